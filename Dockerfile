@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+
+# One binary, linked statically but for the C library, on an image that holds that library, CA certificates and nothing
+# else: no shell, no package manager.
+#
+# Why not a fully static binary: names of ExternalName Services are resolved by glibc, which loads the parts of its
+# resolver at run time and so cannot be linked statically without losing some of them.
+#
+#   docker build --tag edgeward .
+#   docker run --rm --publish 80:80 --publish 443:443 --volume ./manifests:/etc/edgeward/manifests:ro edgeward
+
+FROM rust:1-bookworm AS build
+# cmake builds zlib-ng. setcap lets a user other than root listen on 80 and 443, where the container may do that at all
+# (capability NET_BIND_SERVICE, which is there by default).
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends cmake libcap2-bin \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked --package edgeward \
+    && install -m 0755 target/release/edgeward /edgeward \
+    && strip --strip-debug /edgeward \
+    && setcap cap_net_bind_service=+ep /edgeward
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /edgeward /usr/local/bin/edgeward
+COPY config/edgeward.yaml /etc/edgeward/edgeward.yaml
+# By number, so that Kubernetes can see that it is not root.
+USER 65532:65532
+EXPOSE 80 443 10254
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/local/bin/edgeward"]
+CMD ["serve"]

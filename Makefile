@@ -1,0 +1,65 @@
+# Two commands do everything: `make demo` runs Edgeward on this machine, `make test` passes all tests.
+# Both install what is missing where they can, and name it in one line where they cannot.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+DENY_VERSION := 0.20.2
+# Needed to build the TLS and compression libraries, and by the demo's printed lines.
+TOOLS := cc cmake curl
+
+.PHONY: demo build test check fmt clippy doc deny build-tests unit integration bench setup
+
+demo: setup
+	$(CARGO) build --release --locked -p edgeward
+	./target/release/edgeward demo
+
+build: setup
+	$(CARGO) build --release --locked -p edgeward
+
+# Everything that a change has to pass.
+test: setup unit integration
+
+# Format, lints, docs and dependencies: what needs no running proxy.
+check: fmt clippy doc deny
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy: setup
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc: setup
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+
+# Advisories need their database; where it cannot be reached that is said, and everything else is still checked.
+deny: setup
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny --version $(DENY_VERSION)
+	$(CARGO) deny --locked check bans licenses sources
+	@if $(CARGO) deny --locked fetch db >/dev/null 2>&1; then $(CARGO) deny --locked check advisories; \
+	 else echo "cargo-deny: the advisory database cannot be reached from here: advisories were NOT checked"; fi
+
+# One build for both: Cargo unifies features over the packages it is asked for, and another selection would build the
+# dependencies again. The integration tests run the real binary that this leaves in target/debug.
+build-tests:
+	$(CARGO) build --workspace --all-targets --locked
+
+unit: build-tests
+	$(CARGO) test --workspace --lib --bins --locked
+
+integration: build-tests
+	$(CARGO) test --workspace --test it --locked -- --nocapture
+
+# CPU per request beside nginx and HAProxy; see docs/performance.md for how to read it.
+bench: setup
+	$(CARGO) build --release --locked -p edgeward -p edgeward-benches
+	./target/release/side-by-side
+
+setup:
+	@command -v $(CARGO) >/dev/null || { echo "Rust 1.89 or newer is missing: install it from https://rustup.rs"; exit 1; }
+	@missing=""; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then \
+	  packages="$${missing/ cc/ build-essential}"; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq $$packages; \
+	  else echo "missing:$$missing - install with: sudo apt-get install$$packages"; exit 1; fi; \
+	fi

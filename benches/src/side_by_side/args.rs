@@ -1,0 +1,79 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::subject::Kind;
+
+/// CPU time per request of Edgeward beside nginx and HAProxy, in one interleaved run.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    /// Rounds per row. In each, every proxy is measured twice, in the order A B C, C B A.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+
+    /// Seconds per measurement; a warm-up of a second before each is not counted.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=120))]
+    pub(crate) seconds: u32,
+
+    /// Rows to measure, separated by commas; all by default. An unknown name lists the known ones.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) rows: Vec<String>,
+
+    /// Proxies to measure, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "edgeward,nginx,haproxy,floor")]
+    pub(crate) subjects: Vec<Kind>,
+
+    /// Where to write all numbers as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// The Edgeward to measure; the one that was built beside this program by default.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) edgeward: Option<PathBuf>,
+
+    /// Hosts that Edgeward routes; requests are for one of them.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) hosts: u32,
+
+    /// The processor core of the proxies, one at work at a time.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) proxy_cpu: u32,
+
+    /// The processor cores of the load generator and the origin, as `taskset -c` takes them.
+    #[arg(long, default_value = "1")]
+    pub(crate) client_cpus: String,
+
+    /// Keep rounds in which something else ran on the proxy's core, instead of dropping them.
+    #[arg(long)]
+    pub(crate) keep_noisy: bool,
+
+    #[command(subcommand)]
+    pub(crate) role: Option<Role>,
+}
+
+/// What this program also is, started by itself, so that each part is a process of its own and pinned like the others.
+#[derive(Debug, Subcommand)]
+#[command(hide = true)]
+pub(crate) enum Role {
+    /// The HTTP server behind the proxies.
+    #[command(hide = true)]
+    Origin {
+        /// The address to listen on.
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// The TCP forwarder that no proxy in user space can undercut.
+    #[command(hide = true)]
+    Floor {
+        /// The address to listen on.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// The address to forward to.
+        #[arg(long)]
+        to: SocketAddr,
+    },
+}

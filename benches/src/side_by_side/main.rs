@@ -1,0 +1,57 @@
+//! CPU time per request of Edgeward beside nginx and HAProxy, in one interleaved run on one machine.
+//!
+//! `cargo run --release -p edgeward-benches --bin side-by-side -- --help`. How it measures, and how to read what it
+//! prints, is in `benches/README.md`.
+
+mod args;
+mod client;
+mod cpu;
+mod floor;
+mod measure;
+mod origin;
+mod packages;
+mod probe;
+mod process;
+mod report;
+mod row;
+mod site;
+mod statistics;
+mod subject;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::args::{Args, Role};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match &args.role {
+        Some(Role::Origin { listen }) => origin::serve(*listen),
+        Some(Role::Floor { listen, to }) => floor::serve(*listen, *to),
+        None => compare(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("side-by-side: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures all rows, then writes the table to standard output and the numbers to the file that was asked for.
+fn compare(args: &Args) -> Result<()> {
+    packages::require()?;
+    let rows = row::select(&args.rows)?;
+    process::pin_self(&args.client_cpus)?;
+    let report = measure::all(args, &rows)?;
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    std::io::stdout().lock().write_all(report::markdown(&report).as_bytes())?;
+    Ok(())
+}

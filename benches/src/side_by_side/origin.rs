@@ -1,0 +1,131 @@
+//! The HTTP server behind the proxies: as cheap as it can be, for it shares a core with the load generator.
+//!
+//! It answers GET requests without a body, over connections that stay open unless a request asks to close them.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+
+/// The paths that are answered, and the length of each body.
+pub(crate) const BODIES: &[(&str, usize)] = &[("/130B", 130), ("/64KiB", 64 << 10), ("/1MiB", 1 << 20)];
+
+/// The longest request head that is read.
+const HEAD: usize = 16 << 10;
+
+const LISTENER: Token = Token(usize::MAX);
+
+struct Connection {
+    stream: TcpStream,
+    /// What was read of requests that are not whole yet.
+    input: Vec<u8>,
+    /// The response that is being written, and how much of it is.
+    output: Option<(usize, usize)>,
+    close: bool,
+}
+
+/// Serves until the process is ended.
+pub(crate) fn serve(listen: SocketAddr) -> Result<()> {
+    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    match run(listener)? {}
+}
+
+fn responses() -> Vec<Vec<u8>> {
+    let response = |status: &str, length: usize| {
+        let head = format!(
+            "HTTP/1.1 {status}\r\nServer: origin\r\nX-Backend: origin\r\nContent-Type: text/plain\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
+        [head.into_bytes(), vec![b'a'; length]].concat()
+    };
+    BODIES.iter().map(|(_, length)| response("200 OK", *length)).chain([response("404 Not Found", 0)]).collect()
+}
+
+fn run(mut listener: TcpListener) -> Result<Infallible> {
+    let responses = responses();
+    let mut poll = Poll::new()?;
+    let mut events = Events::with_capacity(256);
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    let mut connections = HashMap::new();
+    let mut next = 0;
+    loop {
+        if let Err(error) = poll.poll(&mut events, None)
+            && error.kind() != ErrorKind::Interrupted
+        {
+            return Err(error.into());
+        }
+        for event in &events {
+            if event.token() == LISTENER {
+                while let Ok((mut stream, _)) = listener.accept() {
+                    stream.set_nodelay(true)?;
+                    poll.registry().register(&mut stream, Token(next), Interest::READABLE | Interest::WRITABLE)?;
+                    let connection = Connection { stream, input: Vec::with_capacity(HEAD), output: None, close: false };
+                    connections.insert(next, connection);
+                    next += 1;
+                }
+            } else if let Some(connection) = connections.get_mut(&event.token().0)
+                && !connection.advance(&responses)
+            {
+                connections.remove(&event.token().0);
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Reads and answers until there is nothing more to do now. Returns whether the connection stays.
+    fn advance(&mut self, responses: &[Vec<u8>]) -> bool {
+        loop {
+            if let Some((index, written)) = self.output {
+                match self.stream.write(&responses[index][written..]) {
+                    Ok(count) if written + count == responses[index].len() => self.output = None,
+                    Ok(count) => self.output = Some((index, written + count)),
+                    Err(error) => return error.kind() == ErrorKind::WouldBlock,
+                }
+                continue;
+            }
+            if self.close {
+                return false;
+            }
+            if let Some(end) = self.input.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head = &self.input[..end];
+                self.output = Some((choose(head), 0));
+                self.close = asks_to_close(head);
+                self.input.drain(..end + 4);
+                continue;
+            }
+            let mut buffer = [0; HEAD];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+            }
+            if self.input.len() > HEAD {
+                return false;
+            }
+        }
+    }
+}
+
+/// The index of the response to a request; the last one is 404.
+fn choose(head: &[u8]) -> usize {
+    let path = head.split(|b| *b == b' ').nth(1).unwrap_or_default();
+    BODIES.iter().position(|(known, _)| known.as_bytes() == path).unwrap_or(BODIES.len())
+}
+
+fn asks_to_close(head: &[u8]) -> bool {
+    head.split(|b| *b == b'\n').any(|line| {
+        line.split_at_checked(11).is_some_and(|(name, value)| {
+            name.eq_ignore_ascii_case(b"connection:") && value.trim_ascii().eq_ignore_ascii_case(b"close")
+        })
+    })
+}
+
+/// The length of the body at a path.
+pub(crate) fn body_length(path: &str) -> Option<usize> {
+    BODIES.iter().find(|(known, _)| *known == path).map(|(_, length)| *length)
+}

@@ -1,0 +1,56 @@
+use super::*;
+use crate::row::ROWS;
+
+fn measurement(microseconds: f64, busy_share: f64) -> Measurement {
+    Measurement { microseconds, per_second: 1e6 / microseconds, busy_share, foreign_share: 0.0 }
+}
+
+/// A row in which the proxies cost that much in each round.
+fn row(rounds: &[[f64; 4]], busy: f64) -> RowReport {
+    let kinds = [Kind::Edgeward, Kind::Nginx, Kind::Haproxy, Kind::Floor];
+    RowReport {
+        direct_per_second: Some(100_000.0),
+        rounds: rounds
+            .iter()
+            .map(|costs| kinds.into_iter().zip(costs.map(|cost| vec![measurement(cost, busy); 2])).collect())
+            .collect(),
+        ..RowReport::new(&ROWS[0])
+    }
+}
+
+#[test]
+fn edgeward_is_compared_with_the_cheapest_peer_round_by_round() {
+    let row = row(&[[20.0, 30.0, 25.0, 15.0], [40.0, 60.0, 50.0, 30.0], [20.0, 10.0, 26.0, 15.0]], 1.0);
+    assert_eq!(row.best_peer(), Some(Kind::Haproxy));
+    assert_eq!(row.ratio(Kind::Haproxy).map(|ratio| ratio.median), Some(1.25));
+    assert_eq!(row.ratio(Kind::Floor).map(|ratio| ratio.median), Some(0.75));
+    assert_eq!(row.headroom(), Some(100_000.0 / (1e6 / 15.0)));
+    assert!(row.objections().is_empty());
+}
+
+#[test]
+fn a_row_with_faults_an_idle_proxy_or_no_quiet_round_says_so() {
+    let idle = row(&[[20.0, 30.0, 25.0, 15.0]], 0.7);
+    assert_eq!(idle.objections().len(), 4);
+    assert!(idle.objections()[0].contains("bottleneck"));
+    assert_eq!(row(&[], 1.0).objections().len(), 1);
+    let faulty = RowReport { faults: vec!["nginx: 3 of 9 requests failed".to_owned()], ..row(&[[1.0; 4]], 1.0) };
+    assert_eq!(faulty.objections(), faulty.faults);
+
+    let kinds = [Kind::Edgeward, Kind::Nginx, Kind::Haproxy, Kind::Floor];
+    let subjects = kinds.map(|kind| SubjectReport { kind, version: "1".to_owned(), resident_kib: 1024 }).into();
+    let report = Report { rounds: 1, seconds: 1, hosts: 10, clients: Vec::new(), subjects, rows: vec![faulty] };
+    let text = markdown(&report);
+    assert!(text.contains("| HTTP/1.1 keep-alive, 130 B **(invalid)** | 1.0 [1.0 to 1.0] |"), "{text}");
+    assert!(text.contains("is invalid**: nginx: 3 of 9 requests failed."), "{text}");
+}
+
+#[test]
+fn without_edgeward_there_is_nothing_to_compare() {
+    let mut row = row(&[[20.0, 30.0, 25.0, 15.0]], 1.0);
+    for round in &mut row.rounds {
+        round.remove(&Kind::Edgeward);
+    }
+    assert_eq!(row.best_peer(), Some(Kind::Haproxy));
+    assert_eq!(row.ratio(Kind::Haproxy), None);
+}

@@ -1,0 +1,321 @@
+//! Annotations: the one table of every name, what becomes of it, and how its value is read.
+//!
+//! The table is the only place that knows an annotation. Reading an Ingress, reporting what is not honoured, and the
+//! reference page all come from it, so that they cannot say different things. A name that is not honoured yet is always
+//! reported; one that guards access closes the routes of its Ingress, because serving them without it would open them.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use edgeward_routing::origin::Origin;
+use hashbrown::HashMap;
+
+use crate::diagnostic::{Diagnostic, Severity};
+
+mod former;
+mod nearest;
+mod own;
+mod settings;
+mod table;
+mod value;
+
+pub(crate) use nearest::nearest;
+pub use settings::{BackendSettings, CheckKind, HealthCheckSettings, IngressSettings};
+pub(crate) use value::{parse_bool, parse_load_balance, parse_seconds};
+
+/// The prefix of Edgeward's own annotations, without the slash.
+pub const OWN_PREFIX: &str = "edgeward.dev";
+
+/// One annotation.
+#[derive(Debug)]
+pub struct Annotation {
+    /// Its name, without the prefix.
+    pub name: &'static str,
+    /// Other names for it. They count only where `name` itself is absent or empty (ingress-nginx parser/main.go).
+    pub aliases: &'static [&'static str],
+    /// What it has an effect on.
+    pub scope: Scope,
+    /// What becomes of it.
+    pub status: Status,
+    /// When it guards access, although nothing enforces it here.
+    pub guard: Option<Guard>,
+    /// How its value is read; `None` for those that are not honoured.
+    pub parse: Option<Parse>,
+    /// What it does, one sentence, for the reference page.
+    pub doc: &'static str,
+    /// What happens as long as it is not honoured, where that does not go without saying.
+    pub meanwhile: &'static str,
+}
+
+/// What an annotation has an effect on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The routes of its Ingress.
+    Route,
+    /// All routes of the hosts that its Ingress names, those of other Ingresses too.
+    Host,
+    /// The Service ports that its Ingress names, whoever else names them: the oldest Ingress decides.
+    Backend,
+}
+
+/// What becomes of an annotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It does what it does in ingress-nginx.
+    Honoured,
+    /// It is reported, and has no effect yet.
+    NotYet,
+    /// It will never have an effect: it puts text into a configuration file that is not there.
+    Refused,
+    /// ingress-nginx does not know it any more, or never did.
+    Former,
+}
+
+/// When an annotation guards access. What guards and cannot be enforced closes its routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Whenever it is there, even empty: an empty allow list lets nobody in.
+    Present,
+    /// When it is not blank.
+    NotBlank,
+    /// Unless it says false.
+    True,
+    /// Unless `auth-tls-verify-client` is `off`.
+    ClientCertificate,
+}
+
+/// Reads a value into the settings of its Ingress.
+pub type Parse = fn(&str, &mut IngressSettings) -> Result<(), Rejection>;
+
+/// Why a value is not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// It is not one of the allowed values, which are these. The default stands, as in ingress-nginx.
+    Invalid(String),
+    /// It is valid, but what it asks for is not spoken here: serving the routes without it would send nonsense.
+    Unserved(&'static str),
+}
+
+/// Every annotation of ingress-nginx, by name.
+pub fn table() -> &'static [Annotation] {
+    &table::TABLE
+}
+
+/// Edgeward's own annotations (prefix [`OWN_PREFIX`]), for Ingresses and, over them, for Services.
+pub fn own_table() -> &'static [Annotation] {
+    &own::TABLE
+}
+
+/// Names with ingress-nginx's prefix that are in many manifests but in no current version of it.
+pub fn former_table() -> &'static [Annotation] {
+    &former::TABLE
+}
+
+type Names = HashMap<&'static str, &'static Annotation>;
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| names(table().iter().chain(former_table())));
+static OWN_NAMES: LazyLock<Names> = LazyLock::new(|| names(own_table()));
+
+fn names(rows: impl IntoIterator<Item = &'static Annotation>) -> Names {
+    rows.into_iter()
+        .flat_map(|row| std::iter::once((row.name, row)).chain(row.aliases.iter().map(move |alias| (*alias, row))))
+        .collect()
+}
+
+impl Annotation {
+    /// Whether its absence would let requests through that it may refuse.
+    pub fn is_guard(&self) -> bool {
+        self.guard.is_some()
+    }
+
+    const fn new(name: &'static str, scope: Scope, status: Status, doc: &'static str) -> Self {
+        Self { name, aliases: &[], scope, status, guard: None, parse: None, doc, meanwhile: "" }
+    }
+
+    const fn honoured(name: &'static str, scope: Scope, parse: Parse, doc: &'static str) -> Self {
+        Self { parse: Some(parse), ..Self::new(name, scope, Status::Honoured, doc) }
+    }
+
+    const fn later(name: &'static str, scope: Scope, doc: &'static str) -> Self {
+        Self::new(name, scope, Status::NotYet, doc)
+    }
+
+    const fn refused(name: &'static str, scope: Scope, doc: &'static str) -> Self {
+        Self::new(name, scope, Status::Refused, doc)
+    }
+
+    const fn former(name: &'static str, doc: &'static str) -> Self {
+        Self::new(name, Scope::Route, Status::Former, doc)
+    }
+
+    const fn guarding(self, guard: Guard) -> Self {
+        Self { guard: Some(guard), ..self }
+    }
+
+    const fn aliased(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
+    }
+
+    const fn meanwhile(self, meanwhile: &'static str) -> Self {
+        Self { meanwhile, ..self }
+    }
+}
+
+/// Reads the annotations of an Ingress. `origin` is the whole Ingress; what is wrong goes to `diagnostics`.
+pub fn read(
+    annotations: &BTreeMap<String, String>,
+    prefix: &str,
+    origin: &Origin,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> IngressSettings {
+    let mut settings = IngressSettings::default();
+    let mut reader = Reader { annotations, prefix, origin, diagnostics };
+    for (key, value) in annotations {
+        let Some((key_prefix, name)) = key.split_once('/') else { continue };
+        if key_prefix == prefix {
+            reader.read(&NAMES, key, name, value, &mut settings);
+        } else if key_prefix == OWN_PREFIX {
+            reader.read(&OWN_NAMES, key, name, value, &mut settings);
+        }
+    }
+    reader.check_health(&settings.backend.health_check);
+    settings
+}
+
+/// Reads Edgeward's own annotations of a Service, whose `origin` is the whole object.
+pub fn read_service(
+    annotations: &BTreeMap<String, String>,
+    origin: &Origin,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> BackendSettings {
+    let mut settings = IngressSettings::default();
+    let mut reader = Reader { annotations, prefix: OWN_PREFIX, origin, diagnostics };
+    for (key, value) in annotations {
+        if let Some(name) = key.strip_prefix(OWN_PREFIX).and_then(|rest| rest.strip_prefix('/')) {
+            reader.read(&OWN_NAMES, key, name, value, &mut settings);
+        }
+    }
+    reader.check_health(&settings.backend.health_check);
+    settings.backend
+}
+
+/// The field path of an annotation.
+pub(crate) fn field(key: &str) -> String {
+    format!("metadata.annotations[{key}]")
+}
+
+struct Reader<'a> {
+    annotations: &'a BTreeMap<String, String>,
+    prefix: &'a str,
+    origin: &'a Origin,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn say(&mut self, severity: Severity, code: &'static str, key: &str, message: String, mend: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::new(severity, code, self.origin.at(field(key)), message, mend));
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.annotations.get(&format!("{}/{name}", self.prefix)).map(String::as_str)
+    }
+
+    fn read(&mut self, names: &Names, key: &str, name: &str, value: &str, settings: &mut IngressSettings) {
+        let Some(row) = names.get(name) else {
+            let mend = match nearest(name, names.keys().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "remove it".to_owned(),
+            };
+            self.say(Severity::Warning, "AnnotationUnknown", key, format!("`{key}` is no known annotation"), mend);
+            return;
+        };
+        if name != row.name && self.value(row.name).is_some_and(|canonical| !canonical.is_empty()) {
+            let message = format!("`{name}` is another name for `{}`, which is set too and counts", row.name);
+            self.say(Severity::Warning, "AnnotationShadowed", key, message, "remove one of the two");
+            return;
+        }
+        if let Some(parse) = row.parse {
+            match parse(value, settings) {
+                Ok(()) => {}
+                Err(Rejection::Invalid(allowed)) => {
+                    let message = format!("`{value}` is no value of `{name}`: the default is used");
+                    self.say(Severity::Error, "AnnotationInvalid", key, message, format!("use {allowed}"));
+                }
+                Err(Rejection::Unserved(why)) => {
+                    let message =
+                        format!("`{name}: {value}` is not honoured: {why}; all routes of this Ingress answer 503");
+                    settings.close(format!("{name}: {value} is not honoured"), row.scope);
+                    let mend = "let the application speak HTTP, or keep this Ingress on another controller";
+                    self.say(Severity::Error, "RouteClosed", key, message, mend);
+                }
+            }
+            return;
+        }
+        if row.guard.is_some_and(|guard| self.guards(guard, value)) {
+            let reach = match row.scope {
+                Scope::Host => "all routes of its hosts answer",
+                Scope::Route | Scope::Backend => "all routes of this Ingress answer",
+            };
+            let message = format!("`{name}` guards these routes and is {}: {reach} 503", row.status.word());
+            settings.close(format!("{name} is {}", row.status.word()), row.scope);
+            let mend =
+                "keep this Ingress on another controller, or remove the annotation once something else guards it";
+            self.say(Severity::Error, "RouteClosed", key, message, mend);
+            return;
+        }
+        if row.name == "canary" && parse_bool(value) == Some(true) {
+            settings.is_canary = true;
+            let message = "`canary` is not honoured yet: the routes of this Ingress are not served, \
+                           all traffic goes to the main Ingress";
+            let mend = "nothing to do for the main Ingress; keep canaries on another controller for now";
+            self.say(Severity::Error, "AnnotationNotHonoured", key, message.to_owned(), mend);
+            return;
+        }
+        let mut message = format!("`{name}` is {}", row.status.word());
+        if !row.meanwhile.is_empty() {
+            message = format!("{message}: {}", row.meanwhile);
+        }
+        let mend = match row.status {
+            Status::Former => row.doc,
+            Status::Honoured | Status::NotYet | Status::Refused => "remove it if these routes work without it",
+        };
+        self.say(Severity::Warning, "AnnotationNotHonoured", key, message, mend);
+    }
+
+    fn guards(&self, guard: Guard, value: &str) -> bool {
+        match guard {
+            Guard::Present => true,
+            Guard::NotBlank => !value.trim().is_empty(),
+            Guard::True => parse_bool(value) != Some(false),
+            Guard::ClientCertificate => {
+                !value.trim().is_empty() && self.value("auth-tls-verify-client").map(str::trim) != Some("off")
+            }
+        }
+    }
+
+    fn check_health(&mut self, check: &HealthCheckSettings) {
+        if check.kind.is_some() || *check == HealthCheckSettings::default() {
+            return;
+        }
+        let message =
+            format!("the other `health-check-*` annotations have no effect without `{OWN_PREFIX}/health-check`");
+        let origin = self.origin.at("metadata.annotations");
+        let mend = format!("add `{OWN_PREFIX}/health-check: http` or `tcp`");
+        self.diagnostics.push(Diagnostic::new(Severity::Warning, "HealthCheckOff", origin, message, mend));
+    }
+}
+
+impl Status {
+    /// The status in a sentence: "`name` is …".
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Honoured => "honoured",
+            Self::NotYet => "not honoured yet",
+            Self::Refused => "refused",
+            Self::Former => "no annotation of ingress-nginx",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What the annotations of one object ask for, typed. `None` is: not asked for.
+
+use std::time::Duration;
+
+use edgeward_routing::backend::{HealthCheck, LoadBalance, Probe};
+use edgeward_routing::policy::{BackendProtocol, BodySize};
+use edgeward_routing::template::Template;
+
+use super::Scope;
+
+/// What an Ingress asks for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct IngressSettings {
+    /// `ssl-redirect`.
+    pub ssl_redirect: Option<bool>,
+    /// `force-ssl-redirect`.
+    pub force_ssl_redirect: Option<bool>,
+    /// `backend-protocol`.
+    pub protocol: Option<BackendProtocol>,
+    /// `proxy-body-size`.
+    pub body_size: Option<BodySize>,
+    /// `proxy-connect-timeout`.
+    pub connect_timeout: Option<Duration>,
+    /// `proxy-send-timeout`.
+    pub send_timeout: Option<Duration>,
+    /// `proxy-read-timeout`.
+    pub read_timeout: Option<Duration>,
+    /// What it asks of the backends that it names.
+    pub backend: BackendSettings,
+    /// Why its routes answer 503; `None` when they are served.
+    pub closed: Option<Box<str>>,
+    /// Whether all routes of its hosts are closed with it.
+    pub closes_hosts: bool,
+    /// Whether it is a canary, whose routes must not become main routes.
+    pub is_canary: bool,
+}
+
+impl IngressSettings {
+    /// Closes the routes. The first reason stays: one is enough, and the diagnostics name all.
+    pub(super) fn close(&mut self, reason: String, scope: Scope) {
+        self.closed.get_or_insert_with(|| reason.into());
+        self.closes_hosts |= scope == Scope::Host;
+    }
+}
+
+/// What is asked of a backend, by an Ingress or by the Service itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BackendSettings {
+    /// ingress-nginx's `load-balance`.
+    pub load_balance: Option<LoadBalance>,
+    /// ingress-nginx's `upstream-hash-by`, which wins over its `load-balance` (balancer.lua get_implementation).
+    pub hash_by: Option<Template>,
+    /// `edgeward.dev/load-balance`, which wins over both.
+    pub own_load_balance: Option<LoadBalance>,
+    /// `edgeward.dev/slow-start`.
+    pub slow_start: Option<Duration>,
+    /// `edgeward.dev/health-check` and what belongs to it.
+    pub health_check: HealthCheckSettings,
+}
+
+/// `edgeward.dev/health-check` and the annotations that refine it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HealthCheckSettings {
+    /// `health-check`.
+    pub kind: Option<CheckKind>,
+    /// `health-check-path`.
+    pub path: Option<String>,
+    /// `health-check-host`.
+    pub host: Option<String>,
+    /// `health-check-port`.
+    pub port: Option<u16>,
+    /// `health-check-interval`.
+    pub interval: Option<Duration>,
+    /// `health-check-timeout`.
+    pub timeout: Option<Duration>,
+    /// `health-check-healthy-threshold`.
+    pub healthy_threshold: Option<u32>,
+    /// `health-check-unhealthy-threshold`.
+    pub unhealthy_threshold: Option<u32>,
+    /// `health-check-expected-status`.
+    pub expected_status: Option<(u16, u16)>,
+}
+
+/// The values of `edgeward.dev/health-check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckKind {
+    /// `GET` answers with an expected status.
+    Http,
+    /// A connection opens.
+    Tcp,
+    /// No check: what a Service says to overrule an Ingress.
+    Off,
+}
+
+impl BackendSettings {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// These settings, with those of the Service over them: who runs the Service knows it best.
+    pub fn overruled_by(&self, service: &Self) -> Self {
+        let check = if service.health_check.kind.is_some() { &service.health_check } else { &self.health_check };
+        Self {
+            load_balance: self.load_balance.clone(),
+            hash_by: self.hash_by.clone(),
+            own_load_balance: service.own_load_balance.clone().or_else(|| self.own_load_balance.clone()),
+            slow_start: service.slow_start.or(self.slow_start),
+            health_check: check.clone(),
+        }
+    }
+
+    /// How requests are spread, where `default` holds unless something else is asked for.
+    pub fn load_balance(&self, default: &LoadBalance) -> LoadBalance {
+        let hash_by = || self.hash_by.clone().map(LoadBalance::ConsistentHash);
+        self.own_load_balance
+            .clone()
+            .or_else(hash_by)
+            .or_else(|| self.load_balance.clone())
+            .unwrap_or_else(|| default.clone())
+    }
+
+    /// The active health check, with the defaults filled in: every 5 s within 2 s, three failures take an endpoint out
+    /// and two successes bring it back, and 200 to 399 is success (as for a kubelet's httpGet probe).
+    pub fn health_check(&self) -> Option<HealthCheck> {
+        let check = &self.health_check;
+        let probe = match check.kind? {
+            CheckKind::Off => return None,
+            CheckKind::Tcp => Probe::Tcp,
+            CheckKind::Http => Probe::Http {
+                path: check.path.clone().unwrap_or_else(|| "/".to_owned()),
+                host: check.host.clone(),
+                expected: check.expected_status.unwrap_or((200, 399)),
+            },
+        };
+        Some(HealthCheck {
+            probe,
+            port: check.port,
+            interval: check.interval.unwrap_or(Duration::from_secs(5)),
+            timeout: check.timeout.unwrap_or(Duration::from_secs(2)),
+            healthy_threshold: check.healthy_threshold.unwrap_or(2),
+            unhealthy_threshold: check.unhealthy_threshold.unwrap_or(3),
+        })
+    }
+}

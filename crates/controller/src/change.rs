@@ -1,0 +1,18 @@
+//! What sources send: one object added, changed or removed, or all of a kind at once.
+
+use crate::diagnostic::Diagnostic;
+use crate::object::{Kind, Object, ObjectRef};
+
+/// One message from a source to the reconciler.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// An object was added or changed.
+    Apply(Box<Object>),
+    /// An object is gone.
+    Remove(ObjectRef),
+    /// These are all objects of a kind: what a list call or a first scan found. It also says that this kind has now been
+    /// listed; nothing is published before every kind has.
+    Reset(Kind, Vec<Object>),
+    /// The source's own diagnostics (files that do not parse, duplicates); replaces the ones sent before.
+    Diagnostics(Vec<Diagnostic>),
+}

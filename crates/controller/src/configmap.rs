@@ -1,0 +1,190 @@
+//! Options from the ConfigMap: the one table of every key, what becomes of it, and how its value is read.
+//!
+//! The names and defaults are ingress-nginx's (internal/ingress/controller/config/config.go), with one deliberate
+//! difference: nobody's forwarded headers are believed unless `proxy-real-ip-cidr` names networks. ingress-nginx
+//! believes everybody there, so that any client can say who it is.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use edgeward_routing::backend::LoadBalance;
+use edgeward_routing::origin::Origin;
+use edgeward_routing::path::TrailingSlash;
+use edgeward_routing::policy::{BodySize, Policies, SslRedirect, Timeouts};
+use edgeward_routing::settings::{Hsts, Settings};
+use hashbrown::HashMap;
+
+use crate::annotation::{IngressSettings, Status, nearest};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::index::Index;
+use crate::object::Kind;
+use crate::translate::Options;
+
+mod table;
+mod value;
+
+/// One key of the ConfigMap.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What becomes of it.
+    pub status: Status,
+    /// Whether it guards access: as it is not enforced, setting it closes every route.
+    pub guard: bool,
+    /// How its value is read; `None` for those that are not honoured.
+    pub parse: Option<Parse>,
+}
+
+/// Reads a value into the configuration, or says which values are allowed.
+pub type Parse = fn(&str, &mut Configuration) -> Result<(), String>;
+
+/// Every key that ingress-nginx documents, by name.
+pub fn table() -> &'static [Key] {
+    &table::TABLE
+}
+
+static KEYS: LazyLock<HashMap<&'static str, &'static Key>> =
+    LazyLock::new(|| table().iter().map(|key| (key.name, key)).collect());
+
+/// What holds for all Ingresses: the options, with the ConfigMap over them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Configuration {
+    /// What the data plane needs per request.
+    pub settings: Settings,
+    /// Whether hosts with a certificate redirect to HTTPS unless an annotation says otherwise.
+    pub ssl_redirect: bool,
+    /// Whether all hosts do.
+    pub force_ssl_redirect: bool,
+    /// Ingress paths that begin with one of these are never redirected to HTTPS. It is the path of the rule that is
+    /// compared, as text, not that of the request (template.go isLocationInLocationList; recorded: c082).
+    pub no_tls_redirect: Vec<String>,
+    /// Largest request body.
+    pub body_size: BodySize,
+    /// Limits on an endpoint.
+    pub timeouts: Timeouts,
+    /// How requests are spread over endpoints.
+    pub load_balance: LoadBalance,
+    /// Why every route is closed; `None` when they are served.
+    pub closed: Option<Box<str>>,
+    hsts: Hsts,
+    is_hsts_on: bool,
+}
+
+impl Configuration {
+    fn new(options: &Options) -> Self {
+        let strict = options.is_strict();
+        Self {
+            settings: Settings {
+                trailing_slash: if strict { TrailingSlash::Ignore } else { TrailingSlash::Redirect },
+                health_path: options.health_path.as_str().into(),
+                tries: options.tries.max(1),
+                ejection: options.ejection.clone(),
+                ..Settings::default()
+            },
+            ssl_redirect: !strict,
+            force_ssl_redirect: false,
+            no_tls_redirect: vec!["/.well-known/acme-challenge".to_owned()],
+            body_size: options.body_size,
+            timeouts: options.timeouts,
+            load_balance: LoadBalance::default(),
+            closed: None,
+            hsts: Hsts::default(),
+            is_hsts_on: !strict,
+        }
+    }
+
+    /// The policies of a route with this Ingress path, whose Ingress asks for `settings`.
+    pub fn policies(&self, settings: &IngressSettings, path: &str) -> Policies {
+        let is_exempt = self.no_tls_redirect.iter().any(|prefix| path.starts_with(prefix.as_str()));
+        let ssl_redirect = if is_exempt {
+            SslRedirect::Off
+        } else if settings.force_ssl_redirect.unwrap_or(self.force_ssl_redirect) {
+            SslRedirect::Always
+        } else if settings.ssl_redirect.unwrap_or(self.ssl_redirect) {
+            SslRedirect::WithCertificate
+        } else {
+            SslRedirect::Off
+        };
+        Policies {
+            closed: settings.closed.clone().or_else(|| self.closed.clone()),
+            ssl_redirect,
+            body_size: settings.body_size.unwrap_or(self.body_size),
+            protocol: settings.protocol.unwrap_or_default(),
+            timeouts: Timeouts {
+                connect: settings.connect_timeout.unwrap_or(self.timeouts.connect),
+                send: settings.send_timeout.unwrap_or(self.timeouts.send),
+                read: settings.read_timeout.unwrap_or(self.timeouts.read),
+            },
+        }
+    }
+}
+
+/// Reads the ConfigMap that the options name. Without one, or when it is missing, the options alone count.
+pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> Configuration {
+    let mut configuration = Configuration::new(options);
+    if let Some(name) = &options.configmap {
+        let origin = Origin::object(Kind::ConfigMap.name(), &name.namespace, &name.name);
+        match index.config_map(name) {
+            Some(map) => read_keys(&map.data, &origin, &mut configuration, diagnostics),
+            None => diagnostics.push(Diagnostic::new(
+                Severity::Error,
+                "ConfigMapNotFound",
+                origin,
+                "the ConfigMap with the options does not exist: the defaults are used",
+                "create it, or correct `--configmap`",
+            )),
+        }
+    }
+    configuration.settings.hsts = configuration.is_hsts_on.then(|| configuration.hsts.clone());
+    // What no route takes is answered by the default backend under these (createServers, the `_` server): the redirect
+    // belongs to routes, the rest holds everywhere.
+    configuration.settings.default_policies =
+        Policies { ssl_redirect: SslRedirect::Off, ..configuration.policies(&IngressSettings::default(), "/") };
+    configuration
+}
+
+fn read_keys(
+    data: &BTreeMap<String, String>,
+    origin: &Origin,
+    configuration: &mut Configuration,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut say = |severity, code, name: &str, message: String, mend: String| {
+        diagnostics.push(Diagnostic::new(severity, code, origin.at(format!("data[{name}]")), message, mend));
+    };
+    for (name, value) in data {
+        let Some(key) = KEYS.get(name.as_str()) else {
+            let mend = match nearest(name, KEYS.keys().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "remove it".to_owned(),
+            };
+            say(Severity::Warning, "OptionUnknown", name, format!("`{name}` is no known option"), mend);
+            continue;
+        };
+        if let Some(parse) = key.parse {
+            if let Err(allowed) = parse(value, configuration) {
+                let message = format!("`{value}` is no value of `{name}`: the default is used");
+                say(Severity::Error, "OptionInvalid", name, message, format!("use {allowed}"));
+            }
+        } else if key.guard && !value.trim().is_empty() {
+            let message = format!("`{name}` guards every route and is {}: all routes answer 503", key.status.word());
+            let mend = "remove it once something else guards the routes, or keep them on another controller".to_owned();
+            configuration.closed.get_or_insert_with(|| format!("{name} is {}", key.status.word()).into());
+            say(Severity::Error, "RouteClosed", name, message, mend);
+        } else {
+            let message = format!("`{name}` is {}", key.status.word());
+            say(Severity::Warning, "OptionNotHonoured", name, message, "remove it if all works without it".to_owned());
+        }
+    }
+    let settings = &configuration.settings;
+    if (settings.use_forwarded_headers || settings.enable_real_ip) && settings.trusted.is_empty() {
+        let name = if settings.use_forwarded_headers { "use-forwarded-headers" } else { "enable-real-ip" };
+        let message = format!("`{name}` has no effect: no network is trusted to say who a client is");
+        let mend = "name the networks of the proxies in front in `proxy-real-ip-cidr`".to_owned();
+        say(Severity::Warning, "NoTrustedNetworks", name, message, mend);
+    }
+}
+
+#[cfg(test)]
+mod tests;

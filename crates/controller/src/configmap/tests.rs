@@ -1,0 +1,211 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use edgeward_routing::backend::LoadBalance;
+use edgeward_routing::path::TrailingSlash;
+use edgeward_routing::policy::{BodySize, SslRedirect};
+use edgeward_routing::settings::Hsts;
+use proptest::prelude::*;
+
+use super::{Configuration, read, table};
+use crate::annotation::{IngressSettings, Status};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::index::Index;
+use crate::translate::fixture::{config_map, name};
+use crate::translate::{Compatibility, Options};
+
+fn read_with(compatibility: Compatibility, data: &[(&str, &str)]) -> (Configuration, Vec<Diagnostic>) {
+    let options = Options { configmap: Some(name("options")), compatibility, ..Options::default() };
+    let mut diagnostics = Vec::new();
+    let configuration = read(&Index::of([config_map("options", data)]), &options, &mut diagnostics);
+    (configuration, diagnostics)
+}
+
+fn read_data(data: &[(&str, &str)]) -> (Configuration, Vec<Diagnostic>) {
+    read_with(Compatibility::IngressNginx, data)
+}
+
+type Check = (&'static str, &'static str, fn(&Configuration) -> bool);
+
+const GOOD: &[Check] = &[
+    ("ssl-redirect", "false", |c| !c.ssl_redirect),
+    ("ssl-redirect", "", |c| !c.ssl_redirect),
+    ("force-ssl-redirect", "true", |c| c.force_ssl_redirect),
+    ("hsts", "false", |c| c.settings.hsts.is_none()),
+    ("hsts-max-age", "60", |c| c.settings.hsts.as_ref().unwrap().max_age == 60),
+    ("hsts-include-subdomains", "false", |c| !c.settings.hsts.as_ref().unwrap().include_subdomains),
+    ("hsts-preload", "true", |c| c.settings.hsts.as_ref().unwrap().preload),
+    ("http-redirect-code", "301", |c| c.settings.redirect_status == 301),
+    ("no-tls-redirect-locations", "/a, /b,", |c| c.no_tls_redirect == ["/a", "/b"]),
+    ("no-tls-redirect-locations", "", |c| c.no_tls_redirect.is_empty()),
+    ("use-forwarded-headers", "true", |c| c.settings.use_forwarded_headers),
+    ("enable-real-ip", "true", |c| c.settings.enable_real_ip),
+    ("compute-full-forwarded-for", "true", |c| c.settings.compute_full_forwarded_for),
+    ("forwarded-for-header", "X-Real-IP", |c| &*c.settings.forwarded_for == "x-real-ip"),
+    ("proxy-real-ip-cidr", "10.0.0.0/8, 2001:db8::/32,192.0.2.1", |c| {
+        c.settings.trusted.len() == 3 && c.settings.trusts("192.0.2.1".parse().unwrap())
+    }),
+    ("proxy-body-size", "8m", |c| c.body_size == BodySize(Some(8 << 20))),
+    ("proxy-connect-timeout", "1", |c| c.timeouts.connect == Duration::from_secs(1)),
+    ("proxy-read-timeout", "2", |c| c.timeouts.read == Duration::from_secs(2)),
+    ("proxy-send-timeout", "3", |c| c.timeouts.send == Duration::from_secs(3)),
+    ("load-balance", "ewma", |c| c.load_balance == LoadBalance::PeakEwma),
+    ("proxy-next-upstream-tries", "1", |c| c.settings.tries == 1),
+];
+
+const BAD: &[(&str, &[&str])] = &[
+    ("ssl-redirect", &["yes"]),
+    ("force-ssl-redirect", &["yes"]),
+    ("hsts", &["on"]),
+    ("hsts-max-age", &["", "1y", "-1"]),
+    ("hsts-include-subdomains", &["on"]),
+    ("hsts-preload", &["on"]),
+    ("http-redirect-code", &["303", "abc"]),
+    ("use-forwarded-headers", &["on"]),
+    ("enable-real-ip", &["on"]),
+    ("compute-full-forwarded-for", &["on"]),
+    ("forwarded-for-header", &["", "x y", "x:y", "x\r\n"]),
+    ("proxy-real-ip-cidr", &["10.0.0.0/33", "everybody"]),
+    ("proxy-body-size", &["big"]),
+    ("proxy-connect-timeout", &["0"]),
+    ("proxy-read-timeout", &["-1"]),
+    ("proxy-send-timeout", &["1s"]),
+    ("load-balance", &["least_conn"]),
+    ("proxy-next-upstream-tries", &["0", "101", "-1"]),
+];
+
+#[test]
+fn the_table_has_every_key_once_and_sorted() {
+    assert!(table().windows(2).all(|pair| pair[0].name < pair[1].name));
+    assert!(table().iter().all(|key| key.parse.is_some() == (key.status == Status::Honoured)));
+}
+
+#[test]
+fn every_honoured_key_is_read() {
+    for (key, value, is_read) in GOOD {
+        let (configuration, diagnostics) = read_data(&[(key, value)]);
+        assert!(is_read(&configuration), "{key}: {value}");
+        assert!(diagnostics.iter().all(|diagnostic| diagnostic.code == "NoTrustedNetworks"), "{key}: {diagnostics:?}");
+    }
+    for key in table().iter().filter(|key| key.parse.is_some()) {
+        assert!(GOOD.iter().any(|(name, ..)| *name == key.name), "{} has no good value here", key.name);
+    }
+}
+
+#[test]
+fn a_bad_value_leaves_the_default_and_says_what_is_allowed() {
+    let default = read_data(&[]).0;
+    for (key, values) in BAD {
+        for value in *values {
+            let (configuration, diagnostics) = read_data(&[(key, value)]);
+            assert_eq!(configuration, default, "{key}: {value}");
+            assert_eq!((diagnostics[0].severity, diagnostics[0].code), (Severity::Error, "OptionInvalid"));
+            assert_eq!(diagnostics[0].origin.as_ref().unwrap().field, format!("data[{key}]"));
+        }
+    }
+}
+
+#[test]
+fn good_networks_count_beside_bad_ones() {
+    let (configuration, diagnostics) = read_data(&[("proxy-real-ip-cidr", "10.0.0.0/8,nonsense")]);
+    assert_eq!(configuration.settings.trusted.len(), 1);
+    assert!(diagnostics[0].mend.contains("`nonsense` is left out"));
+}
+
+#[test]
+fn what_is_not_honoured_or_unknown_is_never_silent() {
+    for key in table().iter().filter(|key| key.parse.is_none()) {
+        let code = if key.guard { "RouteClosed" } else { "OptionNotHonoured" };
+        let (configuration, diagnostics) = read_data(&[(key.name, "x")]);
+        assert_eq!(diagnostics[0].code, code, "{}", key.name);
+        assert_eq!(configuration.closed.is_some(), key.guard, "{}", key.name);
+    }
+    let (_, diagnostics) = read_data(&[("proxy-bodysize", "1m"), ("whatever", "x")]);
+    assert_eq!(diagnostics[0].code, "OptionUnknown");
+    assert_eq!(diagnostics[0].mend, "did you mean `proxy-body-size`?");
+    assert_eq!(diagnostics[1].mend, "remove it");
+}
+
+#[test]
+fn a_guard_that_is_not_enforced_closes_every_route() {
+    let (configuration, _) = read_data(&[("whitelist-source-range", "10.0.0.0/8")]);
+    assert!(configuration.policies(&IngressSettings::default(), "/").closed.is_some());
+    assert!(configuration.settings.default_policies.closed.is_some());
+    assert!(read_data(&[("whitelist-source-range", "")]).0.closed.is_none());
+}
+
+#[test]
+fn forwarded_headers_need_a_trusted_network() {
+    let codes = |data: &[(&str, &str)]| read_data(data).1.into_iter().map(|d| d.code).collect::<Vec<_>>();
+    assert_eq!(codes(&[("use-forwarded-headers", "true")]), ["NoTrustedNetworks"]);
+    assert_eq!(codes(&[("enable-real-ip", "true")]), ["NoTrustedNetworks"]);
+    assert!(codes(&[("enable-real-ip", "true"), ("proxy-real-ip-cidr", "10.0.0.0/8")]).is_empty());
+    assert!(read_data(&[]).0.settings.trusted.is_empty(), "nobody is trusted by default");
+}
+
+#[test]
+fn strict_asks_for_nothing_that_was_not_asked_for() {
+    let (nginx, _) = read_data(&[]);
+    assert_eq!((nginx.ssl_redirect, &nginx.settings.hsts), (true, &Some(Hsts::default())));
+    assert_eq!(nginx.settings.trailing_slash, TrailingSlash::Redirect);
+    let (strict, _) = read_with(Compatibility::Strict, &[]);
+    assert_eq!((strict.ssl_redirect, &strict.settings.hsts), (false, &None));
+    assert_eq!(strict.settings.trailing_slash, TrailingSlash::Ignore);
+    let (asked, _) = read_with(Compatibility::Strict, &[("ssl-redirect", "true"), ("hsts", "true")]);
+    assert!(asked.ssl_redirect && asked.settings.hsts.is_some());
+}
+
+#[test]
+fn the_redirect_exemption_compares_the_path_of_the_rule() {
+    let (configuration, _) = read_data(&[]);
+    let forced = IngressSettings { force_ssl_redirect: Some(true), ..IngressSettings::default() };
+    let off = IngressSettings { ssl_redirect: Some(false), ..IngressSettings::default() };
+    let forced_only =
+        IngressSettings { force_ssl_redirect: Some(true), ssl_redirect: Some(false), ..IngressSettings::default() };
+    for (settings, path, expected) in [
+        (&IngressSettings::default(), "/", SslRedirect::WithCertificate),
+        (&IngressSettings::default(), "/.well-known/acme-challenge/token", SslRedirect::Off),
+        (&IngressSettings::default(), "/.well-known/acme-challenges", SslRedirect::Off),
+        (&IngressSettings::default(), "/.well-known", SslRedirect::WithCertificate),
+        (&forced, "/.well-known/acme-challenge", SslRedirect::Off),
+        (&forced, "/", SslRedirect::Always),
+        (&forced_only, "/", SslRedirect::Always),
+        (&off, "/", SslRedirect::Off),
+    ] {
+        assert_eq!(configuration.policies(settings, path).ssl_redirect, expected, "{path}");
+    }
+    let (forced_by_all, _) = read_data(&[("force-ssl-redirect", "true")]);
+    assert_eq!(forced_by_all.policies(&off, "/").ssl_redirect, SslRedirect::Always);
+    assert_eq!(forced_by_all.settings.default_policies.ssl_redirect, SslRedirect::Off);
+}
+
+#[test]
+fn annotations_win_over_the_config_map_and_that_over_the_options() {
+    let (configuration, _) = read_data(&[("proxy-body-size", "2m"), ("proxy-read-timeout", "2")]);
+    let settings = IngressSettings { body_size: Some(BodySize(None)), ..IngressSettings::default() };
+    let policies = configuration.policies(&settings, "/");
+    assert_eq!(policies.body_size, BodySize(None));
+    assert_eq!(policies.timeouts.read, Duration::from_secs(2));
+    assert_eq!(policies.timeouts.send, Duration::from_secs(60));
+}
+
+#[test]
+fn a_missing_config_map_is_an_error_and_the_defaults_hold() {
+    let options = Options { configmap: Some(name("ops/options")), ..Options::default() };
+    let mut diagnostics = Vec::new();
+    let configuration = read(&Index::new(), &options, &mut diagnostics);
+    assert_eq!(configuration, read_data(&[]).0);
+    assert_eq!(diagnostics[0].code, "ConfigMapNotFound");
+    assert_eq!(diagnostics[0].origin.as_ref().unwrap().to_string(), "ConfigMap ops/options");
+}
+
+proptest! {
+    #[test]
+    fn no_value_panics(value in ".{0,40}", digits in "[-+0-9a-z./:, ]{0,24}") {
+        for key in table() {
+            read_data(&[(key.name, &value)]);
+            read_data(&[(key.name, &digits)]);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! How the values of honoured keys are read.
+
+use std::net::IpAddr;
+
+use edgeward_routing::policy::BodySize;
+use ipnet::IpNet;
+
+use super::Configuration;
+use crate::annotation::{parse_bool, parse_load_balance, parse_seconds};
+
+type Read = Result<(), String>;
+
+/// A switch. An empty value is off (Go's mapstructure with weakly typed input).
+fn switch(value: &str) -> Result<bool, String> {
+    if value.is_empty() { Ok(false) } else { parse_bool(value).ok_or_else(|| "`true` or `false`".to_owned()) }
+}
+
+fn seconds(value: &str) -> Result<std::time::Duration, String> {
+    parse_seconds(value).ok_or_else(|| "a whole number of seconds of at least 1, without a unit".to_owned())
+}
+
+/// A list with commas; empty items are left out.
+fn items(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+pub(super) fn ssl_redirect(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.ssl_redirect = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn force_ssl_redirect(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.force_ssl_redirect = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn hsts(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.is_hsts_on = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn hsts_max_age(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.hsts.max_age = value.trim().parse().map_err(|_| "a whole number of seconds".to_owned())?;
+    Ok(())
+}
+
+pub(super) fn hsts_include_subdomains(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.hsts.include_subdomains = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn hsts_preload(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.hsts.preload = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn http_redirect_code(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.redirect_status = match value.trim() {
+        "301" => 301,
+        "302" => 302,
+        "307" => 307,
+        "308" => 308,
+        _ => return Err("301, 302, 307 or 308".to_owned()),
+    };
+    Ok(())
+}
+
+pub(super) fn no_tls_redirect_locations(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.no_tls_redirect = items(value).map(ToOwned::to_owned).collect();
+    Ok(())
+}
+
+pub(super) fn use_forwarded_headers(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.use_forwarded_headers = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn enable_real_ip(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.enable_real_ip = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn compute_full_forwarded_for(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.compute_full_forwarded_for = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn forwarded_for_header(value: &str, configuration: &mut Configuration) -> Read {
+    let name = value.trim();
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err("the name of a header".to_owned());
+    }
+    configuration.settings.forwarded_for = name.to_ascii_lowercase().into();
+    Ok(())
+}
+
+/// Good networks count even beside bad ones: leaving them out would silently drop real clients' addresses.
+pub(super) fn proxy_real_ip_cidr(value: &str, configuration: &mut Configuration) -> Read {
+    let mut bad = Vec::new();
+    configuration.settings.trusted.clear();
+    for item in items(value) {
+        match item.parse::<IpNet>().or_else(|_| item.parse::<IpAddr>().map(IpNet::from)) {
+            Ok(network) => configuration.settings.trusted.push(network),
+            Err(_) => bad.push(item),
+        }
+    }
+    if bad.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("networks such as `10.0.0.0/8`, with commas between them (`{}` is left out)", bad.join("`, `")))
+    }
+}
+
+pub(super) fn proxy_body_size(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.body_size = BodySize::parse(value.trim())
+        .ok_or_else(|| "a number of bytes with an optional `k`, `m` or `g`, or `0` for no limit".to_owned())?;
+    Ok(())
+}
+
+pub(super) fn proxy_connect_timeout(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.timeouts.connect = seconds(value)?;
+    Ok(())
+}
+
+pub(super) fn proxy_read_timeout(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.timeouts.read = seconds(value)?;
+    Ok(())
+}
+
+pub(super) fn proxy_send_timeout(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.timeouts.send = seconds(value)?;
+    Ok(())
+}
+
+pub(super) fn load_balance(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.load_balance = parse_load_balance(value).ok_or_else(|| "`round_robin` or `ewma`".to_owned())?;
+    Ok(())
+}
+
+pub(super) fn proxy_next_upstream_tries(value: &str, configuration: &mut Configuration) -> Read {
+    let tries = value.trim().parse::<u32>().ok().filter(|tries| (1..=100).contains(tries));
+    configuration.settings.tries = tries.ok_or_else(|| "a whole number from 1 to 100".to_owned())?;
+    Ok(())
+}

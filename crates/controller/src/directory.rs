@@ -1,0 +1,244 @@
+//! The directory source: manifests in files, read once or followed.
+//!
+//! `*.yaml`, `*.yml` and `*.json` below the given directories are read, hidden files and directories aside. Following them,
+//! the source sends what changed, object by object: an edit is on its way some 10 ms after the write. File events are the
+//! fast way and a rescan every [`DirectorySource::DEFAULT_RESCAN`] is the net under it, for file systems without events.
+//!
+//! A file that does not parse, or a directory that cannot be listed, keeps its last good content; see [`contents`].
+
+mod contents;
+mod excerpt;
+mod locator;
+mod read;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::spawn_blocking;
+
+use self::contents::{Contents, Scope};
+pub use self::excerpt::Excerpts;
+pub use self::locator::Locator;
+use self::scan::{FileKey, Listing, Stamp, scan};
+use self::watch::Watches;
+use crate::change::Change;
+use crate::diagnostic::Diagnostic;
+use crate::object::Object;
+
+/// What one reading of files and directories found.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The objects, by kind, namespace and name. Of several definitions of one object, the first in path order.
+    pub objects: Vec<Object>,
+    /// What is wrong with the files, in path order.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many objects of kinds that are not watched were skipped, by `apiVersion Kind`.
+    pub skipped: BTreeMap<String, usize>,
+    /// The files that were read, in path order.
+    pub files: Vec<PathBuf>,
+    /// Where the objects stand.
+    pub locator: Locator,
+}
+
+/// A path that was asked for cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be read: {message}", path.display())]
+pub struct LoadError {
+    /// The path as it was given.
+    pub path: PathBuf,
+    /// Why.
+    pub message: String,
+}
+
+/// Reads files and directories once.
+///
+/// # Errors
+///
+/// One of the paths does not exist or cannot be listed. Everything below them that cannot be read is a diagnostic.
+pub fn load(paths: &[PathBuf]) -> Result<Loaded, LoadError> {
+    let listing = scan(paths);
+    let of_a_root = listing.unreadable.iter().find(|unreadable| paths.get(unreadable.root) == Some(&unreadable.path));
+    if let Some(unreadable) = of_a_root {
+        return Err(LoadError { path: unreadable.path.clone(), message: unreadable.message.clone() });
+    }
+    let locator = Locator::default();
+    let mut contents = Contents::new(locator.clone());
+    contents.look(listing, &Scope::Everything, Vec::new(), Instant::now());
+    Ok(Loaded {
+        objects: contents.objects().into_iter().flat_map(|(_, objects)| objects).collect(),
+        diagnostics: contents.diagnostics().to_vec(),
+        skipped: contents.skipped(),
+        files: contents.files().map(|key| key.path.to_path_buf()).collect(),
+        locator,
+    })
+}
+
+/// Follows files and directories, and sends what changes in them.
+#[derive(Debug)]
+pub struct DirectorySource {
+    roots: Vec<PathBuf>,
+    rescan_every: Duration,
+    locator: Locator,
+}
+
+impl DirectorySource {
+    /// How often everything is looked at without an event.
+    pub const DEFAULT_RESCAN: Duration = Duration::from_secs(30);
+
+    /// A source of these directories and files. Where an object is defined in several, the first one counts.
+    pub fn new(roots: Vec<PathBuf>) -> Self {
+        Self { roots, rescan_every: Self::DEFAULT_RESCAN, locator: Locator::default() }
+    }
+
+    /// Changes how often everything is looked at without an event.
+    #[must_use]
+    pub fn rescan_every(self, interval: Duration) -> Self {
+        Self { rescan_every: interval, ..self }
+    }
+
+    /// Where the objects stand that this source has sent.
+    pub fn locator(&self) -> Locator {
+        self.locator.clone()
+    }
+
+    /// Runs until nobody receives any more. A permit of `rescan` has everything looked at, and every file read, at once.
+    ///
+    /// The first messages are one [`Change::Reset`] for each kind and the diagnostics. They wait until every directory was
+    /// listed once, for what is not known must not look like what is not there; until then only diagnostics are sent.
+    pub async fn run(self, changes: mpsc::Sender<Change>, rescan: Arc<Notify>) {
+        let Self { roots, rescan_every, locator } = self;
+        let watches = Watches::new(&roots);
+        let inbox = Arc::clone(&watches.inbox);
+        let mut follower =
+            Some(Box::new(Follower { contents: Contents::new(locator), roots, watches, rescan_every, listed: false }));
+        let mut wake = Wake::Rescan;
+        let mut next_rescan = tokio::time::Instant::now() + rescan_every;
+        while let Some(mut current) = follower.take() {
+            if wake != Wake::Event {
+                next_rescan = tokio::time::Instant::now() + rescan_every;
+            }
+            let looked = spawn_blocking(move || {
+                let messages = current.wake(wake);
+                (current, messages)
+            });
+            let Ok((current, messages)) = looked.await else {
+                tracing::error!("looking at the manifest directory panicked; its changes are no longer followed");
+                return;
+            };
+            for message in messages {
+                if changes.send(message).await.is_err() {
+                    return;
+                }
+            }
+            let next_look = current.contents.next_look().map(tokio::time::Instant::from_std);
+            follower = Some(current);
+            wake = tokio::select! {
+                () = changes.closed() => return,
+                () = rescan.notified() => Wake::Reread,
+                () = inbox.quiet_after_event() => Wake::Event,
+                () = tokio::time::sleep_until(next_look.unwrap_or(next_rescan)), if next_look.is_some() => Wake::Due,
+                () = tokio::time::sleep_until(next_rescan) => Wake::Rescan,
+            };
+        }
+    }
+}
+
+/// Why the source looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wake {
+    /// Files were touched.
+    Event,
+    /// Something must be looked at a second time.
+    Due,
+    /// It is time for the net.
+    Rescan,
+    /// Somebody asked, and may know of a change that leaves no trace in the time stamps.
+    Reread,
+}
+
+/// The part of the source that touches the file system.
+struct Follower {
+    contents: Contents,
+    roots: Vec<PathBuf>,
+    watches: Watches,
+    rescan_every: Duration,
+    listed: bool,
+}
+
+impl Follower {
+    /// Looks and says what to send. It blocks on the file system.
+    fn wake(&mut self, wake: Wake) -> Vec<Change> {
+        let touched = self.watches.inbox.take();
+        let now = Instant::now();
+        let scope = self.watches.scope(touched, &self.contents);
+        let due = self.contents.due(now);
+        if wake == Wake::Event && scope.is_none() && due.as_ref().is_some_and(BTreeSet::is_empty) {
+            return Vec::new();
+        }
+        let scope = match (wake, scope, due) {
+            (Wake::Rescan | Wake::Reread, ..) | (_, Some(Scope::Everything), _) | (_, _, None) => Scope::Everything,
+            (_, Some(Scope::Only(mut keys)), Some(due)) => {
+                keys.extend(due);
+                Scope::Only(keys)
+            }
+            (_, None, Some(due)) => Scope::Only(due),
+        };
+        if wake == Wake::Reread {
+            self.contents.distrust_stamps();
+        }
+        let listing = match &scope {
+            Scope::Everything => {
+                let mut listing = scan(&self.roots);
+                // A new directory may have been filled before it was watched.
+                if self.watches.follow(&listing) {
+                    listing = scan(&self.roots);
+                }
+                listing
+            }
+            Scope::Only(keys) => look_at(keys),
+        };
+        let extra = self.watches.diagnostic(self.rescan_every).into_iter().collect();
+        let delta = self.contents.look(listing, &scope, extra, now);
+        let diagnostics = delta.diagnostics.map(Change::Diagnostics);
+        if self.listed {
+            return delta.changes.into_iter().chain(diagnostics).collect();
+        }
+        if self.contents.is_root_unreadable(&self.roots) {
+            return diagnostics.into_iter().collect();
+        }
+        self.listed = true;
+        tracing::info!(
+            files = self.contents.files().count(),
+            skipped = ?self.contents.skipped(),
+            "the manifest directory is read"
+        );
+        let resets = self.contents.objects().into_iter().map(|(kind, objects)| Change::Reset(kind, objects));
+        resets.chain([Change::Diagnostics(self.contents.diagnostics().to_vec())]).collect()
+    }
+}
+
+/// A listing of single files.
+fn look_at(keys: &BTreeSet<FileKey>) -> Listing {
+    let mut listing = Listing::default();
+    for key in keys {
+        match fs::metadata(&key.path) {
+            Ok(metadata) if metadata.is_file() => {
+                listing.files.insert(key.clone(), Ok(Stamp::of(&metadata)));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                listing.files.insert(key.clone(), Err(scan::describe(&error)));
+            }
+        }
+    }
+    listing
+}

@@ -1,0 +1,429 @@
+//! What the files hold, who wins where several define one object, and what changed since it was last told.
+//!
+//! Two rules keep a slip from becoming an outage. What cannot be read is not gone: the last good content of the file, or of
+//! the object in it, stays. And what is gone must be gone twice: an editor may truncate a file before it writes it, or move
+//! it away before it puts the new one in place, so a removal counts only when a second look after [`GRACE`] confirms it.
+//! Additions and changes count at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use edgeward_routing::origin::Origin;
+
+use super::locator::Locator;
+use super::read::{ReadError, file_error, read_all};
+use super::scan::{FileKey, Listing, Stamp, Unreadable};
+use crate::change::Change;
+use crate::diagnostic::{Diagnostic, FileLocation, Severity};
+use crate::object::{Kind, Object, ObjectRef};
+use crate::parse::{Parsed, Position};
+
+/// How long something must stay away to be gone.
+pub(super) const GRACE: Duration = Duration::from_millis(100);
+
+/// When something that should have been looked at and could not is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A file that was written less than this before it was read may be written again without a new time stamp: file systems
+/// take their time from a clock that ticks every few milliseconds.
+const CLOCK_TICK: Duration = Duration::from_millis(50);
+
+/// An object and where it starts. The object is shared with what was last told about it.
+#[derive(Debug, Clone)]
+struct Held {
+    object: Arc<Object>,
+    at: Position,
+}
+
+/// What is known of one file.
+#[derive(Debug, Default)]
+struct FileState {
+    /// `None` when it could not be looked at.
+    stamp: Option<Stamp>,
+    objects: BTreeMap<ObjectRef, Held>,
+    /// Objects that the file no longer has, and since when.
+    lingering: BTreeMap<ObjectRef, (Held, Instant)>,
+    /// Whether the file itself is no longer there.
+    gone: bool,
+    diagnostics: Vec<Diagnostic>,
+    skipped: BTreeMap<String, usize>,
+}
+
+/// Who defines an object, and what was last told about it.
+#[derive(Debug, Default)]
+struct Definition {
+    told: Option<Arc<Object>>,
+    files: BTreeSet<FileKey>,
+}
+
+/// Which part of the files a listing speaks about.
+pub(super) enum Scope {
+    /// All of them.
+    Everything,
+    /// These.
+    Only(BTreeSet<FileKey>),
+}
+
+/// What a look brought up.
+#[derive(Debug, Default)]
+pub(super) struct Delta {
+    /// The changes to tell, in the order of the objects.
+    pub(super) changes: Vec<Change>,
+    /// All diagnostics, when they are not the ones told last.
+    pub(super) diagnostics: Option<Vec<Diagnostic>>,
+}
+
+/// The state of all files.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    files: BTreeMap<FileKey, FileState>,
+    definitions: HashMap<ObjectRef, Definition>,
+    duplicates: BTreeSet<ObjectRef>,
+    /// Files to look at again, and when.
+    unsettled: BTreeMap<FileKey, Instant>,
+    unreadable: Vec<Unreadable>,
+    told_diagnostics: Vec<Diagnostic>,
+    locator: Locator,
+}
+
+impl Contents {
+    pub(super) fn new(locator: Locator) -> Self {
+        Self { locator, ..Self::default() }
+    }
+
+    /// Takes in what a scan found: reads what is new or changed and works out what that means.
+    pub(super) fn look(&mut self, listing: Listing, scope: &Scope, extra: Vec<Diagnostic>, now: Instant) -> Delta {
+        if matches!(scope, Scope::Everything) {
+            self.unreadable = listing.unreadable;
+        }
+        let mut affected = Affected::new();
+        self.notice_missing(&listing.files, scope, now, &mut affected);
+        let mut stamps = Vec::new();
+        for (key, found) in listing.files {
+            match found {
+                Ok(stamp) if self.needs_reading(&key, &stamp, now) => stamps.push((key, stamp)),
+                Ok(_) => {}
+                Err(why) => {
+                    let mend = "make it readable for the user that Edgeward runs as, or remove it";
+                    let file = key.path.display().to_string();
+                    self.keep(&key, None, file_error(file, Position::START, why, mend), &mut affected);
+                }
+            }
+        }
+        let paths: Vec<_> = stamps.iter().map(|(key, _)| key.path.clone()).collect();
+        for ((key, stamp), result) in stamps.into_iter().zip(read_all(&paths)) {
+            self.locator.forget(&key.path);
+            match result {
+                Ok(parsed) => self.replace(&key, stamp, parsed, now, &mut affected),
+                // What failed to be read may be readable the next time without having changed.
+                Err(ReadError::Access(diagnostic)) => self.keep(&key, None, *diagnostic, &mut affected),
+                Err(ReadError::Content(diagnostic)) => self.keep(&key, Some(stamp), *diagnostic, &mut affected),
+            }
+            self.note_unsettled(&key, &stamp, now);
+        }
+        // What could not be looked at now, such as a file below an unreadable directory, gets its turn later.
+        self.unsettled.values_mut().filter(|at| **at <= now).for_each(|at| *at = now + RETRY);
+        self.tell(affected, extra)
+    }
+
+    /// When to look again, and at what, if anything is unsettled.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.unsettled.values().min().copied()
+    }
+
+    /// The files whose time to be looked at again has come; `None` when one of them is gone, for then it may be found under
+    /// another name and everything must be looked at.
+    pub(super) fn due(&self, now: Instant) -> Option<BTreeSet<FileKey>> {
+        let due: BTreeSet<_> =
+            self.unsettled.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
+        let any_gone = due.iter().any(|key| self.files.get(key).is_some_and(|state| state.gone));
+        (!any_gone).then_some(due)
+    }
+
+    /// Has every file read at the next look, whatever its time stamps say.
+    pub(super) fn distrust_stamps(&mut self) {
+        self.files.values_mut().for_each(|state| state.stamp = None);
+    }
+
+    pub(super) fn knows(&self, key: &FileKey) -> bool {
+        self.files.contains_key(key)
+    }
+
+    /// Whether any root could not be listed.
+    pub(super) fn is_root_unreadable(&self, roots: &[PathBuf]) -> bool {
+        self.unreadable.iter().any(|unreadable| roots.get(unreadable.root) == Some(&unreadable.path))
+    }
+
+    /// Every object that is told, by kind.
+    pub(super) fn objects(&self) -> Vec<(Kind, Vec<Object>)> {
+        let mut told: Vec<_> = self.definitions.values().filter_map(|definition| definition.told.as_deref()).collect();
+        told.sort_unstable_by(|one, other| one.name().cmp(other.name()));
+        let of_kind = |kind| told.iter().filter(|object| object.kind() == kind).map(|&object| object.clone()).collect();
+        Kind::ALL.into_iter().map(|kind| (kind, of_kind(kind))).collect()
+    }
+
+    /// All diagnostics as they were told last.
+    pub(super) fn diagnostics(&self) -> &[Diagnostic] {
+        &self.told_diagnostics
+    }
+
+    /// The files, in order.
+    pub(super) fn files(&self) -> impl Iterator<Item = &FileKey> {
+        self.files.keys()
+    }
+
+    /// How many objects of kinds that are not watched there are, by `apiVersion Kind`.
+    pub(super) fn skipped(&self) -> BTreeMap<String, usize> {
+        let mut total = BTreeMap::new();
+        for (name, count) in self.files.values().flat_map(|state| &state.skipped) {
+            *total.entry(name.clone()).or_default() += count;
+        }
+        total
+    }
+
+    fn needs_reading(&self, key: &FileKey, stamp: &Stamp, now: Instant) -> bool {
+        let changed = self.files.get(key).is_none_or(|state| state.gone || state.stamp != Some(*stamp));
+        changed || self.unsettled.get(key).is_some_and(|at| *at <= now)
+    }
+
+    /// Notices the files that were known and are no longer there.
+    fn notice_missing(
+        &mut self,
+        found: &BTreeMap<FileKey, Result<Stamp, String>>,
+        scope: &Scope,
+        now: Instant,
+        affected: &mut Affected,
+    ) {
+        let missing: Vec<_> = match scope {
+            Scope::Everything => {
+                let hidden = |key: &FileKey| {
+                    self.unreadable
+                        .iter()
+                        .any(|unreadable| unreadable.root == key.root && key.path.starts_with(&unreadable.path))
+                };
+                self.files.keys().filter(|key| !found.contains_key(key) && !hidden(key)).cloned().collect()
+            }
+            Scope::Only(keys) => keys.iter().filter(|key| !found.contains_key(key)).cloned().collect(),
+        };
+        for key in missing {
+            let Some(state) = self.files.get_mut(&key) else { continue };
+            if !state.gone {
+                state.gone = true;
+                state.diagnostics.clear();
+                state.skipped.clear();
+            }
+            let objects = std::mem::take(&mut state.objects);
+            affected.extend(objects.keys().map(|reference| (reference.clone(), key.clone())));
+            state.lingering.extend(objects.into_iter().map(|(reference, held)| (reference, (held, now))));
+            state.drop_expired(&key, now, affected);
+            if state.lingering.is_empty() {
+                self.files.remove(&key);
+                self.unsettled.remove(&key);
+                self.locator.forget(&key.path);
+            } else {
+                self.unsettled.insert(key, now + GRACE);
+            }
+        }
+    }
+
+    /// Takes the new content of a file.
+    fn replace(&mut self, key: &FileKey, stamp: Stamp, parsed: Parsed, now: Instant, affected: &mut Affected) {
+        let state = self.files.entry(key.clone()).or_default();
+        let mut old = std::mem::take(&mut state.objects);
+        state.stamp = Some(stamp);
+        state.gone = false;
+        state.skipped = parsed.skipped;
+        state.diagnostics = parsed.diagnostics;
+        for placed in parsed.objects {
+            let reference = placed.object.reference();
+            if let Some(first) = state.objects.get(&reference) {
+                let first = location(key, first.at);
+                state.diagnostics.push(duplicate(&reference, &first, location(key, placed.at)));
+                continue;
+            }
+            let before = old.remove(&reference).or_else(|| state.lingering.remove(&reference).map(|(held, _)| held));
+            // An object that did not change keeps its identity, which is how `tell` knows.
+            let object = match before {
+                Some(held) if *held.object == placed.object => held.object,
+                _ => Arc::new(placed.object),
+            };
+            affected.push((reference.clone(), key.clone()));
+            state.objects.insert(reference, Held { object, at: placed.at });
+        }
+        let lingering = std::mem::take(&mut state.lingering);
+        let missing = old.into_iter().map(|(reference, held)| (reference, (held, now))).chain(lingering);
+        for (reference, (held, since)) in missing {
+            affected.push((reference.clone(), key.clone()));
+            if parsed.failures.iter().any(|failure| failure.may_be(&reference)) {
+                state.objects.insert(reference, held);
+            } else {
+                state.lingering.insert(reference, (held, since));
+            }
+        }
+        state.drop_expired(key, now, affected);
+    }
+
+    /// Keeps the last good content of a file that cannot be used.
+    fn keep(&mut self, key: &FileKey, stamp: Option<Stamp>, mut diagnostic: Diagnostic, affected: &mut Affected) {
+        let state = self.files.entry(key.clone()).or_default();
+        if !state.objects.is_empty() || !state.lingering.is_empty() {
+            diagnostic.message.push_str("; its last good content stays in force");
+        }
+        // The objects are there again, or may be.
+        let lingering = std::mem::take(&mut state.lingering);
+        affected.extend(lingering.keys().map(|reference| (reference.clone(), key.clone())));
+        state.objects.extend(lingering.into_iter().map(|(reference, (held, _))| (reference, held)));
+        state.stamp = stamp;
+        state.gone = false;
+        state.diagnostics = vec![diagnostic];
+    }
+
+    fn note_unsettled(&mut self, key: &FileKey, stamp: &Stamp, now: Instant) {
+        let lingers = self.files.get(key).is_some_and(|state| !state.lingering.is_empty());
+        if lingers || is_fresh(stamp) {
+            self.unsettled.insert(key.clone(), now + GRACE);
+        } else {
+            self.unsettled.remove(key);
+        }
+    }
+
+    /// Compares what now holds for the affected objects with what was last told.
+    fn tell(&mut self, mut affected: Vec<(ObjectRef, FileKey)>, extra: Vec<Diagnostic>) -> Delta {
+        let mut delta = Delta::default();
+        affected.sort_unstable();
+        affected.dedup();
+        for same in affected.chunk_by(|(one, _), (other, _)| one == other) {
+            delta.changes.extend(self.tell_object(same));
+        }
+        let diagnostics = self.collect_diagnostics(extra);
+        if diagnostics != self.told_diagnostics {
+            self.told_diagnostics.clone_from(&diagnostics);
+            delta.diagnostics = Some(diagnostics);
+        }
+        delta
+    }
+
+    /// The change of one object, whose reference is the same in all of `places`.
+    fn tell_object(&mut self, places: &[(ObjectRef, FileKey)]) -> Option<Change> {
+        let (reference, _) = places.first()?;
+        let definition = self.definitions.entry(reference.clone()).or_default();
+        for (_, key) in places {
+            let holds = self.files.get(key).is_some_and(|state| state.holds(reference));
+            if holds {
+                definition.files.insert(key.clone())
+            } else {
+                definition.files.remove(key)
+            };
+        }
+        let states = || definition.files.iter().filter_map(|key| Some((key, self.files.get(key)?)));
+        let mut present = states().filter_map(|(key, state)| Some((key, state.objects.get(reference)?)));
+        let mut lingering = states().filter_map(|(key, state)| Some((key, &state.lingering.get(reference)?.0)));
+        let winner = present.next().or_else(|| lingering.next());
+        let is_duplicate = present.next().is_some();
+        let new = winner.map(|(key, held)| {
+            self.locator.place(reference, &key.path);
+            Arc::clone(&held.object)
+        });
+        if is_duplicate {
+            self.duplicates.insert(reference.clone());
+        } else {
+            self.duplicates.remove(reference);
+        }
+        let change = match (&definition.told, &new) {
+            (Some(old), Some(new)) if Arc::ptr_eq(old, new) || old == new => None,
+            (None, None) => None,
+            (_, Some(new)) => Some(Change::Apply(Box::new(Object::clone(new)))),
+            (Some(_), None) => Some(Change::Remove(reference.clone())),
+        };
+        definition.told = new;
+        if definition.told.is_none() {
+            self.locator.remove(reference);
+            self.definitions.remove(reference);
+        }
+        change
+    }
+
+    fn collect_diagnostics(&self, extra: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let mut diagnostics = extra;
+        diagnostics.extend(self.unreadable.iter().map(|unreadable| self.directory_error(unreadable)));
+        for state in self.files.values() {
+            diagnostics.extend_from_slice(&state.diagnostics);
+        }
+        for reference in &self.duplicates {
+            let Some(definition) = self.definitions.get(reference) else { continue };
+            let mut places = definition
+                .files
+                .iter()
+                .filter_map(|key| Some(location(key, self.files.get(key)?.objects.get(reference)?.at)));
+            if let Some(first) = places.next() {
+                diagnostics.extend(places.map(|place| duplicate(reference, &first, place)));
+            }
+        }
+        diagnostics
+    }
+
+    fn directory_error(&self, unreadable: &Unreadable) -> Diagnostic {
+        let path = unreadable.path.display().to_string();
+        let known = self.files.keys().any(|key| key.root == unreadable.root && key.path.starts_with(&unreadable.path));
+        let stays = if known { "; the last good content stays in force" } else { "" };
+        Diagnostic {
+            severity: Severity::Error,
+            code: "UnreadableDirectory",
+            origin: None,
+            location: Some(FileLocation { file: path, line: 1, column: 1 }),
+            message: format!("the manifests here cannot be listed: {}{stays}", unreadable.message),
+            mend: "bring it back, or make it readable for the user that Edgeward runs as".to_owned(),
+        }
+    }
+}
+
+impl FileState {
+    fn holds(&self, reference: &ObjectRef) -> bool {
+        self.objects.contains_key(reference) || self.lingering.contains_key(reference)
+    }
+
+    /// Lets go of what has been away for [`GRACE`].
+    fn drop_expired(&mut self, key: &FileKey, now: Instant, affected: &mut Affected) {
+        self.lingering.retain(|reference, (_, since)| {
+            let stays = now.duration_since(*since) < GRACE;
+            if !stays {
+                affected.push((reference.clone(), key.clone()));
+            }
+            stays
+        });
+    }
+}
+
+/// The objects of which something changed, and in which file.
+type Affected = Vec<(ObjectRef, FileKey)>;
+
+/// Whether a file was written so shortly ago that another write may leave the same time stamp. The change time is asked,
+/// because nobody can set it.
+fn is_fresh(stamp: &Stamp) -> bool {
+    let (seconds, nanoseconds) = stamp.changed;
+    let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(seconds), u32::try_from(nanoseconds)) else { return false };
+    let changed = Duration::new(seconds, nanoseconds);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.abs_diff(changed) < CLOCK_TICK
+}
+
+fn location(key: &FileKey, at: Position) -> FileLocation {
+    FileLocation { file: key.path.display().to_string(), line: at.line, column: at.column }
+}
+
+/// The diagnostic of a definition that does not count.
+fn duplicate(reference: &ObjectRef, first: &FileLocation, place: FileLocation) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Warning,
+        code: "DuplicateObject",
+        origin: Some(Origin::object(reference.kind.name(), &reference.name.namespace, &reference.name.name)),
+        message: format!(
+            "the definition at {}:{}:{} has no effect, because {}:{}:{} defines the same object and comes first",
+            place.file, place.line, place.column, first.file, first.line, first.column,
+        ),
+        location: Some(place),
+        mend: "remove one of the two".to_owned(),
+    }
+}

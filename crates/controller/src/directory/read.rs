@@ -1,0 +1,109 @@
+//! Reading and parsing files, on all cores when there are many.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::thread;
+
+use super::scan::describe;
+use crate::diagnostic::{Diagnostic, FileLocation, Severity};
+use crate::parse::yaml::MAX_FILE_BYTES;
+use crate::parse::{Parsed, Position, parse};
+
+/// Below this number of files, threads cost more than they save.
+const MIN_FILES_PER_THREAD: usize = 64;
+
+/// Why a file gave no objects, with the diagnostic about it.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// It could not be read.
+    Access(Box<Diagnostic>),
+    /// What it holds is no YAML.
+    Content(Box<Diagnostic>),
+}
+
+/// Reads files. The results are in the order of the paths.
+pub(super) fn read_all<P: AsRef<Path> + Sync>(paths: &[P]) -> Vec<Result<Parsed, ReadError>> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(paths.len() / MIN_FILES_PER_THREAD).max(1);
+    let share = paths.len().div_ceil(threads).max(1);
+    let read_share = |paths: &[P]| paths.iter().map(|path| read(path.as_ref())).collect::<Vec<_>>();
+    if threads == 1 {
+        return read_share(paths);
+    }
+    thread::scope(|scope| {
+        let shares: Vec<_> = paths.chunks(share).map(|share| scope.spawn(move || read_share(share))).collect();
+        let results = shares.into_iter().map(|share| share.join());
+        // The parser is total; should it panic all the same, the panic belongs to the caller.
+        results.flat_map(|share| share.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}
+
+/// Reads one file.
+fn read(path: &Path) -> Result<Parsed, ReadError> {
+    let file = path.display().to_string();
+    let bytes = match bytes(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let mend = "make it readable for the user that Edgeward runs as, or remove it";
+            let diagnostic = file_error(file, Position::START, describe(&error), mend);
+            return Err(ReadError::Access(Box::new(diagnostic)));
+        }
+    };
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = position_of(&bytes, error.valid_up_to());
+            let diagnostic = file_error(file, at, "it is not UTF-8 text".to_owned(), "save it as UTF-8");
+            return Err(ReadError::Content(Box::new(diagnostic)));
+        }
+    };
+    parse(&file, text).map_err(|error| {
+        let mend = if text.contains("{{") {
+            "render the template first (helm template, kustomize build), or keep it in another directory"
+        } else {
+            "mend the YAML at this place"
+        };
+        ReadError::Content(Box::new(file_error(file, error.at, error.message, mend)))
+    })
+}
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE_BYTES / (1024 * 1024))));
+    }
+    Ok(bytes)
+}
+
+/// The diagnostic of a file that cannot be used.
+pub(super) fn file_error(file: String, at: Position, why: String, mend: &str) -> Diagnostic {
+    let location = FileLocation { file, line: at.line, column: at.column };
+    let message = format!("the file cannot be read: {why}");
+    Diagnostic {
+        severity: Severity::Error,
+        code: "UnreadableFile",
+        origin: None,
+        location: Some(location),
+        message,
+        mend: mend.to_owned(),
+    }
+}
+
+/// The position of a byte that follows valid UTF-8.
+fn position_of(bytes: &[u8], offset: usize) -> Position {
+    let before = String::from_utf8_lossy(&bytes[..offset]);
+    let line = before.matches('\n').count() as u64 + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() as u64 + 1;
+    Position { line, column }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_byte_is_found_in_characters() {
+        assert_eq!(position_of("a\nßé".as_bytes(), 6), Position { line: 2, column: 3 });
+    }
+}

@@ -1,0 +1,259 @@
+//! File events: which files they are about, gathered until someone asks.
+//!
+//! Every listed directory is watched by itself, and so are those that links to files lead to and the parents of the roots
+//! (in which a root appears, or is replaced). Hidden directories are not: repositories keep their whole history there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+use super::contents::{Contents, Scope};
+use super::scan::{FileKey, Listing, is_hidden, is_manifest};
+use crate::diagnostic::{Diagnostic, FileLocation, Severity};
+
+/// A write is read when no further event came for this long,
+const QUIET: Duration = Duration::from_millis(5);
+/// or this long after the first event.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// With more touched paths than this, looking at everything is cheaper.
+const MANY_PATHS: usize = 1024;
+
+/// The paths that events named since they were last taken.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    paths: BTreeSet<PathBuf>,
+    everything: bool,
+    events: u64,
+}
+
+/// Where the watcher's thread leaves events.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    touched: Mutex<Touched>,
+    arrived: Notify,
+}
+
+impl Inbox {
+    /// Waits for an event and for the quiet after it.
+    pub(super) async fn quiet_after_event(&self) {
+        self.arrived.notified().await;
+        let deadline = Instant::now() + LONGEST_WAIT;
+        let mut seen = self.lock().events;
+        while Instant::now() < deadline {
+            sleep(QUIET).await;
+            let now = self.lock().events;
+            if now == seen {
+                return;
+            }
+            seen = now;
+        }
+    }
+
+    /// Takes what was touched.
+    pub(super) fn take(&self) -> Touched {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn receive(&self, event: Result<Event, notify::Error>) {
+        let mut touched = self.lock();
+        match event {
+            Ok(event) if event.need_rescan() => touched.everything = true,
+            // Reading a file is an event as well, and the source is who reads.
+            Ok(Event { kind: EventKind::Access(access), .. }) if access != AccessKind::Close(AccessMode::Write) => {
+                return;
+            }
+            Ok(event) => touched.paths.extend(event.paths),
+            Err(_) => touched.everything = true,
+        }
+        if touched.paths.len() > MANY_PATHS {
+            touched.everything = true;
+            touched.paths.clear();
+        }
+        touched.events += 1;
+        drop(touched);
+        self.arrived.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Touched> {
+        // What a panic could leave behind is at worst a path too few, which the next rescan makes good.
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The watches on directories.
+pub(super) struct Watches {
+    roots: Vec<PathBuf>,
+    absolute_roots: Vec<PathBuf>,
+    watcher: Result<RecommendedWatcher, String>,
+    /// The watched directories by absolute path, with device and inode.
+    watched: BTreeMap<PathBuf, (u64, u64)>,
+    link_targets: BTreeSet<PathBuf>,
+    failure: Option<(PathBuf, String)>,
+    pub(super) inbox: Arc<Inbox>,
+}
+
+impl Watches {
+    pub(super) fn new(roots: &[PathBuf]) -> Self {
+        let inbox = Arc::new(Inbox::default());
+        let sink = Arc::clone(&inbox);
+        let watcher = notify::recommended_watcher(move |event| sink.receive(event)).map_err(|error| describe(&error));
+        // Events name absolute paths. A root that cannot be made absolute has an empty path, and fails to be listed.
+        let absolute_roots =
+            roots.iter().map(|root| std::path::absolute(root).unwrap_or_else(|_| root.clone())).collect();
+        Self {
+            roots: roots.to_vec(),
+            absolute_roots,
+            watcher,
+            watched: BTreeMap::new(),
+            link_targets: BTreeSet::new(),
+            failure: None,
+            inbox,
+        }
+    }
+
+    /// Makes the watches fit what a scan of everything found. Says whether any watch is new: what happened in its directory
+    /// between the scan and now went unseen.
+    pub(super) fn follow(&mut self, listing: &Listing) -> bool {
+        let Ok(watcher) = &mut self.watcher else { return false };
+        let mut wanted = BTreeMap::new();
+        for (path, identity) in &listing.directories {
+            wanted.extend(std::path::absolute(path).ok().map(|path| (path, *identity)));
+        }
+        let parents = self.absolute_roots.iter().filter_map(|root| root.parent());
+        for path in parents.chain(listing.link_targets.iter().map(PathBuf::as_path)) {
+            if let Ok(metadata) = fs::metadata(path)
+                && metadata.is_dir()
+                && !wanted.contains_key(path)
+            {
+                wanted.insert(path.to_owned(), (metadata.dev(), metadata.ino()));
+            }
+        }
+        self.link_targets.clone_from(&listing.link_targets);
+        self.failure = None;
+        let unwanted: Vec<_> = self
+            .watched
+            .iter()
+            .filter(|(path, identity)| wanted.get(*path) != Some(identity))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in unwanted {
+            self.watched.remove(&path);
+            // It fails for a directory that is gone, whose watch went with it.
+            let _ = watcher.unwatch(&path);
+        }
+        let mut any_new = false;
+        for (path, identity) in wanted {
+            if self.watched.contains_key(&path) {
+                continue;
+            }
+            match watcher.watch(&path, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(path, identity);
+                    any_new = true;
+                }
+                Err(error) => self.failure = Some((path, describe(&error))),
+            }
+        }
+        any_new
+    }
+
+    /// What to look at for the touched paths; `None` when nothing that matters was touched.
+    pub(super) fn scope(&self, touched: Touched, contents: &Contents) -> Option<Scope> {
+        let mut keys = BTreeSet::new();
+        let mut everything = touched.everything;
+        for path in touched.paths {
+            match self.meaning(&path, contents) {
+                Meaning::Nothing => {}
+                Meaning::File(key) => {
+                    keys.insert(key);
+                }
+                Meaning::Everything => everything = true,
+            }
+        }
+        match (everything, keys.is_empty()) {
+            (true, _) => Some(Scope::Everything),
+            (false, false) => Some(Scope::Only(keys)),
+            (false, true) => None,
+        }
+    }
+
+    fn meaning(&self, path: &Path, contents: &Contents) -> Meaning {
+        if self.absolute_roots.iter().any(|root| root == path) {
+            return Meaning::Everything;
+        }
+        if path.parent().is_some_and(|parent| self.link_targets.contains(parent)) {
+            return Meaning::Everything;
+        }
+        // Nested roots are listed as part of the outer one only if that comes first, so all are tried.
+        let candidates = self.absolute_roots.iter().enumerate().filter_map(|(root, absolute)| {
+            let below = path.strip_prefix(absolute).ok()?;
+            Some(FileKey { root, path: self.roots[root].join(below).into() })
+        });
+        let candidates: Vec<_> = candidates.collect();
+        if candidates.is_empty() {
+            return Meaning::Nothing;
+        }
+        if is_hidden(path) {
+            // The kubelet swaps the link `..data`; a single dot is some tool's working file.
+            let swapped = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."));
+            return if swapped { Meaning::Everything } else { Meaning::Nothing };
+        }
+        if let Some(known) = candidates.into_iter().find(|key| contents.knows(key)) {
+            return Meaning::File(known);
+        }
+        match fs::symlink_metadata(path) {
+            // Something new: under which name it is known is for a scan to say.
+            Ok(metadata) if metadata.is_dir() || metadata.is_symlink() || is_manifest(path) => Meaning::Everything,
+            Ok(_) => Meaning::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.watched.contains_key(path) => {
+                Meaning::Nothing
+            }
+            Err(_) => Meaning::Everything,
+        }
+    }
+
+    /// The diagnostic about watches that could not be set up.
+    pub(super) fn diagnostic(&self, rescan_every: Duration) -> Option<Diagnostic> {
+        let (path, why) = match (&self.watcher, &self.failure) {
+            (Err(why), _) => (self.roots.first()?, why),
+            (Ok(_), Some((path, why))) => (path, why),
+            (Ok(_), None) => return None,
+        };
+        Some(Diagnostic {
+            severity: Severity::Warning,
+            code: "WatchFailed",
+            origin: None,
+            location: Some(FileLocation { file: path.display().to_string(), line: 1, column: 1 }),
+            message: format!(
+                "the directory cannot be watched: {why}; changes in it are found by the rescan every {} s",
+                rescan_every.as_secs_f64(),
+            ),
+            mend: "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances".to_owned(),
+        })
+    }
+}
+
+/// What a touched path means for the source.
+enum Meaning {
+    Nothing,
+    File(FileKey),
+    Everything,
+}
+
+fn describe(error: &notify::Error) -> String {
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => "the limit of watches is reached".to_owned(),
+        notify::ErrorKind::Io(error) => error.to_string(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,301 @@
+//! The index: the latest version of every watched object, with one owner.
+//!
+//! It keeps objects as the sources parsed them and judges none of them; what they mean is decided by
+//! [`crate::translate`]. What it adds is what a rebuild needs to be fast: the slices of a Service, the certificate of a
+//! Secret parsed once per content, and, for every change, what that change can have an effect on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::change::Change;
+use crate::diagnostic::Diagnostic;
+use crate::object::{
+    ConfigMap, EndpointSlice, Ingress, IngressClass, Kind, NamespacedName, Object, ObjectRef, Secret, Service,
+};
+use crate::resolve::{Resolution, canonical_name};
+
+mod dirty;
+mod secret;
+
+pub use dirty::Dirty;
+pub use secret::CertificateState;
+
+use secret::SecretEntry;
+
+/// The latest version of every watched object.
+#[derive(Debug, Default)]
+pub struct Index {
+    ingresses: BTreeMap<NamespacedName, Ingress>,
+    classes: BTreeMap<NamespacedName, IngressClass>,
+    services: HashMap<NamespacedName, Service>,
+    slices: HashMap<NamespacedName, EndpointSlice>,
+    /// The names of the slices of each Service, sorted so that joining them does not depend on the order of arrival.
+    slices_of: HashMap<NamespacedName, BTreeSet<NamespacedName>>,
+    secrets: HashMap<NamespacedName, SecretEntry>,
+    config_maps: HashMap<NamespacedName, ConfigMap>,
+    /// The Services behind each external name.
+    external: BTreeMap<Box<str>, BTreeSet<NamespacedName>>,
+    resolutions: BTreeMap<Box<str>, Resolution>,
+    source_diagnostics: Vec<Diagnostic>,
+    listed: BTreeSet<Kind>,
+}
+
+impl Index {
+    /// An index without objects, none of whose kinds has been listed.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An index of these objects with every kind listed: what `edgeward check` and tests translate.
+    pub fn of(objects: impl IntoIterator<Item = Object>) -> Self {
+        let mut index = Self::new();
+        for object in objects {
+            index.apply(Change::Apply(Box::new(object)));
+        }
+        index.listed.extend(Kind::ALL);
+        index
+    }
+
+    /// Takes in one change and says what a rebuild must redo because of it.
+    pub fn apply(&mut self, change: Change) -> Dirty {
+        match change {
+            Change::Apply(object) => self.insert(*object),
+            Change::Remove(reference) => self.remove(&reference),
+            Change::Reset(kind, objects) => self.reset(kind, objects),
+            Change::Diagnostics(diagnostics) => {
+                let changed = self.source_diagnostics != diagnostics;
+                self.source_diagnostics = diagnostics;
+                Dirty { diagnostics: changed, ..Dirty::default() }
+            }
+        }
+    }
+
+    /// Takes in what an external name resolved to. A failure keeps the addresses found before it.
+    pub fn set_resolved(&mut self, name: &str, answer: Result<Vec<IpAddr>, String>) -> Dirty {
+        let name = canonical_name(name);
+        let Some(services) = self.external.get(&name) else {
+            // The last Service with this name went away while it was being resolved.
+            self.resolutions.remove(&name);
+            return Dirty::default();
+        };
+        if !self.resolutions.entry(name).or_default().record(answer) {
+            return Dirty::default();
+        }
+        Dirty { endpoints: services.clone(), ..Dirty::default() }
+    }
+
+    /// Whether every watched kind has been listed once. Before that nothing may be published: an object that is not
+    /// here yet would look deleted.
+    pub fn is_listed(&self) -> bool {
+        self.listed.len() == Kind::ALL.len()
+    }
+
+    /// The kinds that have not been listed yet.
+    pub fn unlisted(&self) -> impl Iterator<Item = Kind> + '_ {
+        Kind::ALL.into_iter().filter(|kind| !self.listed.contains(kind))
+    }
+
+    /// All Ingresses, by namespace and name.
+    pub fn ingresses(&self) -> impl Iterator<Item = &Ingress> {
+        self.ingresses.values()
+    }
+
+    /// An IngressClass.
+    pub fn class(&self, name: &str) -> Option<&IngressClass> {
+        self.classes.get(&NamespacedName::new("", name))
+    }
+
+    /// A Service.
+    pub fn service(&self, name: &NamespacedName) -> Option<&Service> {
+        self.services.get(name)
+    }
+
+    /// The slices of a Service, by name.
+    pub fn slices(&self, service: &NamespacedName) -> impl Iterator<Item = &EndpointSlice> {
+        self.slices_of.get(service).into_iter().flatten().filter_map(|name| self.slices.get(name))
+    }
+
+    /// What the Secret of this name offers as a certificate. The first call parses it; later ones do not.
+    pub fn certificate(&self, name: &NamespacedName) -> CertificateState<'_> {
+        self.secrets.get(name).map_or(CertificateState::Missing, SecretEntry::certificate)
+    }
+
+    /// A ConfigMap.
+    pub fn config_map(&self, name: &NamespacedName) -> Option<&ConfigMap> {
+        self.config_maps.get(name)
+    }
+
+    /// What is known of an external name; `None` before its first answer.
+    pub fn resolution(&self, name: &str) -> Option<&Resolution> {
+        self.resolutions.get(&canonical_name(name))
+    }
+
+    /// The external names that need resolving, in canonical form.
+    pub fn external_names(&self) -> impl Iterator<Item = &str> {
+        self.external.keys().map(AsRef::as_ref)
+    }
+
+    /// What the source itself has to say.
+    pub fn source_diagnostics(&self) -> &[Diagnostic] {
+        &self.source_diagnostics
+    }
+
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Ingress => self.ingresses.len(),
+            Kind::IngressClass => self.classes.len(),
+            Kind::Service => self.services.len(),
+            Kind::EndpointSlice => self.slices.len(),
+            Kind::Secret => self.secrets.len(),
+            Kind::ConfigMap => self.config_maps.len(),
+        }
+    }
+
+    fn names(&self, kind: Kind) -> Vec<NamespacedName> {
+        match kind {
+            Kind::Ingress => self.ingresses.keys().cloned().collect(),
+            Kind::IngressClass => self.classes.keys().cloned().collect(),
+            Kind::Service => self.services.keys().cloned().collect(),
+            Kind::EndpointSlice => self.slices.keys().cloned().collect(),
+            Kind::Secret => self.secrets.keys().cloned().collect(),
+            Kind::ConfigMap => self.config_maps.keys().cloned().collect(),
+        }
+    }
+
+    /// Makes `objects` all there is of a kind. It works by difference, so that listing again what is known already
+    /// changes nothing and parses no certificate twice.
+    fn reset(&mut self, kind: Kind, objects: Vec<Object>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let listed: BTreeSet<_> = objects.iter().map(|object| object.name().clone()).collect();
+        for name in self.names(kind) {
+            if !listed.contains(&name) {
+                dirty |= self.remove(&ObjectRef { kind, name });
+            }
+        }
+        for object in objects {
+            if object.kind() == kind {
+                dirty |= self.insert(object);
+            }
+        }
+        self.listed.insert(kind);
+        dirty
+    }
+
+    fn insert(&mut self, object: Object) -> Dirty {
+        let name = object.name().clone();
+        match object {
+            Object::Ingress(ingress) => {
+                let same = self.ingresses.get(&name) == Some(&ingress);
+                self.ingresses.insert(name, ingress);
+                Dirty::everything_if(!same)
+            }
+            Object::IngressClass(class) => {
+                let same = self.classes.get(&name) == Some(&class);
+                self.classes.insert(name, class);
+                Dirty::everything_if(!same)
+            }
+            Object::Service(service) => self.insert_service(name, service),
+            Object::EndpointSlice(slice) => self.insert_slice(name, slice),
+            Object::Secret(secret) => self.insert_secret(name, secret),
+            Object::ConfigMap(map) => {
+                let same = self.config_maps.get(&name).is_some_and(|old| old.data == map.data);
+                self.config_maps.insert(name.clone(), map);
+                Dirty::config_map_if(!same, name)
+            }
+        }
+    }
+
+    fn remove(&mut self, reference: &ObjectRef) -> Dirty {
+        let name = &reference.name;
+        match reference.kind {
+            Kind::Ingress => Dirty::everything_if(self.ingresses.remove(name).is_some()),
+            Kind::IngressClass => Dirty::everything_if(self.classes.remove(name).is_some()),
+            Kind::Service => {
+                let Some(old) = self.services.remove(name) else { return Dirty::default() };
+                self.unlink_external(name, &old);
+                Dirty::everything_if(true)
+            }
+            Kind::EndpointSlice => {
+                let Some(old) = self.slices.remove(name) else { return Dirty::default() };
+                self.unlink_slice(name, &old)
+            }
+            Kind::Secret => Dirty { certificates: self.secrets.remove(name).is_some(), ..Dirty::default() },
+            Kind::ConfigMap => Dirty::config_map_if(self.config_maps.remove(name).is_some(), name.clone()),
+        }
+    }
+
+    fn insert_service(&mut self, name: NamespacedName, service: Service) -> Dirty {
+        if self.services.get(&name) == Some(&service) {
+            return Dirty::default();
+        }
+        if let Some(old) = self.services.remove(&name) {
+            self.unlink_external(&name, &old);
+        }
+        if let Some(external) = service.external_name.as_deref().filter(|external| external.parse::<IpAddr>().is_err())
+        {
+            self.external.entry(canonical_name(external)).or_default().insert(name.clone());
+        }
+        self.services.insert(name, service);
+        Dirty::everything_if(true)
+    }
+
+    fn unlink_external(&mut self, name: &NamespacedName, service: &Service) {
+        let Some(external) = service.external_name.as_deref().map(canonical_name) else { return };
+        let Some(services) = self.external.get_mut(&external) else { return };
+        services.remove(name);
+        if services.is_empty() {
+            self.external.remove(&external);
+            self.resolutions.remove(&external);
+        }
+    }
+
+    fn insert_slice(&mut self, name: NamespacedName, slice: EndpointSlice) -> Dirty {
+        let mut dirty = Dirty::default();
+        if let Some(old) = self.slices.remove(&name) {
+            // Its metadata changes with every update of the slice; only these three have a meaning here.
+            if (&old.service, &old.ports, &old.endpoints) == (&slice.service, &slice.ports, &slice.endpoints) {
+                self.slices.insert(name, slice);
+                return dirty;
+            }
+            dirty |= self.unlink_slice(&name, &old);
+        }
+        if let Some(service) = service_of(&slice) {
+            self.slices_of.entry(service.clone()).or_default().insert(name.clone());
+            dirty.endpoints.insert(service);
+        }
+        self.slices.insert(name, slice);
+        dirty
+    }
+
+    fn unlink_slice(&mut self, name: &NamespacedName, slice: &EndpointSlice) -> Dirty {
+        let mut dirty = Dirty::default();
+        if let Some(service) = service_of(slice) {
+            if let Some(names) = self.slices_of.get_mut(&service) {
+                names.remove(name);
+                if names.is_empty() {
+                    self.slices_of.remove(&service);
+                }
+            }
+            dirty.endpoints.insert(service);
+        }
+        dirty
+    }
+
+    fn insert_secret(&mut self, name: NamespacedName, secret: Secret) -> Dirty {
+        let (entry, same) = SecretEntry::successor(self.secrets.remove(&name), secret);
+        self.secrets.insert(name, entry);
+        Dirty { certificates: !same, ..Dirty::default() }
+    }
+}
+
+fn service_of(slice: &EndpointSlice) -> Option<NamespacedName> {
+    let name = Arc::clone(slice.service.as_ref()?);
+    Some(NamespacedName { namespace: Arc::clone(&slice.meta.name.namespace), name })
+}
+
+#[cfg(test)]
+mod tests;

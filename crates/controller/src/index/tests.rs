@@ -1,0 +1,187 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::sync::Arc;
+
+use super::{CertificateState, Dirty, Index};
+use crate::change::Change;
+use crate::diagnostic::Diagnostic;
+use crate::object::{Kind, NamespacedName, Object, ObjectRef};
+use crate::translate::fixture::{class, config_map, external, ingress, name, ready, secret, secret_for, slice, web};
+
+fn apply(index: &mut Index, object: impl Into<Object>) -> Dirty {
+    index.apply(Change::Apply(Box::new(object.into())))
+}
+
+fn remove(index: &mut Index, kind: Kind, object: &str) -> Dirty {
+    index.apply(Change::Remove(ObjectRef { kind, name: name(object) }))
+}
+
+fn endpoints(services: &[&str]) -> Dirty {
+    Dirty { endpoints: services.iter().map(|service| name(service)).collect(), ..Dirty::default() }
+}
+
+fn everything() -> Dirty {
+    Dirty { everything: true, ..Dirty::default() }
+}
+
+fn certificate(index: &Index, secret: &str) -> Arc<edgeward_routing::certificate::Certificate> {
+    match index.certificate(&name(secret)) {
+        CertificateState::Good(certificate) => Arc::clone(certificate),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_kind_must_be_listed_once() {
+    let mut index = Index::new();
+    for kind in Kind::ALL {
+        assert!(!index.is_listed());
+        assert!(index.unlisted().any(|unlisted| unlisted == kind));
+        index.apply(Change::Reset(kind, Vec::new()));
+    }
+    assert!(index.is_listed());
+    assert_eq!(index.unlisted().count(), 0);
+}
+
+#[test]
+fn a_change_dirties_what_it_has_an_effect_on_and_a_repetition_nothing() {
+    let mut index = Index::new();
+    let [service, endpoint_slice] = web("web", "10.0.0.1");
+    let map = Dirty { config_maps: [name("options")].into(), ..Dirty::default() };
+    let certificates = Dirty { certificates: true, ..Dirty::default() };
+    for (object, dirty) in [
+        (ingress("a").object(), everything()),
+        (class("nginx", "x"), everything()),
+        (service, everything()),
+        (endpoint_slice, endpoints(&["web"])),
+        (secret_for("t", &["a.test"]), certificates),
+        (config_map("options", &[("hsts", "false")]), map),
+    ] {
+        assert_eq!(apply(&mut index, object.clone()), dirty, "{object:?}");
+        assert_eq!(apply(&mut index, object.clone()), Dirty::default(), "again: {object:?}");
+        let reference = object.reference();
+        assert_eq!(index.count(reference.kind), 1);
+        assert_eq!(index.apply(Change::Remove(reference.clone())), dirty, "removed: {object:?}");
+        assert_eq!(index.apply(Change::Remove(reference.clone())), Dirty::default());
+        assert_eq!(index.count(reference.kind), 0);
+    }
+}
+
+#[test]
+fn only_the_config_map_of_the_options_needs_a_translation() {
+    let dirty = apply(&mut Index::new(), config_map("leader", &[("a", "b")]));
+    assert!(!dirty.needs_translation(None));
+    assert!(!dirty.needs_translation(Some(&name("options"))));
+    assert!(dirty.needs_translation(Some(&name("leader"))));
+}
+
+#[test]
+fn a_slice_that_moves_dirties_both_services() {
+    let mut index = Index::new();
+    let first = slice("s", "web", ("", 80), vec![ready("10.0.0.1")]);
+    apply(&mut index, Object::EndpointSlice(first.clone()));
+    let moved = slice("s", "api", ("", 80), vec![ready("10.0.0.1")]);
+    assert_eq!(apply(&mut index, Object::EndpointSlice(moved.clone())), endpoints(&["api", "web"]));
+    assert_eq!(index.slices(&name("web")).count(), 0);
+    assert_eq!(index.slices(&name("api")).collect::<Vec<_>>(), [&moved]);
+    let mut annotated = moved.clone();
+    annotated.meta.annotations.insert("endpoints.kubernetes.io/last-change-trigger-time".to_owned(), "x".to_owned());
+    assert_eq!(apply(&mut index, Object::EndpointSlice(annotated)), Dirty::default());
+    assert_eq!(remove(&mut index, Kind::EndpointSlice, "s"), endpoints(&["api"]));
+}
+
+#[test]
+fn a_reset_works_by_difference() {
+    let mut index = Index::new();
+    let of = |names: &[&str]| -> Vec<Object> {
+        let slices = names.iter().map(|name| slice(name, name, ("", 80), vec![ready("10.0.0.1")]));
+        slices.map(Object::EndpointSlice).collect()
+    };
+    assert_eq!(index.apply(Change::Reset(Kind::EndpointSlice, of(&["a", "b"]))), endpoints(&["a", "b"]));
+    assert_eq!(index.apply(Change::Reset(Kind::EndpointSlice, of(&["b", "a"]))), Dirty::default());
+    assert_eq!(index.apply(Change::Reset(Kind::EndpointSlice, of(&["b", "c"]))), endpoints(&["a", "c"]));
+    assert_eq!(index.count(Kind::EndpointSlice), 2);
+}
+
+#[test]
+fn a_certificate_is_parsed_once_per_content() {
+    let mut index = Index::new();
+    let object = secret_for("t", &["a.test"]);
+    apply(&mut index, object.clone());
+    let first = certificate(&index, "t");
+    let Object::Secret(mut annotated) = object.clone() else { unreachable!() };
+    annotated.meta.annotations.insert("a".to_owned(), "b".to_owned());
+    assert_eq!(apply(&mut index, Object::Secret(annotated)), Dirty::default());
+    index.apply(Change::Reset(Kind::Secret, vec![object]));
+    assert!(Arc::ptr_eq(&first, &certificate(&index, "t")));
+    apply(&mut index, secret_for("t", &["a.test"]));
+    assert!(!Arc::ptr_eq(&first, &certificate(&index, "t")));
+}
+
+#[test]
+fn a_secret_that_breaks_remembers_what_it_held_until_it_is_removed() {
+    let mut index = Index::new();
+    let last_good = |index: &Index| match index.certificate(&name("t")) {
+        CertificateState::Broken { last_good, .. } => last_good.map(Arc::clone),
+        other => panic!("{other:?}"),
+    };
+    let garbage = |text: &str| Object::Secret(secret("t", text, text));
+    apply(&mut index, secret_for("t", &["a.test"]));
+    let good = certificate(&index, "t");
+    apply(&mut index, garbage("garbage"));
+    assert!(Arc::ptr_eq(&good, &last_good(&index).unwrap()));
+    apply(&mut index, garbage("more garbage"));
+    assert!(Arc::ptr_eq(&good, &last_good(&index).unwrap()));
+    assert!(remove(&mut index, Kind::Secret, "t").certificates);
+    assert!(matches!(index.certificate(&name("t")), CertificateState::Missing));
+    apply(&mut index, garbage("garbage"));
+    assert!(last_good(&index).is_none());
+}
+
+#[test]
+fn external_names_are_known_while_a_service_has_them() {
+    let mut index = Index::new();
+    apply(&mut index, Object::Service(external("a", "Db.Example.")));
+    apply(&mut index, Object::Service(external("b", "db.example")));
+    apply(&mut index, Object::Service(external("c", "192.0.2.1")));
+    assert_eq!(index.external_names().collect::<Vec<_>>(), ["db.example"]);
+    let address = || Ok(vec!["192.0.2.7".parse().unwrap()]);
+    assert_eq!(index.set_resolved("db.example", address()), endpoints(&["a", "b"]));
+    assert_eq!(index.set_resolved("db.example", address()), Dirty::default());
+    assert_eq!(index.set_resolved("db.example", Err("refused".to_owned())), endpoints(&["a", "b"]));
+    let resolution = index.resolution("DB.example").unwrap();
+    assert_eq!(resolution.addresses.len(), 1, "a failure keeps the last good answer");
+    assert_eq!(resolution.failure.as_deref(), Some("refused"));
+    remove(&mut index, Kind::Service, "a");
+    assert_eq!(index.external_names().count(), 1);
+    apply(&mut index, Object::Service(external("b", "other.example")));
+    assert_eq!(index.external_names().collect::<Vec<_>>(), ["other.example"]);
+    assert!(index.resolution("db.example").is_none());
+    assert_eq!(index.set_resolved("db.example", address()), Dirty::default());
+    assert!(index.resolution("db.example").is_none());
+}
+
+#[test]
+fn the_diagnostics_of_the_source_replace_the_ones_before() {
+    let mut index = Index::new();
+    let diagnostic = Diagnostic {
+        severity: crate::diagnostic::Severity::Error,
+        code: "Unreadable",
+        origin: None,
+        location: None,
+        message: String::new(),
+        mend: String::new(),
+    };
+    assert!(index.apply(Change::Diagnostics(vec![diagnostic.clone()])).diagnostics);
+    assert!(!index.apply(Change::Diagnostics(vec![diagnostic])).diagnostics);
+    assert!(index.apply(Change::Diagnostics(Vec::new())).diagnostics);
+    assert!(index.source_diagnostics().is_empty());
+}
+
+#[test]
+fn an_object_without_a_namespace_is_found_by_its_name() {
+    let index = Index::of([class("nginx", "k8s.io/ingress-nginx")]);
+    assert_eq!(index.class("nginx").unwrap().controller, "k8s.io/ingress-nginx");
+    assert_eq!(index.class("nginx").unwrap().meta.name, NamespacedName::new("", "nginx"));
+    assert!(index.class("other").is_none());
+}

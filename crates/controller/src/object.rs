@@ -1,0 +1,337 @@
+//! The compact object model: what Edgeward keeps of the Kubernetes objects it watches.
+//!
+//! Sources convert at their edge and drop the rest, so that memory does not follow `managedFields`. Text is kept as the
+//! user wrote it; judging it is the work of `translate`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use edgeward_routing::origin::Origin;
+
+/// The kinds that are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `networking.k8s.io/v1` Ingress
+    Ingress,
+    /// `networking.k8s.io/v1` IngressClass
+    IngressClass,
+    /// `v1` Service
+    Service,
+    /// `discovery.k8s.io/v1` EndpointSlice; `v1` Endpoints is converted to it
+    EndpointSlice,
+    /// `v1` Secret
+    Secret,
+    /// `v1` ConfigMap
+    ConfigMap,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Ingress, Self::IngressClass, Self::Service, Self::EndpointSlice, Self::Secret, Self::ConfigMap];
+
+    /// The kind's name in manifests.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "Ingress",
+            Self::IngressClass => "IngressClass",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+        }
+    }
+}
+
+/// Identity of an object. The namespace is empty for IngressClass.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectRef {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace and name.
+    pub name: NamespacedName,
+}
+
+/// A namespace and a name in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NamespacedName {
+    /// The namespace; empty for cluster-scoped kinds.
+    pub namespace: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+}
+
+impl NamespacedName {
+    /// Both parts.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for NamespacedName {
+    /// `namespace/name`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// An object of any watched kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Object {
+    /// An Ingress.
+    Ingress(Ingress),
+    /// An IngressClass.
+    IngressClass(IngressClass),
+    /// A Service.
+    Service(Service),
+    /// An EndpointSlice, or an Endpoints read as one.
+    EndpointSlice(EndpointSlice),
+    /// A Secret.
+    Secret(Secret),
+    /// A ConfigMap.
+    ConfigMap(ConfigMap),
+}
+
+impl Object {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Ingress(_) => Kind::Ingress,
+            Self::IngressClass(_) => Kind::IngressClass,
+            Self::Service(_) => Kind::Service,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::Secret(_) => Kind::Secret,
+            Self::ConfigMap(_) => Kind::ConfigMap,
+        }
+    }
+
+    /// Its namespace and name.
+    pub fn name(&self) -> &NamespacedName {
+        match self {
+            Self::Ingress(object) => &object.meta.name,
+            Self::IngressClass(object) => &object.meta.name,
+            Self::Service(object) => &object.meta.name,
+            Self::EndpointSlice(object) => &object.meta.name,
+            Self::Secret(object) => &object.meta.name,
+            Self::ConfigMap(object) => &object.meta.name,
+        }
+    }
+
+    /// Its identity.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef { kind: self.kind(), name: self.name().clone() }
+    }
+}
+
+/// What is kept of `metadata`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Namespace and name. A manifest without a namespace is in `default`.
+    pub name: NamespacedName,
+    /// `creationTimestamp` in seconds since the epoch; `None` sorts as the youngest.
+    pub created: Option<i64>,
+    /// Annotations of all prefixes, as written.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Meta {
+    /// The origin of the whole object.
+    pub fn origin(&self, kind: Kind) -> Origin {
+        Origin {
+            kind: kind.name(),
+            namespace: self.name.namespace.clone(),
+            name: self.name.name.clone(),
+            field: String::new(),
+        }
+    }
+}
+
+/// The removed API version that an Ingress was written in, if any. Diagnostics name its fields by that version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LegacyVersion {
+    /// `extensions/v1beta1`, removed in Kubernetes 1.22
+    ExtensionsV1beta1,
+    /// `networking.k8s.io/v1beta1`, removed in Kubernetes 1.22
+    NetworkingV1beta1,
+}
+
+/// An Ingress.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ingress {
+    /// Its metadata.
+    pub meta: Meta,
+    /// The removed API version it is written in; `None` for `networking.k8s.io/v1`.
+    pub legacy: Option<LegacyVersion>,
+    /// `spec.ingressClassName`.
+    pub class_name: Option<String>,
+    /// `spec.defaultBackend` (`spec.backend` in the removed versions).
+    pub default_backend: Option<IngressBackend>,
+    /// `spec.rules`.
+    pub rules: Vec<IngressRule>,
+    /// `spec.tls`.
+    pub tls: Vec<IngressTls>,
+}
+
+/// One entry of `spec.rules`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IngressRule {
+    /// `host`, as written; empty for any.
+    pub host: String,
+    /// `http.paths`; `None` when the rule has no `http`.
+    pub paths: Option<Vec<IngressPath>>,
+}
+
+/// One entry of `http.paths`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IngressPath {
+    /// `path`, as written; empty when absent.
+    pub path: String,
+    /// `pathType`, as written (`Exact`, `Prefix`, `ImplementationSpecific`); `None` when absent.
+    pub path_type: Option<String>,
+    /// `backend`.
+    pub backend: IngressBackend,
+}
+
+/// A backend of an Ingress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IngressBackend {
+    /// A Service and its port.
+    Service {
+        /// The Service's name, in the Ingress' namespace.
+        name: String,
+        /// The Service's port.
+        port: PortRef,
+    },
+    /// A resource, which Edgeward does not serve.
+    Resource {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// Neither: a mistake.
+    Missing,
+}
+
+/// A port of a Service, by number or by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PortRef {
+    /// By number.
+    Number(i32),
+    /// By name. The removed versions' `servicePort: "80"` is a name too.
+    Name(String),
+    /// Not given: a mistake.
+    Missing,
+}
+
+/// One entry of `spec.tls`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngressTls {
+    /// `hosts`, as written.
+    pub hosts: Vec<String>,
+    /// `secretName`; `None` when absent or empty.
+    pub secret_name: Option<String>,
+}
+
+/// An IngressClass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IngressClass {
+    /// Its metadata.
+    pub meta: Meta,
+    /// `spec.controller`; empty when absent.
+    pub controller: String,
+}
+
+/// A Service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its metadata.
+    pub meta: Meta,
+    /// `spec.type: ExternalName` with its `externalName`; `None` for every other type.
+    pub external_name: Option<String>,
+    /// Whether `spec.clusterIP` is `None` (headless).
+    pub headless: bool,
+    /// `spec.ports`.
+    pub ports: Vec<ServicePort>,
+}
+
+/// One entry of a Service's `spec.ports`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    /// `name`; empty when absent.
+    pub name: String,
+    /// `port`.
+    pub port: i32,
+    /// `targetPort`; `None` when absent (it is `port` then).
+    pub target_port: Option<PortRef>,
+    /// `protocol`; `TCP` when absent.
+    pub protocol: String,
+    /// `appProtocol`.
+    pub app_protocol: Option<String>,
+}
+
+/// An EndpointSlice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointSlice {
+    /// Its metadata.
+    pub meta: Meta,
+    /// The Service it belongs to: label `kubernetes.io/service-name`. `None` when the label is missing.
+    pub service: Option<Arc<str>>,
+    /// `ports`.
+    pub ports: Vec<SlicePort>,
+    /// `endpoints`, one entry per address, those that can never be used left out (not ready and not serving while
+    /// terminating).
+    pub endpoints: Vec<SliceEndpoint>,
+}
+
+/// One entry of a slice's `ports`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlicePort {
+    /// `name`; empty when absent. It is the Service port's name.
+    pub name: String,
+    /// `port`; `None` means all ports.
+    pub port: Option<u16>,
+    /// `protocol`; `TCP` when absent.
+    pub protocol: String,
+}
+
+/// One address of a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SliceEndpoint {
+    /// The address.
+    pub address: IpAddr,
+    /// `conditions.ready`; absent means true.
+    pub ready: bool,
+    /// `conditions.serving`; absent means the value of ready.
+    pub serving: bool,
+    /// `conditions.terminating`; absent means false.
+    pub terminating: bool,
+}
+
+/// A Secret. Its `Debug` names the keys and shows none of the values.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Its metadata.
+    pub meta: Meta,
+    /// `type`; `Opaque` when absent.
+    pub kind: String,
+    /// `data` decoded, with `stringData` over it.
+    pub data: BTreeMap<String, Vec<u8>>,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({}, {}, keys {:?})", self.meta.name, self.kind, self.data.keys().collect::<Vec<_>>())
+    }
+}
+
+/// A ConfigMap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigMap {
+    /// Its metadata.
+    pub meta: Meta,
+    /// `data`.
+    pub data: BTreeMap<String, String>,
+}

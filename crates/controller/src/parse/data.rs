@@ -1,0 +1,38 @@
+//! Secret and ConfigMap.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::cursor::{Cursor, ShapeError};
+use super::meta::{meta, text_map};
+use crate::object::{ConfigMap, NamespacedName, Secret};
+
+/// The type of a Secret that names none.
+const OPAQUE: &str = "Opaque";
+
+/// A Secret: `data` decoded, with `stringData` over it. No error shows a value.
+pub(super) fn secret(object: &Cursor<'_>, name: NamespacedName) -> Result<Secret, ShapeError> {
+    let mut data = std::collections::BTreeMap::new();
+    for (key, value) in object.field("data")?.entries()? {
+        let mut encoded = value.text_or_empty()?;
+        // A block scalar brings line breaks along, which the API server's decoder passes over too.
+        encoded.retain(|character| !matches!(character, '\n' | '\r'));
+        let decoded = STANDARD.decode(encoded).map_err(|_| {
+            value.error(
+                format!("{} is not valid base64", value.path()),
+                "encode the value with base64 -w0, or give it as it is under stringData",
+            )
+        })?;
+        data.insert(key.to_owned(), decoded);
+    }
+    for (key, value) in text_map(&object.field("stringData")?)? {
+        data.insert(key, value.into_bytes());
+    }
+    let kind = object.field("type")?.text_if_any()?.unwrap_or_else(|| OPAQUE.to_owned());
+    Ok(Secret { meta: meta(object, name)?, kind, data })
+}
+
+/// A ConfigMap.
+pub(super) fn config_map(object: &Cursor<'_>, name: NamespacedName) -> Result<ConfigMap, ShapeError> {
+    Ok(ConfigMap { meta: meta(object, name)?, data: text_map(&object.field("data")?)? })
+}

@@ -1,0 +1,134 @@
+//! What is known of the last rebuild, for readiness, metrics, the admin page and the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use edgeward_routing::Snapshot;
+use edgeward_routing::origin::Origin;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use crate::diagnostic::{Diagnostic, FileLocation, Severity};
+use crate::index::Index;
+use crate::object::Kind;
+
+/// Lines that one report writes to the log at most; the admin page has all.
+const LOGGED: usize = 100;
+
+/// Finds the place in a file of what a diagnostic is about. It may read files.
+pub trait Locate: Send + Sync {
+    /// The place of an object's field; `None` where there is no file, or it is not known.
+    fn locate(&self, origin: &Origin) -> Option<FileLocation>;
+}
+
+impl<F: Fn(&Origin) -> Option<FileLocation> + Send + Sync> Locate for F {
+    fn locate(&self, origin: &Origin) -> Option<FileLocation> {
+        self(origin)
+    }
+}
+
+/// What is known of the last rebuild.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Generation of the current snapshot; 0 before the first.
+    pub generation: u64,
+    /// When a rebuild last succeeded.
+    pub last_success: Option<SystemTime>,
+    /// Time from the first change of the last batch to its snapshot, the wait for quiet included.
+    pub delay: Duration,
+    /// All diagnostics, the source's too, with their places in files.
+    pub diagnostics: Arc<[Diagnostic]>,
+    /// How much there is.
+    pub counts: Counts,
+    /// Whether the current snapshot is older than what the source has said, because the last rebuild failed, or may be
+    /// older than the objects, because the source is gone.
+    pub is_stale: bool,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Routes in the snapshot, the fallbacks of hosts included.
+    pub routes: usize,
+    /// Hosts in the snapshot.
+    pub hosts: usize,
+    /// Backends in the snapshot.
+    pub backends: usize,
+    /// Endpoints of all backends.
+    pub endpoints: usize,
+    /// Names with a certificate.
+    pub certificates: usize,
+    /// Objects in the index, of each kind.
+    pub objects: BTreeMap<Kind, usize>,
+}
+
+impl Counts {
+    pub(super) fn of(snapshot: &Snapshot, index: &Index) -> Self {
+        Self {
+            routes: snapshot.routes.len(),
+            hosts: snapshot.routes.hosts().len(),
+            backends: snapshot.backends.0.len(),
+            endpoints: snapshot.backends.0.iter().map(|backend| backend.endpoints.len()).sum(),
+            certificates: snapshot.certificates.by_host.len(),
+            objects: Kind::ALL.into_iter().map(|kind| (kind, index.count(kind))).collect(),
+        }
+    }
+}
+
+/// A status whose diagnostics have no places yet.
+#[derive(Debug, Clone)]
+pub(super) struct Report {
+    pub(super) generation: u64,
+    pub(super) last_success: Option<SystemTime>,
+    pub(super) delay: Duration,
+    pub(super) counts: Counts,
+    pub(super) is_stale: bool,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// Turns reports into statuses, the latest only, and logs each new diagnostic once. It is a task of its own so that
+/// reading files for places never delays a snapshot. It ends when the sender of reports is gone.
+pub(super) async fn run(
+    mut reports: watch::Receiver<Option<Report>>,
+    locator: Arc<dyn Locate>,
+    status: watch::Sender<Status>,
+) {
+    let mut logged: BTreeSet<Diagnostic> = BTreeSet::new();
+    while reports.changed().await.is_ok() {
+        let Some(report) = reports.borrow_and_update().clone() else { continue };
+        let Report { generation, last_success, delay, counts, is_stale, mut diagnostics } = report;
+        let locator = Arc::clone(&locator);
+        let located = spawn_blocking(move || {
+            for diagnostic in &mut diagnostics {
+                if let (None, Some(origin)) = (&diagnostic.location, &diagnostic.origin) {
+                    diagnostic.location = locator.locate(origin);
+                }
+            }
+            diagnostics
+        });
+        // The runtime is shutting down.
+        let Ok(diagnostics) = located.await else { return };
+        log_new(&mut logged, &diagnostics);
+        let diagnostics = diagnostics.into();
+        status.send_replace(Status { generation, last_success, delay, diagnostics, counts, is_stale });
+    }
+}
+
+fn log_new(logged: &mut BTreeSet<Diagnostic>, diagnostics: &[Diagnostic]) {
+    // Its place moves with every edit of the file; that does not make it new.
+    let placeless = |diagnostic: &Diagnostic| Diagnostic { location: None, ..diagnostic.clone() };
+    let mut new = diagnostics.iter().filter(|diagnostic| !logged.contains(&placeless(diagnostic)));
+    for diagnostic in new.by_ref().take(LOGGED) {
+        match diagnostic.severity {
+            Severity::Error => tracing::error!("{diagnostic}"),
+            Severity::Warning => tracing::warn!("{diagnostic}"),
+            Severity::Info => tracing::debug!("{diagnostic}"),
+        }
+    }
+    let more = new.count();
+    if more > 0 {
+        tracing::warn!("and {more} more diagnostics: the admin page has all of them");
+    }
+    *logged = diagnostics.iter().map(placeless).collect();
+}

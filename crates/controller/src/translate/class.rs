@@ -1,0 +1,92 @@
+//! Which Ingresses are ours, and in which order they count.
+
+use std::cmp::Ordering;
+
+use edgeward_routing::origin::Origin;
+
+use super::options::{EDGEWARD_CONTROLLER, Options};
+use crate::annotation::{self, IngressSettings};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::index::Index;
+use crate::object::{Ingress, Kind};
+
+/// The annotation that named the class before `spec.ingressClassName` did.
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+
+/// An Ingress that is served.
+pub(super) struct Owned<'a> {
+    pub(super) ingress: &'a Ingress,
+    /// The whole object.
+    pub(super) origin: Origin,
+    /// What its annotations ask for.
+    pub(super) settings: IngressSettings,
+}
+
+/// The Ingresses that are served, those first that win where two want the same. Canaries are not among them: their
+/// routes must never take all of the traffic.
+pub(super) fn owned<'a>(index: &'a Index, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> Vec<Owned<'a>> {
+    let mut ingresses: Vec<&Ingress> =
+        index.ingresses().filter(|ingress| is_ours(ingress, index, options, diagnostics)).collect();
+    ingresses.sort_by(|a, b| precedence(a, b, options));
+    ingresses
+        .into_iter()
+        .filter_map(|ingress| {
+            let origin = ingress.meta.origin(Kind::Ingress);
+            let settings =
+                annotation::read(&ingress.meta.annotations, &options.annotations_prefix, &origin, diagnostics);
+            (!settings.is_canary).then_some(Owned { ingress, origin, settings })
+        })
+        .collect()
+}
+
+/// The oldest first, those without a time last. Of the same second, ingress-nginx takes the one whose `namespace/name`
+/// sorts last (store.go sortIngressSlice); the Gateway API's rule, taken under `Strict`, is first in the alphabet.
+fn precedence(a: &Ingress, b: &Ingress, options: &Options) -> Ordering {
+    let age = |ingress: &Ingress| (ingress.meta.created.is_none(), ingress.meta.created);
+    // Compared as one text with the slash, for `a-b/c` sorts before `a/b` in it.
+    let name = |ingress: &Ingress| ingress.meta.name.to_string();
+    age(a).cmp(&age(b)).then_with(|| if options.is_strict() { name(a).cmp(&name(b)) } else { name(b).cmp(&name(a)) })
+}
+
+/// Class ownership (ingress-nginx store.go GetIngressClass): `spec.ingressClassName` counts before the annotation.
+fn is_ours(ingress: &Ingress, index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> bool {
+    let mut say = |severity, code, field: String, message: String, mend: String| {
+        let origin = ingress.meta.origin(Kind::Ingress).at(field);
+        diagnostics.push(Diagnostic::new(severity, code, origin, message, mend));
+    };
+    if let Some(name) = &ingress.class_name {
+        let field = "spec.ingressClassName".to_owned();
+        let Some(class) = index.class(name) else {
+            if !options.class_objects_required && *name == options.ingress_class {
+                return true;
+            }
+            let severity = if *name == options.ingress_class { Severity::Warning } else { Severity::Info };
+            let message = format!("there is no IngressClass `{name}`: the Ingress is not served");
+            let mend = format!("create it with `spec.controller: {}`", options.controller_class);
+            say(severity, "ClassNotFound", field, message, mend);
+            return false;
+        };
+        let is_ours = class.controller == options.controller_class
+            || class.controller == EDGEWARD_CONTROLLER
+            || (options.ingress_class_by_name && *name == options.ingress_class);
+        if !is_ours {
+            let message = format!("class `{name}` belongs to the controller `{}`: not served here", class.controller);
+            say(Severity::Info, "ForeignClass", field, message, String::new());
+        }
+        return is_ours;
+    }
+    if let Some(name) = ingress.meta.annotations.get(CLASS_ANNOTATION) {
+        let is_ours = *name == options.ingress_class;
+        if !is_ours {
+            let message = format!("class `{name}` is not `{}`: not served here", options.ingress_class);
+            say(Severity::Info, "ForeignClass", annotation::field(CLASS_ANNOTATION), message, String::new());
+        }
+        return is_ours;
+    }
+    if !options.watch_ingress_without_class {
+        let message = "the Ingress names no class: not served here".to_owned();
+        let mend = format!("set `spec.ingressClassName: {}`", options.ingress_class);
+        say(Severity::Info, "NoClass", "spec".to_owned(), message, mend);
+    }
+    options.watch_ingress_without_class
+}

@@ -1,0 +1,177 @@
+//! The addresses behind a Service port.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use edgeward_routing::backend::BackendKey;
+use edgeward_routing::endpoint::Readiness;
+
+use super::options::Options;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::index::Index;
+use crate::object::{EndpointSlice, Kind, NamespacedName, PortRef, Service, ServicePort, SliceEndpoint};
+
+/// The diagnostics that depend on slices and name resolution alone. Their origin is the Service.
+pub const ENDPOINT_CODES: [&str; 3] = ["NoEndpoints", "AddressRefused", "NameNotResolved"];
+
+/// The endpoints of a backend, sorted, each once. They are the ready ones, or, when there are none, those that still
+/// serve while they terminate (KEP-1669). A Service or port that does not exist has none; that is reported where it is
+/// named.
+pub(super) fn endpoints(
+    index: &Index,
+    options: &Options,
+    key: &BackendKey,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<(SocketAddr, Readiness)> {
+    let name = NamespacedName { namespace: key.namespace.clone(), name: key.service.clone() };
+    let Some(service) = index.service(&name) else { return Vec::new() };
+    let mut say = |severity, code, message: String, mend: &str| {
+        diagnostics.push(Diagnostic::new(severity, code, service.meta.origin(Kind::Service), message, mend));
+    };
+    let found = match &service.external_name {
+        Some(external) => {
+            let Some(port) = external_port(service, &key.port) else { return Vec::new() };
+            if options.disable_svc_external_name {
+                say(
+                    Severity::Error,
+                    "NoEndpoints",
+                    "Services of type ExternalName are switched off: its routes answer 503".to_owned(),
+                    "remove `--disable-svc-external-name`, or use a Service with endpoints",
+                );
+                return Vec::new();
+            }
+            let failure = index.resolution(external).and_then(|resolution| resolution.failure.as_ref());
+            if let Some(failure) = failure {
+                let message = format!("`{external}` does not resolve: {failure}");
+                say(Severity::Warning, "NameNotResolved", message, "correct `spec.externalName`, or the name server");
+            }
+            let addresses = external_addresses(index, external);
+            if addresses.is_empty() {
+                // Not resolved yet, or reported just above.
+                return Vec::new();
+            }
+            addresses.into_iter().map(|address| (SocketAddr::new(address, port), Readiness::Ready)).collect()
+        }
+        None => {
+            let Some(port) = find_port(service, &key.port) else { return Vec::new() };
+            join(index.slices(&name), port)
+        }
+    };
+    let known = found.len();
+    let mut allowed: Vec<_> = found.into_iter().filter(|(address, _)| options.allows_address(address.ip())).collect();
+    if allowed.len() < known {
+        let message = format!(
+            "{} of its {known} endpoints of port {} are left out: loopback, link-local and unspecified addresses are \
+             the proxy's own",
+            known - allowed.len(),
+            key.port
+        );
+        say(Severity::Error, "AddressRefused", message, "use addresses that lead to another host or pod");
+    } else if allowed.is_empty() {
+        let message = format!("port {} has no ready endpoint: its routes answer 503", key.port);
+        let mend = "look at the readiness of its pods, and whether its selector and targetPort fit them";
+        say(Severity::Warning, "NoEndpoints", message, mend);
+    }
+    if allowed.iter().any(|(_, readiness)| *readiness == Readiness::Ready) {
+        allowed.retain(|(_, readiness)| *readiness == Readiness::Ready);
+    }
+    allowed
+}
+
+/// The port of a Service that an Ingress means (controller.go serviceEndpoints): by its number, else its target's text,
+/// else its name, the first that fits. Only TCP can carry HTTP.
+pub(super) fn find_port<'a>(service: &'a Service, port: &str) -> Option<&'a ServicePort> {
+    if port.is_empty() {
+        return None;
+    }
+    service.ports.iter().filter(|candidate| is_tcp(&candidate.protocol)).find(|candidate| {
+        candidate.port.to_string() == port
+            || candidate.name == port
+            || match &candidate.target_port {
+                Some(PortRef::Number(number)) => number.to_string() == port,
+                Some(PortRef::Name(name)) => name == port,
+                Some(PortRef::Missing) | None => false,
+            }
+    })
+}
+
+/// The port of an ExternalName Service that an Ingress means (controller.go externalNamePorts): the Service need not
+/// list a port that is named by number.
+pub(super) fn external_port(service: &Service, port: &str) -> Option<u16> {
+    let number = port.parse::<u16>().ok().filter(|number| *number != 0);
+    let listed = service.ports.iter().find(|candidate| match number {
+        Some(number) => candidate.port == i32::from(number),
+        None => !port.is_empty() && candidate.name == port,
+    });
+    listed.map_or(number, target_number)
+}
+
+/// Whether the Service has what an Ingress names.
+pub(super) fn has_port(service: &Service, port: &str) -> bool {
+    if service.external_name.is_some() {
+        external_port(service, port).is_some()
+    } else {
+        find_port(service, port).is_some()
+    }
+}
+
+fn is_tcp(protocol: &str) -> bool {
+    protocol.is_empty() || protocol == "TCP"
+}
+
+/// The number that requests go to, where the Service itself gives one: a numeric targetPort, or `port` where it has
+/// none.
+fn target_number(port: &ServicePort) -> Option<u16> {
+    let number = match &port.target_port {
+        Some(PortRef::Number(number)) => *number,
+        Some(PortRef::Missing) | None => port.port,
+        Some(PortRef::Name(_)) => return None,
+    };
+    u16::try_from(number).ok().filter(|number| *number != 0)
+}
+
+/// Merges slices. An address that is in two of them with different conditions counts as the better one.
+fn join<'a>(slices: impl Iterator<Item = &'a EndpointSlice>, port: &ServicePort) -> Vec<(SocketAddr, Readiness)> {
+    let mut found: BTreeMap<SocketAddr, Readiness> = BTreeMap::new();
+    for slice in slices {
+        for number in slice_ports(slice, port) {
+            for endpoint in &slice.endpoints {
+                let Some(readiness) = readiness(endpoint) else { continue };
+                let address = SocketAddr::new(endpoint.address, number);
+                found.entry(address).and_modify(|known| *known = readiness.min(*known)).or_insert(readiness);
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
+fn readiness(endpoint: &SliceEndpoint) -> Option<Readiness> {
+    if endpoint.ready {
+        Some(Readiness::Ready)
+    } else if endpoint.serving && endpoint.terminating {
+        Some(Readiness::Terminating)
+    } else {
+        None
+    }
+}
+
+/// The ports of a slice that belong to a port of its Service (endpointslices.go): those of its name, or all of them
+/// when the Service's port has none, else the numeric targetPort.
+fn slice_ports(slice: &EndpointSlice, port: &ServicePort) -> Vec<u16> {
+    let named = slice
+        .ports
+        .iter()
+        .filter(|candidate| is_tcp(&candidate.protocol) && (port.name.is_empty() || candidate.name == port.name));
+    let mut numbers: Vec<u16> = named.filter_map(|candidate| candidate.port.or_else(|| target_number(port))).collect();
+    if numbers.is_empty() && (slice.ports.is_empty() || slice.ports.iter().any(|listed| is_tcp(&listed.protocol))) {
+        numbers.extend(target_number(port));
+    }
+    numbers
+}
+
+fn external_addresses(index: &Index, external: &str) -> Vec<IpAddr> {
+    match external.parse() {
+        Ok(address) => vec![address],
+        Err(_) => index.resolution(external).map_or_else(Vec::new, |resolution| resolution.addresses.clone()),
+    }
+}

@@ -1,0 +1,218 @@
+//! Certificates: which one answers to which name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use edgeward_routing::Snapshot;
+use edgeward_routing::certificate::{Certificate, CertificateTable};
+use edgeward_routing::host::HostPattern;
+use edgeward_routing::origin::Origin;
+
+use super::class::Owned;
+use super::options::Options;
+use super::rule::Plan;
+use crate::certificate::covers;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::index::{CertificateState, Index};
+use crate::object::{Kind, NamespacedName};
+
+/// Days before its end at which a certificate is reported.
+const NOTICE_DAYS: i64 = 14;
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// The certificates of all rule hosts, of the names that only a `tls` section has, and the default.
+pub(super) fn certificates(
+    index: &Index,
+    options: &Options,
+    owned: &[Owned<'_>],
+    plan: &Plan,
+    previous: &Snapshot,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> CertificateTable {
+    let mut known: BTreeMap<[u8; 32], &Arc<Certificate>> = BTreeMap::new();
+    for certificate in previous.certificates.by_host.values().chain(&previous.certificates.default) {
+        known.insert(certificate.fingerprint, certificate);
+    }
+    let mut wallet = Wallet { index, known, now: options.clock.now(), diagnostics };
+    let default = wallet.default(options);
+    let sections: Vec<Vec<Section>> = owned.iter().map(|owned| wallet.sections(owned)).collect();
+    let mut by_host = BTreeMap::new();
+    for (host, host_plan) in &plan.hosts {
+        let Some(at) = host_plan.tls.filter(|_| *host != HostPattern::Any) else { continue };
+        let chosen = match choose(host, &sections[at]) {
+            Choice::Certificate(certificate) => Some(certificate),
+            Choice::Default => None,
+            Choice::NotListed => {
+                wallet.not_listed(&owned[at], host);
+                None
+            }
+        };
+        // The default is entered by name too: else the certificate of a wildcard host above would answer.
+        if let Some(certificate) = chosen.or(default.as_ref()) {
+            by_host.insert(host.clone(), Arc::clone(certificate));
+        }
+    }
+    for section in sections.iter().flatten() {
+        let Some(certificate) = &section.certificate else { continue };
+        for host in &section.hosts {
+            // What a rule names has been decided above, with or without a certificate.
+            if !plan.hosts.contains_key(host) && covers(certificate, host) {
+                by_host.entry(host.clone()).or_insert_with(|| Arc::clone(certificate));
+            }
+        }
+    }
+    CertificateTable { by_host, default }
+}
+
+/// One entry of `spec.tls`, looked up.
+struct Section {
+    hosts: Vec<HostPattern>,
+    certificate: Option<Arc<Certificate>>,
+}
+
+enum Choice<'s> {
+    Certificate(&'s Arc<Certificate>),
+    /// The section of the host names no Secret, or one whose certificate cannot be used for it.
+    Default,
+    /// No section lists the host, and no certificate of the Ingress covers it.
+    NotListed,
+}
+
+/// The certificate of a rule host (controller.go extractTLSSecretName): of the first section that lists the host, if it
+/// is for the host; when none lists it, the first one of the Ingress that is.
+fn choose<'s>(host: &HostPattern, sections: &'s [Section]) -> Choice<'s> {
+    let fits = |certificate: &&'s Arc<Certificate>| covers(certificate, host);
+    if let Some(section) = sections.iter().find(|section| section.hosts.contains(host)) {
+        return section.certificate.as_ref().filter(fits).map_or(Choice::Default, Choice::Certificate);
+    }
+    let mut all = sections.iter().filter_map(|section| section.certificate.as_ref());
+    all.find(fits).map_or(Choice::NotListed, Choice::Certificate)
+}
+
+/// Looks Secrets up, and reports what is wrong with them.
+struct Wallet<'a, 'd> {
+    index: &'a Index,
+    /// The certificates of the previous snapshot: what was read again from equal bytes stays the same object, with the
+    /// parsed key that the data plane hung on it.
+    known: BTreeMap<[u8; 32], &'a Arc<Certificate>>,
+    now: i64,
+    diagnostics: &'d mut Vec<Diagnostic>,
+}
+
+impl Wallet<'_, '_> {
+    fn say(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        origin: Origin,
+        message: String,
+        mend: impl Into<String>,
+    ) {
+        self.diagnostics.push(Diagnostic::new(severity, code, origin, message, mend));
+    }
+
+    fn default(&mut self, options: &Options) -> Option<Arc<Certificate>> {
+        options
+            .default_ssl_certificate
+            .as_ref()
+            .and_then(|name| {
+                let origin = Origin::object(Kind::Secret.name(), &name.namespace, &name.name);
+                self.look_up(name, &origin)
+            })
+            .or_else(|| options.generated_certificate.clone())
+    }
+
+    fn sections(&mut self, owned: &Owned<'_>) -> Vec<Section> {
+        let namespace = &owned.ingress.meta.name.namespace;
+        let mut sections = Vec::with_capacity(owned.ingress.tls.len());
+        for (number, tls) in owned.ingress.tls.iter().enumerate() {
+            let certificate = tls.secret_name.as_ref().and_then(|name| {
+                let name = NamespacedName { namespace: namespace.clone(), name: name.as_str().into() };
+                self.look_up(&name, &owned.origin.at(format!("spec.tls[{number}].secretName")))
+            });
+            let mut hosts = Vec::with_capacity(tls.hosts.len());
+            for (at, text) in tls.hosts.iter().enumerate() {
+                let origin = || owned.origin.at(format!("spec.tls[{number}].hosts[{at}]"));
+                match text.parse::<HostPattern>() {
+                    Ok(HostPattern::Any) => {}
+                    Ok(host) => {
+                        if let Some(certificate) = certificate.as_ref().filter(|found| !covers(found, &host)) {
+                            let names = certificate.names.join("`, `");
+                            let message = format!(
+                                "the certificate is not for `{host}`, which gets the default certificate: it is for `{names}`"
+                            );
+                            let mend = "have it issued for this name, or name the Secret that is";
+                            self.say(Severity::Error, "CertificateNameMismatch", origin(), message, mend);
+                        }
+                        hosts.push(host);
+                    }
+                    Err(error) => {
+                        let message = format!("host `{text}` {error}: no certificate is served for it");
+                        self.say(Severity::Error, "InvalidHost", origin(), message, "write a DNS name");
+                    }
+                }
+            }
+            sections.push(Section { hosts, certificate });
+        }
+        sections
+    }
+
+    /// The certificate of a Secret. One that was good and is broken now goes on being served (recorded: sequence "late
+    /// secret"); so does one that has expired, as in ingress-nginx: clients then see why.
+    fn look_up(&mut self, name: &NamespacedName, origin: &Origin) -> Option<Arc<Certificate>> {
+        let certificate = match self.index.certificate(name) {
+            CertificateState::Missing => {
+                let message = format!("there is no Secret `{name}`: the default certificate is served");
+                let mend = "create it with `tls.crt` and `tls.key`, or correct the name; it must be in the namespace of \
+                            the Ingress";
+                self.say(Severity::Error, "SecretNotFound", origin.clone(), message, mend);
+                return None;
+            }
+            CertificateState::Broken { error, last_good } => {
+                let served = match last_good {
+                    Some(_) => "the certificate it held before is still served",
+                    None => "the default certificate is served",
+                };
+                let message = format!("Secret `{name}` holds no usable certificate: {error}; {served}");
+                self.say(Severity::Error, "CertificateInvalid", origin.clone(), message, error.mend());
+                last_good?
+            }
+            CertificateState::Good(certificate) => certificate,
+        };
+        self.report_validity(name, certificate, origin);
+        let same = self.known.get(&certificate.fingerprint).filter(|known| known.origin == certificate.origin);
+        Some(Arc::clone(same.copied().unwrap_or(certificate)))
+    }
+
+    fn report_validity(&mut self, name: &NamespacedName, certificate: &Certificate, origin: &Origin) {
+        let renew = "renew it";
+        if certificate.not_after < self.now {
+            let message = format!("the certificate of Secret `{name}` expired on {}", day(certificate.not_after));
+            self.say(Severity::Error, "CertificateExpired", origin.clone(), message, renew);
+        } else if certificate.not_before > self.now {
+            let message =
+                format!("the certificate of Secret `{name}` is not valid before {}", day(certificate.not_before));
+            let mend = "use one that is valid now, or set the clock";
+            self.say(Severity::Warning, "CertificateNotYetValid", origin.clone(), message, mend);
+        } else if certificate.not_after - self.now < NOTICE_DAYS * DAY {
+            let message = format!("the certificate of Secret `{name}` expires on {}", day(certificate.not_after));
+            self.say(Severity::Warning, "CertificateExpiring", origin.clone(), message, renew);
+        }
+    }
+
+    fn not_listed(&mut self, owned: &Owned<'_>, host: &HostPattern) {
+        let message = format!(
+            "no entry lists `{host}` and no certificate of this Ingress is for it: it gets the default certificate, and \
+             counts as a host with TLS all the same"
+        );
+        let mend = "list it with the Secret that holds its certificate";
+        self.say(Severity::Warning, "HostWithoutCertificate", owned.origin.at("spec.tls"), message, mend);
+    }
+}
+
+/// The day of a time, for people.
+fn day(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds)
+        .map_or_else(|_| format!("second {seconds}"), |at| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string())
+}

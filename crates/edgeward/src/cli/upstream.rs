@@ -1,0 +1,90 @@
+//! Flags of ingress-nginx that have no effect here. They are accepted with a warning, so that its command line starts
+//! Edgeward unchanged.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+const CLUSTER: &str = "it is for a cluster, and objects come from a directory";
+const STATUS: &str = "no status is written to Ingress objects";
+const NGINX: &str = "it is about the nginx process, which there is none of";
+const METRICS: &str = "the metrics have fixed names, labels and buckets";
+const NOT_YET: &str = "it is not honoured yet";
+const ALWAYS: &str = "annotations and paths are always validated";
+
+/// Flag, whether it is a boolean (its value may be left out), and why it has no effect.
+const FLAGS: &[(&str, bool, &str)] = &[
+    ("alsologtostderr", true, NGINX),
+    ("apiserver-host", false, CLUSTER),
+    ("bucket-factor", false, METRICS),
+    ("certificate-authority", false, CLUSTER),
+    ("controller-pod-name", false, CLUSTER),
+    ("deep-inspect", true, ALWAYS),
+    ("default-server-port", false, NGINX),
+    ("disable-full-test", true, NGINX),
+    ("disable-leader-election", true, STATUS),
+    ("disable-sync-events", true, CLUSTER),
+    ("dynamic-configuration-retries", false, NGINX),
+    ("election-id", false, STATUS),
+    ("election-ttl", false, STATUS),
+    ("enable-annotation-validation", true, ALWAYS),
+    ("enable-ssl-chain-completion", true, NOT_YET),
+    ("enable-ssl-passthrough", true, NOT_YET),
+    ("enable-topology-aware-routing", true, NOT_YET),
+    ("health-check-timeout", false, NGINX),
+    ("internal-logger-address", false, NGINX),
+    ("kubeconfig", false, CLUSTER),
+    ("log_dir", false, NGINX),
+    ("logtostderr", true, NGINX),
+    ("max-buckets", false, METRICS),
+    ("maxmind-edition-ids", false, NOT_YET),
+    ("maxmind-license-key", false, NOT_YET),
+    ("maxmind-mirror", false, NOT_YET),
+    ("maxmind-retries-count", false, NOT_YET),
+    ("maxmind-retries-timeout", false, NOT_YET),
+    ("metrics-per-undefined-host", true, METRICS),
+    ("monitor-max-batch-size", false, NGINX),
+    ("post-shutdown-grace-period", false, "the process ends as soon as the last request has"),
+    ("profiler-address", false, NGINX),
+    ("profiler-port", false, NGINX),
+    ("profiling", true, NGINX),
+    ("publish-service", false, STATUS),
+    ("publish-status-address", false, STATUS),
+    ("report-node-internal-ip-address", true, STATUS),
+    ("ssl-passthrough-proxy-port", false, NOT_YET),
+    ("status-port", false, NGINX),
+    ("status-update-interval", false, STATUS),
+    ("stderrthreshold", false, NGINX),
+    ("stream-port", false, NGINX),
+    ("sync-period", false, CLUSTER),
+    ("sync-rate-limit", false, NGINX),
+    ("tcp-services-configmap", false, NOT_YET),
+    ("udp-services-configmap", false, NOT_YET),
+    ("update-status", true, STATUS),
+    ("update-status-on-shutdown", true, STATUS),
+    ("v", false, "use --log-level"),
+    ("validating-webhook", false, CLUSTER),
+    ("validating-webhook-certificate", false, CLUSTER),
+    ("validating-webhook-key", false, CLUSTER),
+    ("watch-namespace", false, CLUSTER),
+    ("watch-namespace-selector", false, CLUSTER),
+];
+
+/// Adds the flags to `command`, hidden from its help.
+pub(super) fn accept(command: Command) -> Command {
+    FLAGS.iter().fold(command, |command, (name, is_boolean, _)| {
+        let arg = Arg::new(*name).long(*name).hide(true).action(ArgAction::Append);
+        command.arg(if *is_boolean {
+            arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+        } else {
+            arg.num_args(1).allow_hyphen_values(true)
+        })
+    })
+}
+
+/// One sentence for each of the flags that was given.
+pub(super) fn warnings(matches: &ArgMatches) -> Vec<String> {
+    FLAGS
+        .iter()
+        .filter(|(name, ..)| matches.try_contains_id(name).unwrap_or(false))
+        .map(|(name, _, why)| format!("--{name} has no effect here: {why}"))
+        .collect()
+}

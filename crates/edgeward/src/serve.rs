@@ -1,0 +1,284 @@
+//! `edgeward serve`: starts both sides, listens for signals, and ends in order.
+//!
+//! ```text
+//! control runtime (2 threads): manifests -> reconciler -> snapshot; health, metrics, administration; probes; signals
+//! workers (a thread each):     connections -> engine, which loads the snapshot
+//! ```
+//!
+//! Traffic is taken from the first snapshot on, not before: a proxy without routes would answer 404 to everything.
+
+mod control;
+mod reload;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use edgeward_controller::translate;
+use edgeward_proxy::access_log::AccessLog;
+use edgeward_proxy::engine::EngineFactory;
+use edgeward_proxy::listener::{self, Running};
+use edgeward_proxy::metrics::Metrics;
+use edgeward_routing::{Publisher, Snapshot};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, watch};
+
+use crate::cli::ServeArguments;
+use crate::configuration::{Configuration, Options, Sources, default_file};
+use crate::health::Readiness;
+use crate::logging::{self, LogControl};
+use crate::metrics::{self, ConnectionObserver, History, ProcessMetrics};
+use crate::wiring;
+
+#[cfg(test)]
+mod tests;
+
+/// How long the last lines of the access log may take.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Runs the command until a signal ends it.
+///
+/// # Errors
+///
+/// If the configuration is wrong, or an address cannot be listened on.
+pub fn run(arguments: ServeArguments) -> anyhow::Result<ExitCode> {
+    let sources = Sources {
+        flags: arguments.options,
+        file: arguments.config.or_else(default_file),
+        defaults: Options::default(),
+    };
+    let configuration = sources.read()?;
+    let log = logging::start(configuration.log_format, configuration.log_level);
+    for warning in &arguments.warnings {
+        tracing::warn!("{warning}");
+    }
+    serve(sources, configuration, log, |_| ())
+}
+
+/// Serves what `configuration` says, until a signal ends it. `sources` is where it came from; SIGHUP reads it again.
+/// `ready` is called once, when traffic is taken.
+///
+/// # Errors
+///
+/// If an address cannot be listened on, or the system gives no threads.
+pub fn serve(
+    sources: Sources,
+    configuration: Configuration,
+    log: LogControl,
+    ready: impl FnOnce(&Running),
+) -> anyhow::Result<ExitCode> {
+    check_roots(&configuration.manifests)?;
+    let runtime = control_runtime()?;
+    let code = runtime.block_on(Process::start(sources, configuration, log)?.run(ready));
+    // What still reads files or resolves names is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+/// A directory that is not there at start is a slip on the command line; one that goes away later is not.
+fn check_roots(roots: &[PathBuf]) -> anyhow::Result<()> {
+    for root in roots {
+        fs::metadata(root)
+            .with_context(|| format!("cannot read the manifests in {}; name them with --manifests", root.display()))?;
+    }
+    Ok(())
+}
+
+fn control_runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("cannot start the control threads; are limits on threads or open files too low?")
+}
+
+/// Everything but the traffic.
+struct Process {
+    sources: Sources,
+    configuration: watch::Sender<Arc<Configuration>>,
+    log: LogControl,
+    publisher: Publisher,
+    options: translate::Options,
+    rescan: Arc<Notify>,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    access_log: AccessLog,
+    open_files: u64,
+}
+
+impl Process {
+    fn start(sources: Sources, configuration: Configuration, log: LogControl) -> anyhow::Result<Self> {
+        // More connections than the default 1,024 files need no privilege, up to the hard limit.
+        let open_files = rlimit::increase_nofile_limit(u64::MAX).context("cannot read the limit on open files")?;
+        let certificate = wiring::generate_certificate().context("cannot make the default certificate")?;
+        let options = wiring::controller_options(&configuration, Some(certificate));
+        let publisher = Publisher::new(Snapshot::empty(Default::default()));
+        let metrics = Arc::new(Metrics::new(&wiring::metrics_options(&configuration))?);
+        let access_log = AccessLog::open(&configuration.access_log.0, &wiring::access_log_destination(&configuration))?;
+        metrics.add_access_log(&access_log)?;
+        Ok(Self {
+            sources,
+            readiness: Readiness::new(publisher.reader()),
+            publisher,
+            options,
+            rescan: Arc::default(),
+            metrics,
+            access_log,
+            log,
+            open_files,
+            configuration: watch::Sender::new(Arc::new(configuration)),
+        })
+    }
+
+    async fn run(self, ready: impl FnOnce(&Running)) -> anyhow::Result<ExitCode> {
+        let Self {
+            sources,
+            configuration,
+            log,
+            publisher,
+            options,
+            rescan,
+            readiness,
+            metrics,
+            access_log,
+            open_files,
+        } = self;
+        let mut signals = Signals::new()?;
+        let snapshots = publisher.reader();
+        let current = configuration.borrow().clone();
+        let pages = control::bind_pages(&current).await?;
+        let (options, options_seen) = watch::channel(Arc::new(options));
+        let mut status = control::start_controller(&current, publisher, options_seen, Arc::clone(&rescan));
+        let history = Arc::new(History::new()?);
+        tokio::spawn(Arc::clone(&history).follow(status.clone()));
+        pages.serve(&current, &readiness, &metrics, &snapshots, &status, configuration.subscribe());
+        let reload = reload::Reload { sources, configuration: &configuration, options: &options, log, rescan: &rescan };
+        // Nothing is served yet, so that there is nothing to finish when a signal comes now.
+        tokio::select! {
+            first = status.wait_for(|status| status.generation > 0) => {
+                first.context("the controller ended before it had read the manifests")?;
+            }
+            _ = signals.stop() => return Ok(ExitCode::SUCCESS),
+        }
+        let limits = wiring::limits(&current, open_files);
+        let engines = EngineFactory::new(
+            wiring::engine_options(&current),
+            limits.clone(),
+            snapshots.clone(),
+            Arc::clone(&metrics),
+            access_log.clone(),
+        );
+        let observer = Arc::new(ConnectionObserver::new(Arc::clone(&metrics)));
+        let running = Arc::new(listener::start(
+            wiring::listener_options(&current, limits),
+            snapshots.clone(),
+            |_| engines.engine(),
+            observer.clone(),
+        )?);
+        tokio::spawn(edgeward_proxy::health::run(snapshots.clone(), Default::default(), std::future::pending()));
+        metrics.registry().register(Box::new(ProcessMetrics::new(metrics::Sources {
+            identity: wiring::identity(&current),
+            snapshots,
+            status,
+            history,
+            readiness: readiness.clone(),
+            metrics: Arc::clone(&metrics),
+            observer,
+            running: Arc::clone(&running),
+        })?))?;
+        readiness.start_serving();
+        tracing::info!(http = ?running.http_addrs(), https = ?running.https_addrs(), "serving");
+        ready(&running);
+        loop {
+            match signals.next().await {
+                Wish::Stop(_) => break,
+                Wish::Reload => {
+                    reload.run();
+                    access_log.reopen();
+                }
+            }
+        }
+        let current = configuration.borrow().clone();
+        let code = stop(&running, &readiness, &current, &mut signals).await;
+        tokio::task::spawn_blocking(move || {
+            running.stop();
+            access_log.flush(FLUSH);
+        })
+        .await?;
+        Ok(code)
+    }
+}
+
+/// Announces the end, waits, finishes what is under way. A second signal ends the wait.
+async fn stop(
+    running: &Running,
+    readiness: &Readiness,
+    configuration: &Configuration,
+    signals: &mut Signals,
+) -> ExitCode {
+    readiness.start_draining();
+    let grace = configuration.shutdown_grace_period.0;
+    tracing::info!(grace_period = ?grace, "stopping: not ready any more, and still accepting for the grace period");
+    let in_order = async {
+        tokio::time::sleep(grace).await;
+        running.drain(&wiring::drain_options(configuration)).await
+    };
+    tokio::select! {
+        drained = in_order => {
+            tracing::info!(cut = drained.cut, elapsed = ?drained.elapsed, "stopped");
+            ExitCode::SUCCESS
+        }
+        name = signals.stop() => {
+            tracing::warn!("a second {name}: ending at once");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Wish {
+    /// The end, by the signal of this name.
+    Stop(&'static str),
+    /// To read what is file based again.
+    Reload,
+}
+
+/// The signals that this process listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
+            _ = self.hangup.recv() => Wish::Reload,
+        }
+    }
+
+    /// Waits for a signal to stop, and says which it was. Others have no effect meanwhile.
+    async fn stop(&mut self) -> &'static str {
+        loop {
+            if let Wish::Stop(name) = self.next().await {
+                return name;
+            }
+        }
+    }
+}

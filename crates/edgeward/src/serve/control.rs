@@ -1,0 +1,99 @@
+//! What runs beside the traffic: the controller, and the pages about health and administration.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use edgeward_controller::directory::DirectorySource;
+use edgeward_controller::reconcile::{Holdoff, Reconciler, Status};
+use edgeward_controller::translate;
+use edgeward_proxy::metrics::Metrics;
+use edgeward_routing::{Publisher, SnapshotReader};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::admin::Admin;
+use crate::configuration::Configuration;
+use crate::health::{self, Readiness};
+
+/// Messages that may wait between the source and the reconciler; a source that is faster waits.
+const QUEUED_CHANGES: usize = 1024;
+
+/// Starts the source and the reconciler.
+pub(super) fn start_controller(
+    configuration: &Configuration,
+    publisher: Publisher,
+    options: watch::Receiver<Arc<translate::Options>>,
+    rescan: Arc<Notify>,
+) -> watch::Receiver<Status> {
+    let source = DirectorySource::new(configuration.manifests.clone()).rescan_every(configuration.rescan_interval.0);
+    let locator = source.locator();
+    let (sender, changes) = mpsc::channel(QUEUED_CHANGES);
+    let (status, status_seen) = watch::channel(Status::default());
+    let reconciler = Reconciler {
+        changes,
+        publisher,
+        options,
+        locator: Arc::new(move |origin: &_| locator.locate(origin)),
+        status,
+        holdoff: Holdoff::default(),
+    };
+    tokio::spawn(source.run(sender, rescan));
+    tokio::spawn(reconciler.run());
+    status_seen
+}
+
+/// The listeners of the pages.
+pub(super) struct Pages {
+    health: TcpListener,
+    admin: TcpListener,
+}
+
+/// Binds the listeners of the pages.
+///
+/// # Errors
+///
+/// If one of the addresses is taken or not this machine's.
+pub(super) async fn bind_pages(configuration: &Configuration) -> anyhow::Result<Pages> {
+    let health = SocketAddr::new(configuration.healthz_host, configuration.healthz_port);
+    Ok(Pages {
+        health: bind(health, "health and metrics", "--healthz-host or --healthz-port").await?,
+        admin: bind(configuration.admin_address.0, "administration", "--admin-address").await?,
+    })
+}
+
+async fn bind(address: SocketAddr, what: &str, flags: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address} for {what}; choose another address with {flags}, or end what listens there")
+    })
+}
+
+impl Pages {
+    /// Serves the pages from now on.
+    pub(super) fn serve(
+        self,
+        configuration: &Configuration,
+        readiness: &Readiness,
+        metrics: &Arc<Metrics>,
+        snapshots: &SnapshotReader,
+        status: &watch::Receiver<Status>,
+        configurations: watch::Receiver<Arc<Configuration>>,
+    ) {
+        let admin =
+            Admin { snapshots: snapshots.clone(), status: status.clone(), configuration: configurations }.router();
+        let health = health::router(readiness.clone(), Arc::clone(metrics), &configuration.health_check_path);
+        for (listener, router, what) in [(self.health, health, "health"), (self.admin, admin, "administration")] {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(%address, "{what} pages");
+            }
+            tokio::spawn(serve_pages(listener, router));
+        }
+    }
+}
+
+async fn serve_pages(listener: TcpListener, router: Router) {
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "the pages are no longer served");
+    }
+}

@@ -1,0 +1,194 @@
+//! From the configuration to the options of each side.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use edgeward_controller::certificate::{GenerateError, generate_default};
+use edgeward_controller::translate;
+use edgeward_proxy::access_log::AccessLogDestination;
+use edgeward_proxy::drain::DrainOptions;
+use edgeward_proxy::engine::EngineOptions;
+use edgeward_proxy::limits::{Limits, connections_within};
+use edgeward_proxy::listener::{self, ListenerOptions};
+use edgeward_proxy::metrics::{Family, MetricsOptions};
+use edgeward_proxy::proxy_protocol::ProxyProtocolOptions;
+use edgeward_proxy::tls::{self, TlsOptions};
+use edgeward_routing::certificate::Certificate;
+use edgeward_routing::policy::Timeouts;
+
+use crate::configuration::{Compatibility, Configuration, Size, TlsVersion};
+use crate::metrics::Identity;
+
+#[cfg(test)]
+mod tests;
+
+/// The largest flow-control window of HTTP/2 (RFC 9113 section 6.9.1).
+const MAX_H2_WINDOW: u32 = (1 << 31) - 1;
+
+/// Makes the certificate for server names without one.
+///
+/// # Errors
+///
+/// If the system has no random numbers.
+pub fn generate_certificate() -> Result<Arc<Certificate>, GenerateError> {
+    // The name that ingress-nginx gives its own (internal/net/ssl GetFakeSSLCert).
+    generate_default(&["ingress.local".to_owned()]).map(Arc::new)
+}
+
+/// The options of the translation.
+pub fn controller_options(
+    configuration: &Configuration,
+    generated_certificate: Option<Arc<Certificate>>,
+) -> translate::Options {
+    translate::Options {
+        compatibility: match configuration.compatibility {
+            Compatibility::IngressNginx => translate::Compatibility::IngressNginx,
+            Compatibility::Strict => translate::Compatibility::Strict,
+        },
+        controller_class: configuration.controller_class.clone(),
+        ingress_class: configuration.ingress_class.clone(),
+        ingress_class_by_name: configuration.ingress_class_by_name,
+        watch_ingress_without_class: configuration.watch_ingress_without_class,
+        annotations_prefix: configuration.annotations_prefix.clone(),
+        configmap: configuration.configmap.0.clone(),
+        default_backend_service: configuration.default_backend_service.0.clone(),
+        default_ssl_certificate: configuration.default_ssl_certificate.0.clone(),
+        generated_certificate,
+        disable_catch_all: configuration.disable_catch_all,
+        disable_svc_external_name: configuration.disable_svc_external_name,
+        health_path: configuration.health_check_path.clone(),
+        timeouts: Timeouts {
+            connect: configuration.upstream_connect_timeout.0,
+            read: configuration.upstream_read_timeout.0,
+            send: configuration.upstream_send_timeout.0,
+        },
+        ..translate::Options::for_directory()
+    }
+}
+
+/// What one client may take. `open_files` is the limit of the process.
+pub fn limits(configuration: &Configuration, open_files: u64) -> Limits {
+    let window = |size: Size| u32::try_from(size.0).unwrap_or(MAX_H2_WINDOW).min(MAX_H2_WINDOW);
+    Limits {
+        header_timeout: configuration.header_timeout.0,
+        handshake_timeout: configuration.tls_handshake_timeout.0,
+        header_bytes: configuration.header_size.0,
+        header_fields: configuration.header_count,
+        uri_bytes: configuration.uri_size.0,
+        keepalive_idle: configuration.keepalive_timeout.0,
+        keepalive_requests: configuration.keepalive_requests,
+        max_connections: match configuration.max_connections {
+            0 => connections_within(open_files),
+            most => most,
+        },
+        max_connections_per_client: configuration.max_connections_per_client,
+        body_timeout: configuration.body_timeout.0,
+        write_timeout: configuration.write_timeout.0,
+        linger: configuration.lingering_timeout.0,
+        h2_streams: configuration.http2_max_streams,
+        h2_stream_window: window(configuration.http2_stream_window),
+        h2_connection_window: window(configuration.http2_connection_window),
+        h2_pending_resets: configuration.http2_max_resets,
+        h2_provoked_resets: configuration.http2_max_provoked_resets,
+    }
+}
+
+/// Where and how the proxy listens.
+pub fn listener_options(configuration: &Configuration, limits: Limits) -> listener::Options {
+    let on_port = |port: u16| match port {
+        0 => Vec::new(),
+        _ => bind_addresses(configuration).into_iter().map(|ip| SocketAddr::new(ip, port)).collect(),
+    };
+    listener::Options {
+        listener: ListenerOptions {
+            http: on_port(configuration.http_port),
+            https: on_port(configuration.https_port),
+            workers: configuration.workers,
+            backlog: configuration.backlog,
+        },
+        limits,
+        proxy_protocol: ProxyProtocolOptions {
+            enabled: configuration.use_proxy_protocol,
+            trusted: configuration.proxy_protocol_trusted.iter().map(|network| network.0).collect(),
+            timeout: configuration.proxy_protocol_timeout.0,
+        },
+        tls: TlsOptions {
+            min_version: match configuration.tls_min_version {
+                TlsVersion::V1_2 => tls::TlsVersion::V1_2,
+                TlsVersion::V1_3 => tls::TlsVersion::V1_3,
+            },
+            tickets: configuration.tls_session_tickets,
+            post_quantum: configuration.tls_post_quantum,
+            http2: configuration.http2,
+        },
+    }
+}
+
+/// The addresses to bind. The default ones hold `::`, which a machine without IPv6 cannot bind and nobody asked for; an
+/// address that was asked for is never left out.
+fn bind_addresses(configuration: &Configuration) -> Vec<IpAddr> {
+    let mut addresses = configuration.bind_address.clone();
+    let is_default = addresses == Configuration::default().bind_address;
+    if is_default && UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_err() {
+        tracing::info!("this machine has no IPv6: listening on IPv4 only");
+        addresses.retain(IpAddr::is_ipv4);
+    }
+    addresses
+}
+
+/// How the engine serves.
+pub fn engine_options(configuration: &Configuration) -> EngineOptions {
+    EngineOptions {
+        upgraded_idle: configuration.upgraded_timeout.0,
+        upstream_idle: configuration.upstream_keepalive_timeout.0,
+        upstream_pool: configuration.upstream_keepalive_connections,
+        upstream_h2_streams: configuration.upstream_http2_max_streams,
+        retry_percent: u32::from(configuration.retry_budget),
+    }
+}
+
+/// Who this process is. In a cluster the pod's manifest sets the variables, as for ingress-nginx.
+pub fn identity(configuration: &Configuration) -> Identity {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    Identity {
+        namespace: variable("POD_NAMESPACE"),
+        class: configuration.controller_class.clone(),
+        pod: variable("POD_NAME"),
+    }
+}
+
+/// What is counted of requests.
+pub fn metrics_options(configuration: &Configuration) -> MetricsOptions {
+    let Identity { namespace, class, pod } = identity(configuration);
+    let excluded = |family: &Family| configuration.exclude_socket_metrics.iter().any(|excluded| excluded.0 == *family);
+    MetricsOptions {
+        enabled: configuration.enable_metrics,
+        controller_namespace: namespace,
+        controller_class: class,
+        controller_pod: pod,
+        per_host: configuration.metrics_per_host,
+        status_classes: configuration.report_status_classes,
+        families: Family::DEFAULT.iter().filter(|family| !excluded(family)).copied().collect(),
+        time_buckets: configuration.time_buckets.clone(),
+        length_buckets: configuration.length_buckets.clone(),
+        size_buckets: configuration.size_buckets.clone(),
+        max_series: configuration.metrics_max_series,
+    }
+}
+
+/// Where the access log goes.
+pub fn access_log_destination(configuration: &Configuration) -> AccessLogDestination {
+    match configuration.access_log_path.as_str() {
+        "" => AccessLogDestination::Stdout,
+        path => AccessLogDestination::File(path.into()),
+    }
+}
+
+/// How to stop.
+pub fn drain_options(configuration: &Configuration) -> DrainOptions {
+    DrainOptions {
+        timeout: configuration.drain_timeout.0,
+        idle_grace: configuration.drain_idle_grace.0,
+        tunnel_window: configuration.drain_websocket_window.0,
+    }
+}

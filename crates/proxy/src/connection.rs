@@ -1,0 +1,140 @@
+//! What is known of a downstream connection, and how the engine speaks with it.
+
+mod lifecycle;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use pingora::protocols::http::ServerSession;
+
+pub use lifecycle::{ConnectionState, Connections};
+pub(crate) use lifecycle::{Lifecycle, Phase, Registration, Registry};
+
+/// A downstream connection: facts that do not change once it can carry a request, and its part in a drain.
+///
+/// The engine owes it three calls, without which a connection serves one request only: [`head_received`] when it takes a
+/// request up, [`request_done`] when it is through with it, and [`upgraded`] before it sends a `101`.
+///
+/// [`head_received`]: Connection::head_received
+/// [`request_done`]: Connection::request_done
+/// [`upgraded`]: Connection::upgraded
+#[derive(Debug)]
+pub struct Connection {
+    pub(crate) client: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) destination: SocketAddr,
+    pub(crate) source: AddressSource,
+    pub(crate) tls: Option<TlsSession>,
+    pub(crate) accepted_at: Instant,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+}
+
+/// Where the client address of a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressSource {
+    /// The TCP connection itself.
+    Peer,
+    /// A PROXY protocol header, version 1.
+    ProxyV1,
+    /// A PROXY protocol header, version 2.
+    ProxyV2,
+}
+
+/// What a TLS handshake agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSession {
+    /// The server name that the client asked for, lower case; `None` when it named none.
+    pub server_name: Option<Box<str>>,
+    /// `TLSv1.2` or `TLSv1.3`, as nginx's `$ssl_protocol`.
+    pub version: &'static str,
+    /// The cipher suite in OpenSSL's spelling, as nginx's `$ssl_cipher`.
+    pub cipher: &'static str,
+    /// The application protocol.
+    pub alpn: Alpn,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+}
+
+/// The application protocol that a TLS handshake agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alpn {
+    /// The client offered none.
+    None,
+    /// `http/1.1`
+    Http1,
+    /// `h2`
+    Http2,
+}
+
+impl Connection {
+    /// The connection that a session belongs to. `None` for sessions that did not come through a listener of this crate.
+    pub fn of(session: &ServerSession) -> Option<Arc<Self>> {
+        let digest = session.digest()?.proxy_digest.as_ref()?;
+        digest.user_data.as_ref()?.downcast_ref::<Arc<Self>>().cloned()
+    }
+
+    /// The client's address: what a trusted PROXY protocol header said, else the peer's.
+    pub fn client_addr(&self) -> SocketAddr {
+        self.client
+    }
+
+    /// The other end of the TCP connection.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// This end of the TCP connection.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The address that the client connected to: what a trusted PROXY protocol header said, else this end's.
+    pub fn destination_addr(&self) -> SocketAddr {
+        self.destination
+    }
+
+    /// Where the client address comes from.
+    pub fn address_source(&self) -> AddressSource {
+        self.source
+    }
+
+    /// What the TLS handshake agreed on; `None` on a plain-text listener.
+    pub fn tls(&self) -> Option<&TlsSession> {
+        self.tls.as_ref()
+    }
+
+    /// When the connection was accepted.
+    pub fn accepted_at(&self) -> Instant {
+        self.accepted_at
+    }
+
+    /// Tells the connection that the engine took up a request. Pairs with one [`request_done`](Self::request_done).
+    pub fn head_received(&self) {
+        self.lifecycle.request_started();
+    }
+
+    /// Tells the connection that the engine is through with a request and its response. On HTTP/1 the next request may
+    /// be read from here on.
+    pub fn request_done(&self) {
+        self.lifecycle.request_done();
+    }
+
+    /// Tells the connection that a `101` is about to be sent and that what follows it, in both directions, is no HTTP.
+    /// A WebSocket is closed with status 1001 when a drain runs out of time.
+    pub fn upgraded(&self, websocket: bool) {
+        self.lifecycle.upgraded(websocket);
+    }
+
+    /// Tells the connection that a response will end before its body is whole. An HTTP/1 connection is then closed with a
+    /// reset, for a client that reads until the end of the connection could not tell otherwise.
+    pub fn cut_short(&self) {
+        self.lifecycle.cut_short();
+    }
+
+    /// Whether the listener takes no new connections any more. HTTP/1 responses should then say `Connection: close`.
+    pub fn is_draining(&self) -> bool {
+        self.lifecycle.phase() >= Phase::Draining
+    }
+}

@@ -1,0 +1,466 @@
+//! The engine on `pingora-proxy`: executes what [`edgeward_routing::decide`] decides, for every protocol.
+//!
+//! Its policies act on head types and decisions of the routing crate; this module only translates them to Pingora's
+//! hooks, whose order is: early request, request (own answers), upstream peer, upstream request, request body, response,
+//! failure, logging.
+
+mod context;
+mod head;
+mod respond;
+mod retry;
+mod upstream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use edgeward_routing::balance;
+use edgeward_routing::decide::{Action, Downstream, Reason, decide};
+use edgeward_routing::forward::{Edit, edit_upstream_headers, is_forwardable};
+use edgeward_routing::publish::SnapshotReader;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::HttpPeer;
+use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Session, http_proxy};
+use pingora::server::configuration::ServerConf;
+use pingora::{Error, ErrorType, Result};
+
+use crate::access_log::AccessLog;
+use crate::connection::Connection;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::record::RequestRecord;
+use context::RequestContext;
+use head::Head;
+use respond::Answer;
+
+pub use retry::RetryBudget;
+
+/// What the engine needs to know beyond the snapshot and the limits. It is fixed for the life of the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// How long a WebSocket or another upgraded connection may be silent in one direction.
+    pub upgraded_idle: Duration,
+    /// How long an idle connection to an endpoint is kept for the next request (ConfigMap
+    /// `upstream-keepalive-timeout`).
+    pub upstream_idle: Duration,
+    /// How many idle connections to endpoints each worker keeps.
+    pub upstream_pool: usize,
+    /// How many streams may share one HTTP/2 connection to an endpoint.
+    pub upstream_h2_streams: usize,
+    /// Retries as a share of requests, in percent; see [`RetryBudget`].
+    pub retry_percent: u32,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            upgraded_idle: Duration::from_secs(3600),
+            upstream_idle: Duration::from_secs(60),
+            upstream_pool: 1024,
+            upstream_h2_streams: 100,
+            retry_percent: 20,
+        }
+    }
+}
+
+/// The proxy application. One per worker, so that workers share no connection pool and no lock.
+pub struct Engine {
+    options: EngineOptions,
+    limits: Limits,
+    snapshots: SnapshotReader,
+    retries: Arc<RetryBudget>,
+    metrics: Arc<Metrics>,
+    access_log: AccessLog,
+}
+
+/// Makes the engines of all workers.
+#[derive(Debug, Clone)]
+pub struct EngineFactory {
+    options: EngineOptions,
+    limits: Limits,
+    snapshots: SnapshotReader,
+    retries: Arc<RetryBudget>,
+    metrics: Arc<Metrics>,
+    access_log: AccessLog,
+}
+
+impl EngineFactory {
+    /// Engines that route by what `snapshots` gives. They share one retry budget.
+    pub fn new(
+        options: EngineOptions,
+        limits: Limits,
+        snapshots: SnapshotReader,
+        metrics: Arc<Metrics>,
+        access_log: AccessLog,
+    ) -> Self {
+        let retries = Arc::new(RetryBudget::new(options.retry_percent));
+        Self { options, limits, snapshots, retries, metrics, access_log }
+    }
+
+    /// An engine with an upstream pool of its own, for one worker.
+    pub fn engine(&self) -> HttpProxy<Engine> {
+        let conf = ServerConf {
+            threads: 1,
+            upstream_keepalive_pool_size: self.options.upstream_pool,
+            // The engine counts tries itself, with the snapshot's limit.
+            max_retries: usize::MAX,
+            ..ServerConf::default()
+        };
+        let engine = Engine {
+            options: self.options.clone(),
+            limits: self.limits.clone(),
+            snapshots: self.snapshots.clone(),
+            retries: Arc::clone(&self.retries),
+            metrics: Arc::clone(&self.metrics),
+            access_log: self.access_log.clone(),
+        };
+        let mut proxy = http_proxy(&Arc::new(conf), engine);
+        proxy.server_options = Some(self.limits.server_options());
+        proxy.h2_options = Some(self.limits.h2_options());
+        proxy
+    }
+}
+
+impl Engine {
+    /// What this request breaks of the limits on request heads, if anything.
+    fn breach(&self, request: &RequestHeader) -> Option<(u16, Reason)> {
+        if request.raw_path().len() > self.limits.uri_bytes {
+            return Some((414, Reason::UriTooLong));
+        }
+        let fields = request.headers.len();
+        let bytes: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        (fields > self.limits.header_fields || bytes > self.limits.header_bytes)
+            .then_some((431, Reason::HeadersTooLarge))
+    }
+
+    /// Sends an answer of the proxy's own.
+    async fn answer(&self, session: &mut Session, ctx: &mut RequestContext, answer: Answer<'_>) -> Result<()> {
+        ctx.reason = Some(answer.reason);
+        close_while_draining(session, ctx);
+        let hsts = ctx.downstream.tls.then_some(ctx.snapshot.settings.hsts.as_ref()).flatten();
+        respond::send(session, &answer, hsts).await
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Engine {
+    type CTX = RequestContext;
+
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::new(self.snapshots.load())
+    }
+
+    // The default adds a compression module that runs, disabled, on every request.
+    fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
+        if let Some(connection) = Connection::of(session) {
+            connection.head_received();
+            ctx.downstream = Downstream {
+                client: connection.client_addr().ip(),
+                tls: connection.tls().is_some(),
+                port: connection.local_addr().port(),
+            };
+            ctx.connection = Some(connection);
+        }
+        // Pingora sets the keep-alive time to infinite after each HTTP/1.1 head.
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(self.limits.keepalive_idle.as_secs().max(1)));
+        }
+        let idle = if session.is_upgrade_req() { self.options.upgraded_idle } else { self.limits.body_timeout };
+        session.set_read_timeout(Some(idle));
+        session.set_write_timeout(Some(self.limits.write_timeout));
+        session.set_total_drain_timeout(Some(self.limits.body_timeout));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
+        ctx.request_id.set(session.req_header());
+        if let Some((status, reason)) = self.breach(session.req_header()) {
+            self.answer(session, ctx, Answer { status, location: None, reason }).await?;
+            return Ok(true);
+        }
+        let decision = match Head::of(session.req_header()) {
+            Some(head) => decide(&ctx.snapshot, &ctx.downstream, &head),
+            None => {
+                self.answer(session, ctx, Answer { status: 400, location: None, reason: Reason::BadPath }).await?;
+                return Ok(true);
+            }
+        };
+        ctx.decision = Some(decision.clone());
+        match &decision.action {
+            Action::Respond { status, reason } => {
+                self.answer(session, ctx, Answer { status: *status, location: None, reason: *reason }).await?;
+                Ok(true)
+            }
+            Action::Redirect { status, location, reason } => {
+                let answer = Answer { status: *status, location: Some(location), reason: *reason };
+                self.answer(session, ctx, answer).await?;
+                Ok(true)
+            }
+            Action::Proxy(backend) => {
+                match session.get_header_bytes("expect") {
+                    b"" => {}
+                    // The proxy answers for the upstream, as nginx does: the body is let in or refused here.
+                    expect if expect.eq_ignore_ascii_case(b"100-continue") => session.write_continue_response().await?,
+                    _ => {
+                        let answer = Answer { status: 417, location: None, reason: Reason::BadRequest };
+                        self.answer(session, ctx, answer).await?;
+                        return Ok(true);
+                    }
+                }
+                ctx.send_to(Arc::clone(backend), session.req_header());
+                self.retries.deposit();
+                Ok(false)
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        let picked = ctx.pick_endpoint();
+        let Some(endpoint) = picked else {
+            // The decision saw endpoints, and a snapshot does not change under a request.
+            return Error::e_explain(ErrorType::InternalError, "the backend has no endpoint");
+        };
+        let upgrade = session.is_upgrade_req();
+        let protocol = ctx.policies().protocol;
+        let timeouts = ctx.policies().timeouts;
+        let tls = protocol.is_tls(ctx.downstream.tls);
+        let mut peer = upstream::peer(endpoint.addr, tls, protocol.is_http2(), &timeouts, &self.options);
+        if upgrade {
+            peer.options.read_timeout = Some(self.options.upgraded_idle);
+            peer.options.http_upstream_request_policy.h1_upgrade = upstream::upgrade_policy(session.req_header());
+        }
+        ctx.begin_try(endpoint);
+        Ok(Box::new(peer))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        #[cfg(unix)] _fd: std::os::unix::io::RawFd,
+        _digest: Option<&pingora::protocols::Digest>,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        self.metrics.upstream_connection(reused);
+        ctx.connected(reused);
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        upstream: &mut RequestHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        let Some(forwarded) = ctx.decision.as_ref().and_then(|decision| decision.forwarded.as_ref()) else {
+            return Error::e_explain(ErrorType::InternalError, "a request without a decision");
+        };
+        // The name that routing saw is the name that goes upstream: one target, in origin-form.
+        upstream::normalize_target(upstream)?;
+        let dropped: Vec<_> = upstream.headers.keys().filter(|name| !is_forwardable(name.as_str())).cloned().collect();
+        for name in dropped {
+            upstream.remove_header(&name);
+        }
+        upstream.remove_header(&http::header::EXPECT);
+        if let Some(head) = Head::of(session.req_header()) {
+            let settings = &ctx.snapshot.settings;
+            let mut outcome = Ok(());
+            let request_id = ctx.request_id.as_str().as_bytes();
+            edit_upstream_headers(forwarded, &head, settings, ctx.downstream.client, request_id, |edit| match edit {
+                Edit::Set(name, value) => {
+                    if let Err(error) = upstream.insert_header(name, value) {
+                        outcome = Err(error);
+                    }
+                }
+                Edit::Remove(name) => {
+                    upstream.remove_header(name);
+                }
+            });
+            outcome?;
+        }
+        Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        ctx.request_body_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
+        if ctx.policies().body_size.allows(ctx.request_body_bytes) {
+            return Ok(());
+        }
+        ctx.reason = Some(Reason::BodyTooLarge);
+        Err(Error::explain(ErrorType::HTTPStatus(413), "the request body is larger than the route takes").into_down())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        ctx.response_head(response.status.as_u16());
+        Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<Option<Duration>> {
+        if let (Some(current), Some(body)) = (ctx.tries.last_mut(), body) {
+            current.body_bytes += body.len() as u64;
+        }
+        Ok(None)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        close_while_draining(session, ctx);
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS
+            && let Some(connection) = &ctx.connection
+        {
+            connection.upgraded(upstream::is_websocket(session.req_header()));
+        }
+        if ctx.downstream.tls
+            && let Some(hsts) = &ctx.snapshot.settings.hsts
+        {
+            response.insert_header(http::header::STRICT_TRANSPORT_SECURITY, hsts.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut RequestContext,
+        mut e: Box<Error>,
+    ) -> Box<Error> {
+        ctx.fail_try(retry::reason(&e), &self.metrics);
+        // Nothing was sent: another endpoint may take any request.
+        e.set_retry(self.may_retry(session, ctx));
+        e
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut e: Box<Error>,
+        ctx: &mut RequestContext,
+        _reused: bool,
+    ) -> Box<Error> {
+        if *e.esource() == pingora::ErrorSource::Downstream {
+            e.set_retry(false);
+            return e;
+        }
+        ctx.fail_try(retry::reason(&e), &self.metrics);
+        let safe = retry::is_safe(session.req_header(), &e);
+        e.set_retry(safe && self.may_retry(session, ctx));
+        e
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestContext) -> FailToProxy {
+        let reason = ctx.reason.unwrap_or_else(|| retry::reason(e));
+        ctx.reason = Some(reason);
+        let status = retry::status(e, reason);
+        if session.response_written().is_some() || status == 0 {
+            // The head is out: all that is left is to cut the connection, so that the client sees that the body is not whole.
+            if let Some(connection) = &ctx.connection {
+                connection.cut_short();
+            }
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
+        session.set_keepalive(None);
+        if let Err(error) = self.answer(session, ctx, Answer { status, location: None, reason }).await {
+            tracing::debug!(%error, "the client did not take the error response");
+        }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    // Failures are in the access log with their reason; a line per request in the process log would only flood it.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &RequestContext, error: &Error) -> bool {
+        tracing::debug!(%error, "request failed");
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &RequestContext,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        self.metrics.upstream_retry();
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut RequestContext) {
+        ctx.end_try();
+        if e.is_none()
+            && let Some(endpoint) = ctx.endpoint()
+        {
+            endpoint.state.record_success();
+            if let Some(header) = ctx.tries.last().and_then(|current| current.header) {
+                balance::record_latency(&endpoint.state, header);
+            }
+        }
+        let response = session.response_written();
+        let status = response.map_or(499, |response| response.status.as_u16());
+        let reason = ctx.reason.or_else(|| e.map(retry::reason));
+        let record = RequestRecord {
+            route: ctx.route(),
+            backend: ctx.backend.as_deref(),
+            connection: ctx.connection.as_deref(),
+            client: ctx.forwarded().map(|forwarded| forwarded.client).or(Some(ctx.downstream.client)),
+            forwarded: ctx.forwarded(),
+            request: session.req_header(),
+            response,
+            status,
+            reason,
+            started: ctx.started,
+            duration: ctx.clock.elapsed(),
+            request_length: head::wire_length(session) + session.body_bytes_read() as u64,
+            body_bytes_sent: session.body_bytes_sent() as u64,
+            tries: &ctx.tries,
+            request_id: ctx.request_id.as_str(),
+        };
+        self.metrics.record(&record);
+        self.access_log.log(&record);
+        if let Some(connection) = &ctx.connection {
+            connection.request_done();
+        }
+    }
+}
+
+/// Tells an HTTP/1 client not to send another request here once the listeners take no new connections.
+fn close_while_draining(session: &mut Session, ctx: &RequestContext) {
+    if ctx.connection.as_ref().is_some_and(|connection| connection.is_draining()) {
+        session.set_keepalive(None);
+    }
+}
+
+impl Engine {
+    /// Whether the request may be sent once more: nothing of a response is out, its body can be repeated, tries are left,
+    /// and so is retry budget.
+    fn may_retry(&self, session: &Session, ctx: &RequestContext) -> bool {
+        session.response_written().is_none()
+            && !session.as_ref().retry_buffer_truncated()
+            && ctx.tries.len() < ctx.snapshot.settings.tries as usize
+            && self.retries.withdraw()
+    }
+}

@@ -1,0 +1,188 @@
+//! What the engine keeps of one request between Pingora's hooks.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use edgeward_routing::Snapshot;
+use edgeward_routing::backend::{Backend, LoadBalance};
+use edgeward_routing::balance;
+use edgeward_routing::decide::{Decision, Downstream, Reason};
+use edgeward_routing::endpoint::{Endpoint, InFlight};
+use edgeward_routing::forward::Forwarded;
+use edgeward_routing::policy::Policies;
+use edgeward_routing::route::Route;
+use pingora::http::RequestHeader;
+
+use super::head::Head;
+use crate::connection::Connection;
+use crate::metrics::Metrics;
+use crate::record::Try;
+use crate::ring;
+
+/// The state of one request. It holds the snapshot that the request began with to its end.
+pub struct RequestContext {
+    pub(super) started: SystemTime,
+    pub(super) clock: Instant,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) connection: Option<Arc<Connection>>,
+    pub(super) downstream: Downstream,
+    pub(super) decision: Option<Decision>,
+    pub(super) backend: Option<Arc<Backend>>,
+    pub(super) request_id: RequestId,
+    pub(super) request_body_bytes: u64,
+    pub(super) reason: Option<Reason>,
+    pub(super) tries: Vec<Try>,
+    hash_key: Vec<u8>,
+    tried: Vec<SocketAddr>,
+    current: Option<CurrentTry>,
+}
+
+/// The try that is under way.
+struct CurrentTry {
+    endpoint: Endpoint,
+    began: Instant,
+    /// Keeps the endpoint's count of requests.
+    _in_flight: InFlight,
+}
+
+impl RequestContext {
+    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            started: SystemTime::now(),
+            clock: Instant::now(),
+            snapshot,
+            connection: None,
+            downstream: Downstream { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tls: false, port: 0 },
+            decision: None,
+            backend: None,
+            request_id: RequestId::default(),
+            request_body_bytes: 0,
+            reason: None,
+            tries: Vec::new(),
+            hash_key: Vec::new(),
+            tried: Vec::new(),
+            current: None,
+        }
+    }
+
+    pub(super) fn policies(&self) -> &Policies {
+        self.route().map_or(&self.snapshot.settings.default_policies, |route| &route.policies)
+    }
+
+    pub(super) fn route(&self) -> Option<&Route> {
+        self.decision.as_ref()?.route.as_deref()
+    }
+
+    pub(super) fn forwarded(&self) -> Option<&Forwarded> {
+        self.decision.as_ref()?.forwarded.as_ref()
+    }
+
+    /// The endpoint of the try under way or just ended.
+    pub(super) fn endpoint(&self) -> Option<&Endpoint> {
+        self.current.as_ref().map(|current| &current.endpoint)
+    }
+
+    /// Takes the backend that the decision named, and works out the hash key that its balancing asks for.
+    pub(super) fn send_to(&mut self, backend: Arc<Backend>, request: &RequestHeader) {
+        if let LoadBalance::ConsistentHash(template) = &backend.load_balance
+            && let (Some(head), Some(forwarded)) = (Head::of(request), self.forwarded())
+        {
+            let mut key = Vec::new();
+            template.write(forwarded, &head, &mut key);
+            self.hash_key = key;
+        }
+        self.backend = Some(backend);
+    }
+
+    /// Picks an endpoint that this request has not tried yet, while there is one.
+    pub(super) fn pick_endpoint(&self) -> Option<Endpoint> {
+        let backend = self.backend.as_deref()?;
+        let ejection = &self.snapshot.settings.ejection;
+        let index = if matches!(backend.load_balance, LoadBalance::ConsistentHash(_)) {
+            let mut ring = ring::endpoints_for(backend, &self.hash_key);
+            balance::pick(backend, ejection, &self.tried, Some(&mut ring))
+        } else {
+            balance::pick(backend, ejection, &self.tried, None)
+        }?;
+        backend.endpoints.get(index).cloned()
+    }
+
+    pub(super) fn begin_try(&mut self, endpoint: Endpoint) {
+        self.end_try();
+        // A body that was sent before is sent again from the start.
+        self.request_body_bytes = 0;
+        self.tries.push(Try {
+            address: endpoint.addr,
+            connect: None,
+            header: None,
+            total: Duration::ZERO,
+            status: None,
+            body_bytes: 0,
+        });
+        self.current = Some(CurrentTry { _in_flight: endpoint.state.begin(), endpoint, began: Instant::now() });
+    }
+
+    pub(super) fn connected(&mut self, reused: bool) {
+        if let (Some(current), Some(entry)) = (&self.current, self.tries.last_mut()) {
+            entry.connect = Some(if reused { Duration::ZERO } else { current.began.elapsed() });
+        }
+    }
+
+    pub(super) fn response_head(&mut self, status: u16) {
+        if let (Some(current), Some(entry)) = (&self.current, self.tries.last_mut()) {
+            entry.header = Some(current.began.elapsed());
+            entry.status = Some(status);
+        }
+    }
+
+    /// Closes the try under way: its endpoint failed it.
+    pub(super) fn fail_try(&mut self, reason: Reason, metrics: &Metrics) {
+        self.end_try();
+        let Some(current) = &self.current else { return };
+        if let Some(entry) = self.tries.last_mut() {
+            let timed_out = matches!(reason, Reason::ConnectTimeout | Reason::UpstreamTimeout);
+            entry.status = entry.status.or(Some(if timed_out { 504 } else { 502 }));
+        }
+        self.tried.push(current.endpoint.addr);
+        if let Some(backend) = &self.backend
+            && let Some(out) = balance::record_failure(backend, &current.endpoint, &self.snapshot.settings.ejection)
+        {
+            metrics.upstream_ejection();
+            tracing::warn!(
+                backend = %backend.name, endpoint = %current.endpoint.addr, seconds = out.as_secs_f64(),
+                reason = %reason, "ejected a failing endpoint"
+            );
+        }
+    }
+
+    /// Notes how long the try under way has taken.
+    pub(super) fn end_try(&mut self) {
+        if let (Some(current), Some(entry)) = (&self.current, self.tries.last_mut())
+            && entry.total.is_zero()
+        {
+            entry.total = current.began.elapsed();
+        }
+    }
+}
+
+/// The request's identity: the client's `X-Request-ID`, or 32 hexadecimal digits.
+#[derive(Default)]
+pub(super) struct RequestId(String);
+
+impl RequestId {
+    /// Longer ones than this are replaced: they go into every log line.
+    const LONGEST: usize = 256;
+
+    pub(super) fn set(&mut self, request: &RequestHeader) {
+        let sent = request.headers.get("x-request-id").and_then(|value| value.to_str().ok());
+        self.0 = match sent.filter(|id| !id.is_empty() && id.len() <= Self::LONGEST) {
+            Some(id) => id.to_owned(),
+            None => format!("{:032x}", fastrand::u128(..)),
+        };
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,60 @@
+//! Pingora's request head, as the routing crate sees it.
+
+use edgeward_routing::decide::RequestHead;
+use http::Version;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+
+/// A request head whose target and authority are text.
+pub(super) struct Head<'a> {
+    request: &'a RequestHeader,
+    target: &'a str,
+    authority: Option<&'a str>,
+}
+
+impl<'a> Head<'a> {
+    /// `None` when the target is not UTF-8: no rule can name it.
+    pub(super) fn of(request: &'a RequestHeader) -> Option<Self> {
+        let target = std::str::from_utf8(request.raw_path()).ok()?;
+        // HTTP/2 and absolute-form carry the authority in the URI (RFC 9112 section 3.2.2: it wins over Host).
+        let authority = match request.uri.authority() {
+            Some(authority) => Some(authority.as_str()),
+            // A Host that is not text is malformed; the empty string is refused as such.
+            None => request.headers.get(http::header::HOST).map(|host| host.to_str().unwrap_or_default()),
+        };
+        Some(Self { request, target, authority })
+    }
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.request.method.as_str()
+    }
+
+    fn target(&self) -> &str {
+        self.target
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.authority
+    }
+
+    fn requires_authority(&self) -> bool {
+        self.request.version != Version::HTTP_10 && self.request.version != Version::HTTP_09
+    }
+
+    fn header_values<'b>(&'b self, name: &'b str) -> impl DoubleEndedIterator<Item = &'b [u8]> + 'b {
+        self.request.headers.get_all(name).iter().map(http::HeaderValue::as_bytes)
+    }
+}
+
+/// Bytes of the request head: as read for HTTP/1, as its fields would be in HTTP/1 for HTTP/2.
+pub(super) fn wire_length(session: &Session) -> u64 {
+    if let Some(http1) = session.as_downstream().as_http1() {
+        return http1.get_headers_raw_bytes().len() as u64;
+    }
+    let request = session.req_header();
+    let line = request.method.as_str().len() + request.raw_path().len() + 12;
+    let fields: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    (line + fields + 2) as u64
+}

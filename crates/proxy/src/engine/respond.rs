@@ -1,0 +1,93 @@
+//! Answers of the proxy's own: errors, redirects, 404s.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use edgeward_routing::decide::Reason;
+use edgeward_routing::settings::Hsts;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION, STRICT_TRANSPORT_SECURITY};
+use http::{Method, StatusCode};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::date::get_cached_date;
+use pingora::proxy::Session;
+
+/// A body up to this size is read and dropped so that the connection can take the next request; behind a larger one the
+/// connection is closed.
+const DRAINED_BODY: u64 = 64 << 10;
+
+/// How long a client may go on sending a body that is not wanted before the connection is cut. Cutting at once would reset
+/// the connection and could destroy the answer on its way (nginx: lingering_close).
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What to answer.
+pub(super) struct Answer<'a> {
+    /// The status.
+    pub(super) status: u16,
+    /// The `Location` of a redirect.
+    pub(super) location: Option<&'a str>,
+    /// Why.
+    pub(super) reason: Reason,
+}
+
+/// Sends the answer with a short body, and sees to it that an unwanted request body does not stand in its way.
+pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, hsts: Option<&Hsts>) -> Result<()> {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = body_of(status);
+    let mut head = ResponseHeader::build(status, Some(6))?;
+    head.insert_header(DATE, get_cached_date())?;
+    head.insert_header(CONTENT_TYPE, "text/plain; charset=utf-8")?;
+    head.insert_header(CONTENT_LENGTH, body.len())?;
+    if let Some(location) = answer.location {
+        head.insert_header(LOCATION, location)?;
+    }
+    if let Some(hsts) = hsts {
+        head.insert_header(STRICT_TRANSPORT_SECURITY, hsts.to_string())?;
+    }
+    let unwanted = unwanted_body(session);
+    if unwanted != Unwanted::Nothing {
+        session.set_keepalive(None);
+    }
+    let head_only = session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(head), head_only).await?;
+    if !head_only {
+        session.write_response_body(Some(body), true).await?;
+    }
+    if unwanted == Unwanted::OnItsWay {
+        session.finish_body().await?;
+        // What comes in is dropped; a client that goes on for too long is cut.
+        let _ = tokio::time::timeout(LINGER, session.drain_request_body()).await;
+    }
+    Ok(())
+}
+
+/// `404 Not Found`, with the reason phrase of RFC 9110.
+fn body_of(status: StatusCode) -> Bytes {
+    Bytes::from(format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or("Error")))
+}
+
+/// What is still to come of the request.
+#[derive(PartialEq, Eq)]
+enum Unwanted {
+    /// Nothing, or little enough to be read over.
+    Nothing,
+    /// A body that the client holds back until it is told to continue.
+    HeldBack,
+    /// A body that the client sends.
+    OnItsWay,
+}
+
+fn unwanted_body(session: &mut Session) -> Unwanted {
+    if session.is_body_empty() || session.is_body_done() {
+        return Unwanted::Nothing;
+    }
+    let request = session.req_header();
+    if request.headers.contains_key(http::header::EXPECT) {
+        return Unwanted::HeldBack;
+    }
+    let declared = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    match declared {
+        Some(length) if length <= DRAINED_BODY => Unwanted::Nothing,
+        _ => Unwanted::OnItsWay,
+    }
+}

@@ -1,0 +1,167 @@
+//! Failures: what they are called, how they are answered, and which of them may be tried again.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
+
+use edgeward_routing::decide::Reason;
+use http::Method;
+use pingora::http::RequestHeader;
+use pingora::{Error, ErrorSource, ErrorType};
+
+/// The reason for a failure.
+pub(super) fn reason(error: &Error) -> Reason {
+    use ErrorType as E;
+    match (error.esource(), error.etype()) {
+        (_, E::HTTPStatus(413)) => Reason::BodyTooLarge,
+        (ErrorSource::Upstream, E::ConnectTimedout | E::TLSHandshakeTimedout) => Reason::ConnectTimeout,
+        (
+            ErrorSource::Upstream,
+            E::ConnectRefused
+            | E::ConnectNoRoute
+            | E::ConnectError
+            | E::TLSHandshakeFailure
+            | E::HandshakeError
+            | E::InvalidCert
+            | E::SocketError
+            | E::BindError,
+        ) => Reason::ConnectFailed,
+        (ErrorSource::Upstream, E::ReadTimedout | E::WriteTimedout) => Reason::UpstreamTimeout,
+        (ErrorSource::Upstream, E::InvalidHTTPHeader | E::H1Error | E::H2Error | E::InvalidH2 | E::H2Downgrade) => {
+            Reason::UpstreamInvalid
+        }
+        (ErrorSource::Upstream, _) => Reason::UpstreamClosed,
+        (ErrorSource::Downstream, E::ReadTimedout) => Reason::ClientTimeout,
+        (ErrorSource::Downstream, E::ConnectionClosed | E::ReadError | E::WriteError | E::WriteTimedout) => {
+            Reason::ClientClosed
+        }
+        (ErrorSource::Downstream, _) => Reason::BadRequest,
+        (ErrorSource::Internal | ErrorSource::Unset, _) => Reason::Internal,
+    }
+}
+
+/// The status that a failure is answered with; 0 when nobody is left to answer.
+pub(super) fn status(error: &Error, reason: Reason) -> u16 {
+    if let ErrorType::HTTPStatus(status) = error.etype() {
+        return *status;
+    }
+    match reason {
+        Reason::ConnectTimeout | Reason::UpstreamTimeout => 504,
+        Reason::ConnectFailed | Reason::UpstreamClosed | Reason::UpstreamInvalid => 502,
+        Reason::ClientTimeout => 408,
+        Reason::ClientClosed => 0,
+        Reason::BodyTooLarge => 413,
+        Reason::BadRequest => 400,
+        _ => 500,
+    }
+}
+
+/// Whether a request that may have reached an endpoint can be sent again without risk: its method is idempotent as nginx
+/// sees it (everything but POST, LOCK and PATCH), and the endpoint failed rather than answered nonsense.
+///
+/// RFC 9110 section 9.2.2 forbids a proxy to repeat other methods, on a kept connection too: that an endpoint closed it
+/// does not say that it had not begun.
+pub(super) fn is_safe(request: &RequestHeader, error: &Error) -> bool {
+    let idempotent =
+        request.method != Method::POST && request.method != Method::PATCH && request.method.as_str() != "LOCK";
+    idempotent && matches!(reason(error), Reason::UpstreamClosed | Reason::UpstreamTimeout)
+}
+
+/// How many requests may be retried: a fifth of the requests that came, and ten each second on top, so that failing
+/// endpoints do not get several times the load that broke them.
+#[derive(Debug)]
+pub struct RetryBudget {
+    percent: u32,
+    /// In hundredths of a retry.
+    balance: AtomicI64,
+    born: Instant,
+    /// Seconds after `born` for which the reserve has been paid out.
+    paid: AtomicU64,
+}
+
+impl RetryBudget {
+    /// Retries that are free each second.
+    const RESERVE_PER_SECOND: i64 = 10;
+    /// The most retries that can be saved up.
+    const CAP: i64 = 1000;
+
+    /// A budget of `percent` of the requests. It starts with ten seconds of reserve.
+    pub fn new(percent: u32) -> Self {
+        Self {
+            percent,
+            balance: AtomicI64::new(Self::RESERVE_PER_SECOND * 10 * 100),
+            born: Instant::now(),
+            paid: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts a request.
+    pub fn deposit(&self) {
+        // Slightly more than the cap is harmless, so that no compare-and-swap is needed on every request.
+        if self.balance.load(Ordering::Relaxed) < Self::CAP * 100 {
+            self.balance.fetch_add(i64::from(self.percent), Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a retry out, if there is one.
+    pub fn withdraw(&self) -> bool {
+        let now = self.born.elapsed().as_secs();
+        let paid = self.paid.swap(now, Ordering::Relaxed);
+        if now > paid && self.balance.load(Ordering::Relaxed) < Self::CAP * 100 {
+            let seconds = i64::try_from(now - paid).unwrap_or(1).min(10);
+            self.balance.fetch_add(seconds * Self::RESERVE_PER_SECOND * 100, Ordering::Relaxed);
+        }
+        if self.balance.fetch_sub(100, Ordering::Relaxed) >= 100 {
+            return true;
+        }
+        self.balance.fetch_add(100, Ordering::Relaxed);
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn a_fifth_of_the_requests_may_be_retried() {
+        let budget = RetryBudget::new(20);
+        while budget.withdraw() {}
+        for _ in 0..100 {
+            budget.deposit();
+        }
+        let retries = std::iter::from_fn(|| budget.withdraw().then_some(())).count();
+        // A second may have passed and paid out its reserve.
+        assert!((20..=30).contains(&retries), "{retries} retries of 100 requests");
+    }
+
+    #[test]
+    fn only_idempotent_methods_are_sent_again() {
+        let closed = Error::new(ErrorType::ConnectionClosed).into_up();
+        for (method, safe) in
+            [("GET", true), ("PUT", true), ("DELETE", true), ("POST", false), ("PATCH", false), ("LOCK", false)]
+        {
+            let request = RequestHeader::build(method, b"/", None).unwrap();
+            assert_eq!(is_safe(&request, &closed), safe, "{method}");
+        }
+    }
+
+    #[test]
+    fn failures_are_told_apart() {
+        use ErrorType as E;
+        for (error, expected, answer) in [
+            (Error::new(E::ConnectRefused).into_up(), Reason::ConnectFailed, 502),
+            (Error::new(E::ConnectTimedout).into_up(), Reason::ConnectTimeout, 504),
+            (Error::new(E::ReadTimedout).into_up(), Reason::UpstreamTimeout, 504),
+            (Error::new(E::ConnectionClosed).into_up(), Reason::UpstreamClosed, 502),
+            (Error::new(E::InvalidHTTPHeader).into_up(), Reason::UpstreamInvalid, 502),
+            (Error::new(E::ReadTimedout).into_down(), Reason::ClientTimeout, 408),
+            (Error::new(E::ConnectionClosed).into_down(), Reason::ClientClosed, 0),
+            (Error::new(E::InvalidHTTPHeader).into_down(), Reason::BadRequest, 400),
+            (Error::new(E::InternalError).into_in(), Reason::Internal, 500),
+        ] {
+            let reason = reason(&error);
+            assert_eq!((reason, status(&error, reason)), (expected, answer), "{error}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! From a routing snapshot to traffic.
+//!
+//! ```text
+//! listener -> PROXY protocol? -> TLS by SNI -> stream -> engine -> decide -> balance -> upstream
+//! ```
+//!
+//! This crate and the binary that starts it are the only ones that know Pingora. It gets its routes as a
+//! [`edgeward_routing::Snapshot`] and does not know where they come from.
+
+pub mod access_log;
+pub mod connection;
+pub mod drain;
+pub mod engine;
+#[cfg(test)]
+mod fixture;
+pub mod health;
+pub mod limits;
+pub mod listener;
+pub mod metrics;
+pub mod proxy_protocol;
+pub mod record;
+pub mod ring;
+mod stream;
+pub mod tls;

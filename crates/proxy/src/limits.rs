@@ -1,0 +1,126 @@
+//! What one client may take: time, bytes, connections and streams.
+
+use std::time::Duration;
+
+use pingora::apps::HttpServerOptions;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+
+/// Limits of downstream connections. The defaults are safe on an open network; every one can be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Total time for a request head: from its first byte to its last, and for the first request of a connection from
+    /// the moment the connection can carry one. The answer is 408, or nothing when not one byte came.
+    pub header_timeout: Duration,
+    /// Total time for a TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Largest request head in bytes, request line included; above it the answer is 431.
+    pub header_bytes: usize,
+    /// Most header fields of a request; above it the answer is 431.
+    pub header_fields: usize,
+    /// Longest request target in bytes; above it the answer is 414.
+    pub uri_bytes: usize,
+    /// How long a connection may stay open between two requests (nginx `keepalive_timeout`).
+    pub keepalive_idle: Duration,
+    /// Requests after which an HTTP/1 connection is closed (nginx `keepalive_requests`); 0 for no limit.
+    pub keepalive_requests: u32,
+    /// Most connections at a time; 0 for no limit. A connection above it is closed at once. See [`connections_within`].
+    pub max_connections: usize,
+    /// Most connections at a time of one client address, IPv6 by /64; 0 for no limit. The address is the one that
+    /// counts after PROXY protocol.
+    pub max_connections_per_client: usize,
+    /// Longest pause between two reads of a request body. The engine sets it on the session.
+    pub body_timeout: Duration,
+    /// Longest time in which a client takes not one byte of what is sent to it.
+    pub write_timeout: Duration,
+    /// How long a closed connection is still read from when the client may be sending, so that it sees the last
+    /// response rather than a reset (nginx `lingering_timeout`).
+    pub linger: Duration,
+    /// HTTP/2 streams at a time in one connection (ingress-nginx `http2-max-concurrent-streams`).
+    pub h2_streams: u32,
+    /// HTTP/2 receive window of a stream, in bytes.
+    pub h2_stream_window: u32,
+    /// HTTP/2 receive window of a connection, in bytes.
+    pub h2_connection_window: u32,
+    /// HTTP/2 streams that a client may reset before they are taken up; above it the connection ends with
+    /// `ENHANCE_YOUR_CALM` (the Rapid Reset attack, CVE-2023-44487).
+    pub h2_pending_resets: usize,
+    /// HTTP/2 streams that a client may make the server reset; above it the connection ends with `ENHANCE_YOUR_CALM`
+    /// (the MadeYouReset attack, CVE-2025-8671).
+    pub h2_provoked_resets: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            header_bytes: 32 * 1024,
+            header_fields: 100,
+            uri_bytes: 8 * 1024,
+            keepalive_idle: Duration::from_secs(75),
+            keepalive_requests: 1000,
+            max_connections: 16_384,
+            max_connections_per_client: 0,
+            body_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
+            linger: Duration::from_secs(2),
+            h2_streams: 128,
+            h2_stream_window: 256 * 1024,
+            h2_connection_window: 1024 * 1024,
+            h2_pending_resets: 20,
+            h2_provoked_resets: 1024,
+        }
+    }
+}
+
+/// The cap on connections for a limit on open files: four fifths of it, halved because every request may need a second
+/// file for its upstream connection. The rest is for listeners, the API server and files.
+pub fn connections_within(open_files: u64) -> usize {
+    usize::try_from(open_files / 5 * 2).unwrap_or(usize::MAX).max(1)
+}
+
+impl Limits {
+    /// What Pingora's HTTP server must be told for these limits to hold (`HttpProxy::server_options`). It also switches
+    /// on HTTP/2 with prior knowledge on plain-text listeners.
+    pub fn server_options(&self) -> HttpServerOptions {
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        options.keepalive_request_limit = (self.keepalive_requests > 0).then_some(self.keepalive_requests);
+        options.h2_idle_timeout = Some(self.keepalive_idle);
+        options
+    }
+
+    /// What Pingora's HTTP/2 server must be told for these limits to hold (`HttpProxy::h2_options`).
+    pub fn h2_options(&self) -> H2Options {
+        // Pingora's own defaults are the base: a bare builder has no limit on streams.
+        let mut options = default_h2_options();
+        options
+            .max_header_list_size(u32::try_from(self.header_bytes).unwrap_or(u32::MAX))
+            .max_concurrent_streams(self.h2_streams)
+            .initial_window_size(self.h2_stream_window)
+            .initial_connection_window_size(self.h2_connection_window)
+            .max_pending_accept_reset_streams(self.h2_pending_resets)
+            .max_local_error_reset_streams(Some(self.h2_provoked_resets));
+        options
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_upstreams() {
+        assert_eq!(connections_within(1_024), 408);
+        assert_eq!(connections_within(1_048_576), 419_430);
+        assert_eq!(connections_within(0), 1);
+        assert!(connections_within(u64::MAX) > 0);
+    }
+
+    #[test]
+    fn zero_keepalive_requests_is_no_limit() {
+        let limits = Limits { keepalive_requests: 0, ..Limits::default() };
+        assert_eq!(limits.server_options().keepalive_request_limit, None);
+        assert_eq!(Limits::default().server_options().keepalive_request_limit, Some(1000));
+    }
+}

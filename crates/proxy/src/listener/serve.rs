@@ -1,0 +1,143 @@
+//! The life of one connection, from `accept` to `close`.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Instant;
+
+use pingora::apps::ServerApp;
+use pingora::protocols::UniqueIDType;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Shared;
+use super::observer::{Event, HandshakeFailure, Rejection};
+use crate::connection::{AddressSource, Connection, ConnectionState, Phase, Registration, TlsSession};
+use crate::proxy_protocol::{self, HeaderError, Proxied};
+use crate::stream::{Stream, Transport};
+use crate::tls;
+
+/// An accepted connection.
+pub(super) struct Incoming {
+    pub(super) tcp: TcpStream,
+    pub(super) fd: UniqueIDType,
+    pub(super) peer: SocketAddr,
+    pub(super) tls: bool,
+    pub(super) registration: Registration,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Serves a connection to its end, which a drain may bring about.
+pub(super) async fn serve<A: ServerApp + Send + Sync + 'static>(incoming: Incoming, app: Arc<A>) {
+    let shared = Arc::clone(&incoming.shared);
+    let _counted = Counted(shared);
+    let lifecycle = Arc::clone(incoming.registration.lifecycle());
+    let mut exchange = pin!(exchange(incoming, app));
+    let mut seen = None;
+    std::future::poll_fn(|cx| {
+        // A task keeps its waker for life, but each new phase uses it up. Waking the task polls all that is below, and so
+        // the stream notices the phase too.
+        while seen != Some(lifecycle.phase()) {
+            seen = Some(lifecycle.phase());
+            lifecycle.watch(cx.waker());
+        }
+        if seen == Some(Phase::Cut) {
+            return Poll::Ready(());
+        }
+        exchange.as_mut().poll(cx)
+    })
+    .await;
+}
+
+/// A connection in the count that the cap looks at.
+struct Counted(Arc<Shared>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.live.fetch_sub(1, Ordering::Relaxed);
+        self.0.ended.notify_one();
+    }
+}
+
+async fn exchange<A: ServerApp + Send + Sync + 'static>(incoming: Incoming, app: Arc<A>) {
+    let accepted_at = Instant::now();
+    let Incoming { mut tcp, fd, peer, tls, registration, shared } = incoming;
+    let rejected = |reason| shared.observer.observe(Event::Rejected { peer, reason });
+
+    let proxied = match proxied(&mut tcp, peer, &shared).await {
+        Ok(proxied) => proxied,
+        Err(HeaderError::Closed) => return,
+        Err(HeaderError::Untrusted) => return rejected(Rejection::UntrustedProxy),
+        Err(HeaderError::Malformed) => return rejected(Rejection::MalformedProxyHeader),
+        Err(HeaderError::Timeout) => return rejected(Rejection::ProxyHeaderTimeout),
+    };
+    let Ok(local) = tcp.local_addr() else { return };
+    let client = proxied.source.unwrap_or(peer);
+    let Ok(_seat) = shared.clients.seat(client.ip()) else {
+        return rejected(Rejection::TooManyFromClient);
+    };
+
+    let (transport, session) = if tls {
+        let Some((transport, session)) = handshake(tcp, peer, &shared).await else { return };
+        (transport, Some(session))
+    } else {
+        (Transport::Tcp(tcp), None)
+    };
+    registration.lifecycle().enter(ConnectionState::Waiting);
+    let connection = Arc::new(Connection {
+        client,
+        peer,
+        local,
+        destination: proxied.destination.unwrap_or(local),
+        source: proxied.version,
+        tls: session,
+        accepted_at,
+        lifecycle: Arc::clone(registration.lifecycle()),
+    });
+    let (stream, left) =
+        Stream::new(transport, fd, connection, Arc::clone(&shared.limits), Arc::clone(&shared.observer));
+    app.process_new(Box::new(stream), &shared.shutdown).await;
+    if let Ok(parting) = left.await {
+        parting.finish(shared.limits.linger).await;
+    }
+    // To here the connection has its place in all counts.
+    drop(registration);
+}
+
+/// Reads the PROXY protocol header, if there is to be one.
+async fn proxied(tcp: &mut TcpStream, peer: SocketAddr, shared: &Shared) -> Result<Proxied, HeaderError> {
+    let options = &shared.proxy_protocol;
+    if !options.enabled {
+        return Ok(Proxied { source: None, destination: None, version: AddressSource::Peer });
+    }
+    if !options.trusts(peer.ip()) {
+        return Err(HeaderError::Untrusted);
+    }
+    timeout(options.timeout, proxy_protocol::read(tcp)).await.unwrap_or(Err(HeaderError::Timeout))
+}
+
+async fn handshake(tcp: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<(Transport, TlsSession)> {
+    let begun = Instant::now();
+    let failed = |failure: HandshakeFailure<'_>| {
+        // Never louder: whoever scans the network would fill the log.
+        tracing::debug!(%peer, %failure, "TLS handshake failed");
+        shared.observer.observe(Event::HandshakeFailed { peer, failure });
+    };
+    match timeout(shared.limits.handshake_timeout, shared.tls.accept(tcp)).await {
+        Ok(Ok(stream)) => {
+            let session = tls::session(stream.get_ref().1);
+            shared.observer.observe(Event::Handshake { duration: begun.elapsed(), resumed: session.resumed });
+            Some((Transport::Tls(Box::new(stream)), session))
+        }
+        Ok(Err(error)) => {
+            failed(HandshakeFailure::Failed(&error));
+            None
+        }
+        Err(_) => {
+            failed(HandshakeFailure::Timeout);
+            None
+        }
+    }
+}

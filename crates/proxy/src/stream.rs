@@ -1,0 +1,297 @@
+//! The byte stream under the HTTP engine.
+//!
+//! Pingora trusts what is below it: it waits without end for a request head, takes one of a megabyte, and writes without
+//! a buffer. This stream is what an open network needs in between. On HTTP/1 it holds a request head back until it is
+//! whole and [checked](head), knows where the body ends and holds back what comes behind it until the engine is through
+//! with the request, and keeps the time. It answers 400, 408, 414, 431 and their like by itself. On HTTP/2 and in tunnels
+//! it passes bytes through, and keeps the time where the layers above do not.
+//!
+//! When the engine drops the stream, the connection goes back to its task as a [`Parting`], which closes it in good order.
+
+mod chunked;
+mod deadline;
+mod head;
+mod parting;
+mod read;
+mod transport;
+mod websocket;
+mod write;
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use pingora::http::ResponseHeader;
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::connection::{Alpn, Connection};
+use crate::limits::Limits;
+use crate::listener::Observer;
+use deadline::Deadline;
+use head::Framing;
+use websocket::Frames;
+
+pub use head::Refusal;
+pub(crate) use parting::Parting;
+pub(crate) use transport::Transport;
+
+/// See the [module](self).
+pub(crate) struct Stream {
+    transport: Transport,
+    connection: Arc<Connection>,
+    limits: Arc<Limits>,
+    observer: Arc<dyn Observer>,
+    digests: Digests,
+    protocol: Protocol,
+    /// Read and not yet passed on. The first `ready` bytes may be; the first `scanned` hold no end of a head.
+    inbox: BytesMut,
+    ready: usize,
+    scanned: usize,
+    /// The client has ended its side.
+    ended: bool,
+    /// Requests passed on so far.
+    requests: u64,
+    /// Written and not yet sent; the first `sent` bytes are.
+    outbox: Vec<u8>,
+    sent: usize,
+    /// What is sent when the stream is dropped.
+    farewell: Vec<u8>,
+    read_deadline: Deadline,
+    write_deadline: Deadline,
+    owner: Option<oneshot::Sender<Parting>>,
+}
+
+/// What the bytes mean.
+#[derive(Debug)]
+enum Protocol {
+    /// HTTP/1, in or before a request head.
+    Head {
+        /// When the stream began to wait for this head.
+        since: Instant,
+        /// When its first byte came.
+        begun: Option<Instant>,
+        /// When a drain was noticed.
+        draining: Option<Instant>,
+    },
+    /// HTTP/1, from the end of a head to the end of the response; the framing tells where the request body ends.
+    Message(Framing),
+    /// Upgraded to a WebSocket.
+    WebSocket(Frames),
+    /// Upgraded to something else.
+    Tunnel,
+    /// HTTP/2, with the bytes of the client's preface that are to come.
+    Http2 { preface_left: usize },
+    /// Nothing is exchanged any more: reads end and writes vanish.
+    Closed,
+}
+
+/// What Pingora hands to every request of the connection.
+struct Digests {
+    id: UniqueIDType,
+    socket: Arc<SocketDigest>,
+    proxy: Arc<ProxyDigest>,
+    ssl: Option<Arc<SslDigest>>,
+}
+
+/// The client's connection preface (RFC 9113 section 3.4).
+const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+impl Stream {
+    /// Makes the stream of a connection that has its addresses and, where it has any, TLS. What is left of it comes back
+    /// on the receiver when the stream is dropped.
+    pub(crate) fn new(
+        transport: Transport,
+        fd: UniqueIDType,
+        connection: Arc<Connection>,
+        limits: Arc<Limits>,
+        observer: Arc<dyn Observer>,
+    ) -> (Self, oneshot::Receiver<Parting>) {
+        let (owner, left) = oneshot::channel();
+        let http2 = connection.tls().is_some_and(|tls| tls.alpn == Alpn::Http2);
+        let protocol = if http2 {
+            Protocol::Http2 { preface_left: H2_PREFACE.len() }
+        } else {
+            Protocol::Head { since: Instant::now(), begun: None, draining: None }
+        };
+        let stream = Self {
+            transport,
+            digests: Digests::new(fd, &connection),
+            connection,
+            limits,
+            observer,
+            protocol,
+            inbox: BytesMut::new(),
+            ready: 0,
+            scanned: 0,
+            ended: false,
+            requests: 0,
+            outbox: Vec::new(),
+            sent: 0,
+            farewell: Vec::new(),
+            read_deadline: Deadline::default(),
+            write_deadline: Deadline::default(),
+            owner: Some(owner),
+        };
+        (stream, left)
+    }
+
+    /// From here on the bytes are no HTTP. Called for the first read or write after the engine said so.
+    fn become_tunnel(&mut self) {
+        self.protocol = if self.connection.lifecycle.is_websocket() {
+            Protocol::WebSocket(Frames::new())
+        } else {
+            Protocol::Tunnel
+        };
+        self.ready = self.inbox.len();
+        self.read_deadline.clear();
+    }
+
+    /// Whether the client may be sending something that nobody will read.
+    fn has_unread(&self) -> bool {
+        let unfinished = match &self.protocol {
+            Protocol::Message(framing) => !framing.is_done(),
+            Protocol::Http2 { .. } => true,
+            _ => !self.farewell.is_empty(),
+        };
+        !self.ended && (unfinished || !self.inbox.is_empty())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let unread = self.has_unread();
+        let mut last_words = std::mem::take(&mut self.outbox);
+        last_words.drain(..std::mem::take(&mut self.sent));
+        last_words.append(&mut self.farewell);
+        let http1 = matches!(self.protocol, Protocol::Message(_));
+        let transport = std::mem::replace(&mut self.transport, Transport::Gone);
+        if let Some(owner) = self.owner.take() {
+            // When the task is gone as well, this closes the connection here.
+            let cut_short = http1 && self.connection.lifecycle.is_cut_short();
+            let _ = owner.send(Parting { transport, last_words, unread, cut_short });
+        }
+    }
+}
+
+impl Digests {
+    fn new(id: UniqueIDType, connection: &Arc<Connection>) -> Self {
+        let socket = SocketDigest::from_raw_fd(id);
+        // Set beforehand, so that nobody asks the kernel, and that the peer is the one PROXY protocol told.
+        let _ = socket.peer_addr.set(Some(SocketAddr::Inet(connection.client_addr())));
+        let _ = socket.local_addr.set(Some(SocketAddr::Inet(connection.local_addr())));
+        let response = ResponseHeader::build(http::StatusCode::OK, Some(0)).expect("200 is a status");
+        let ssl = connection.tls().map(|tls| Arc::new(SslDigest::new(tls.cipher, tls.version, None, None, Vec::new())));
+        Self {
+            id,
+            socket: Arc::new(socket),
+            // The one slot of a digest that takes any type. Its own purpose, CONNECT proxies, exists upstream only.
+            proxy: Arc::new(ProxyDigest::new(Box::new(response), Some(Box::new(Arc::clone(connection))))),
+            ssl,
+        }
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What was read and written stays out of logs.
+        f.debug_struct("Stream").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        std::task::ready!(this.flush(cx))?;
+        if matches!(this.protocol, Protocol::Closed) {
+            // The farewell is still to come.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.transport).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Stream {
+    // Whoever calls this drops the stream next, and the drop hands the connection to its orderly end.
+    async fn shutdown(&mut self) {}
+}
+
+impl UniqueID for Stream {
+    fn id(&self) -> UniqueIDType {
+        self.digests.id
+    }
+}
+
+impl Ssl for Stream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.digests.ssl.clone()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        match self.connection.tls()?.alpn {
+            Alpn::None => None,
+            Alpn::Http1 => Some(ALPN::H1),
+            Alpn::Http2 => Some(ALPN::H2),
+        }
+    }
+}
+
+impl GetTimingDigest for Stream {
+    // Asked for on every request, and needed by nobody: `Connection` has the times.
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Stream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.digests.proxy))
+    }
+}
+
+impl GetSocketDigest for Stream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(Arc::clone(&self.digests.socket))
+    }
+}
+
+#[async_trait]
+impl Peek for Stream {
+    /// Shows the first bytes, for Pingora to tell HTTP/2 from HTTP/1. Waits for as many as the two need to differ.
+    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        std::future::poll_fn(|cx| self.recognise(cx)).await?;
+        let shown = self.inbox.len().min(buf.len());
+        buf[..shown].copy_from_slice(&self.inbox[..shown]);
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests;

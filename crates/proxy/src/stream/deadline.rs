@@ -1,0 +1,47 @@
+//! A point in time that a poll function watches.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A deadline that is set and cleared for every request but seldom comes. Setting it later than before, and clearing it,
+/// touch no timer: the timer is only moved when it must fire earlier, or has fired too early.
+#[derive(Debug, Default)]
+pub(super) struct Deadline {
+    at: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Deadline {
+    pub(super) fn set(&mut self, at: Instant) {
+        self.at = Some(at);
+    }
+
+    pub(super) fn set_if_clear(&mut self, at: impl FnOnce() -> Instant) {
+        if self.at.is_none() {
+            self.at = Some(at());
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.at = None;
+    }
+
+    /// Ready when the deadline has come. Without one it is pending for good.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = self.at else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if timer.deadline() > at {
+            timer.as_mut().reset(at);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if timer.deadline() >= at {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(at);
+        }
+        Poll::Pending
+    }
+}

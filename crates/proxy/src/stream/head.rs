@@ -1,0 +1,289 @@
+//! Whether the bytes of an HTTP/1 request head mean one thing only.
+//!
+//! Pingora parses the head, and repairs or tolerates some of what is wrong with it. Behind a repair, two servers may
+//! disagree on which host a request is for or where it ends, so this check comes first and refuses instead. It is as
+//! strict as RFC 9112 lets a server be, and where the RFC leaves a choice it takes nginx's.
+
+use super::chunked::Chunked;
+use crate::limits::Limits;
+
+/// Why a request is answered by the connection itself, which is closed behind the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status of the answer.
+    pub status: u16,
+    /// What is wrong, in a few words; a constant, without anything of the request in it.
+    pub reason: &'static str,
+}
+
+impl Refusal {
+    pub(super) const fn new(status: u16, reason: &'static str) -> Self {
+        Self { status, reason }
+    }
+
+    /// The answer as it goes on the wire.
+    pub(super) fn response(self) -> Vec<u8> {
+        let Self { status, reason } = self;
+        let phrase = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        let phrase = phrase.unwrap_or("Error");
+        let body = format!("{status} {phrase}: {reason}\n");
+        let date = pingora::protocols::http::date::get_cached_date();
+        format!(
+            "HTTP/1.1 {status} {phrase}\r\nDate: {}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            date.to_str().unwrap_or_default(),
+            body.len(),
+        )
+        .into_bytes()
+    }
+}
+
+/// Where the body of a request ends.
+#[derive(Debug)]
+pub(super) enum Framing {
+    /// After so many bytes; 0 without a body.
+    Length(u64),
+    /// Where the chunked coding says.
+    Chunked(Chunked),
+}
+
+impl Framing {
+    pub(super) fn is_done(&self) -> bool {
+        match self {
+            Self::Length(left) => *left == 0,
+            Self::Chunked(chunked) => chunked.is_done(),
+        }
+    }
+
+    /// Follows `bytes`, and returns how many of them belong to the body.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the coding.
+    pub(super) fn advance(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
+        match self {
+            Self::Length(left) => {
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= taken as u64;
+                Ok(taken)
+            }
+            Self::Chunked(chunked) => chunked.advance(bytes),
+        }
+    }
+}
+
+/// The length of the head that `bytes` begin with: up to and including its first empty line, as httparse sees it, which
+/// takes a lone line feed for a line end (RFC 9112 section 2.2 allows that). The first `scanned` bytes are known to hold
+/// no end.
+pub(super) fn find_end(bytes: &[u8], scanned: usize) -> Option<usize> {
+    // An end that was cut in two begins at most two bytes before.
+    let mut at = scanned.saturating_sub(2);
+    while let Some(found) = bytes[at..].iter().position(|byte| *byte == b'\n') {
+        at += found + 1;
+        match &bytes[at..] {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What a head that may pass is like.
+#[derive(Debug)]
+pub(super) struct Checked {
+    /// Where the body ends.
+    pub(super) framing: Framing,
+    /// Some fields have names that are none. They are harmless, and nginx leaves them out rather than refuse the request
+    /// (its `ignore_invalid_headers`); see [`without_ignored`].
+    pub(super) ignored: bool,
+}
+
+/// Checks a whole head, from its first byte to its empty line.
+///
+/// # Errors
+///
+/// The answer to give instead of passing it on.
+pub(super) fn check(head: &[u8], limits: &Limits) -> Result<Checked, Refusal> {
+    let mut lines = lines(head);
+    let http11 = check_request_line(lines.next().unwrap_or_default(), limits)?;
+    let mut fields = Fields::default();
+    let mut count = 0;
+    for line in lines.take_while(|line| !line.is_empty()) {
+        count += 1;
+        if count > limits.header_fields {
+            return Err(Refusal::new(431, "too many header fields"));
+        }
+        fields.read(line)?;
+    }
+    if head.len() > limits.header_bytes {
+        return Err(Refusal::new(431, "request head too large"));
+    }
+    fields.finish(http11)
+}
+
+/// A checked head without the fields that are to be left out.
+pub(super) fn without_ignored(head: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(head.len());
+    for (index, line) in lines(head).enumerate() {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        if line.is_empty() {
+            break;
+        }
+        if index == 0 || name.iter().all(|byte| is_token(*byte)) {
+            kept.extend_from_slice(line);
+            kept.extend_from_slice(b"\r\n");
+        }
+    }
+    kept.extend_from_slice(b"\r\n");
+    kept
+}
+
+fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// Checks `METHOD target HTTP/1.x`, and returns whether it is HTTP/1.1.
+fn check_request_line(line: &[u8], limits: &Limits) -> Result<bool, Refusal> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (method, target, version) = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(method), Some(target), Some(version), None) => (method, target, version),
+        _ => return Err(Refusal::new(400, "malformed request line")),
+    };
+    // Lower case is legal in a token, but no method has it, and nginx takes none either.
+    if method.is_empty() || !method.iter().all(|byte| is_token(*byte) && !byte.is_ascii_lowercase()) {
+        return Err(Refusal::new(400, "malformed method"));
+    }
+    // Bytes above ASCII are illegal, but browsers and curl send them, and every proxy passes them.
+    if target.is_empty() || !target.iter().all(|byte| *byte > b' ' && *byte != 0x7f) {
+        return Err(Refusal::new(400, "malformed request target"));
+    }
+    if target.len() > limits.uri_bytes {
+        return Err(Refusal::new(414, "request target too long"));
+    }
+    let http11 = match version {
+        b"HTTP/1.1" => true,
+        b"HTTP/1.0" => false,
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            return Err(Refusal::new(505, "HTTP version not supported"));
+        }
+        _ => return Err(Refusal::new(400, "malformed HTTP version")),
+    };
+    if method == b"CONNECT" {
+        return Err(Refusal::new(405, "CONNECT is not served"));
+    }
+    Ok(http11)
+}
+
+/// What the fields of a head say about its framing and host.
+#[derive(Default)]
+struct Fields {
+    hosts: u8,
+    length: Option<u64>,
+    chunked: bool,
+    ignored: bool,
+}
+
+impl Fields {
+    fn read(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            return Err(Refusal::new(400, "folded header field"));
+        }
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            return Err(Refusal::new(400, "header line without colon"));
+        };
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        // A blank before the colon is what servers disagree on most.
+        if name.is_empty() || name.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+            return Err(Refusal::new(400, "malformed header name"));
+        }
+        self.ignored |= !name.iter().all(|byte| is_token(*byte));
+        // This also refuses a carriage return that no line feed follows.
+        if !value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)) {
+            return Err(Refusal::new(400, "control character in header value"));
+        }
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => self.host(trim(value)),
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                let known = trim(value).eq_ignore_ascii_case(b"100-continue");
+                if known { Ok(()) } else { Err(Refusal::new(417, "unknown expectation")) }
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(trim(value)),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(trim(value)),
+            _ => Ok(()),
+        }
+    }
+
+    fn host(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        if self.hosts > 0 {
+            return Err(Refusal::new(400, "two Host fields"));
+        }
+        self.hosts = 1;
+        let well_formed = value
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']'));
+        if value.is_empty() || !well_formed {
+            return Err(Refusal::new(400, "malformed Host"));
+        }
+        Ok(())
+    }
+
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        // Two equal ones may be taken for one (RFC 9110 section 8.6), but nothing sends them by right; nginx refuses them.
+        if self.length.is_some() {
+            return Err(Refusal::new(400, "two Content-Length fields"));
+        }
+        if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+            return Err(Refusal::new(400, "malformed Content-Length"));
+        }
+        let length =
+            value.iter().try_fold(0_i64, |sum, digit| sum.checked_mul(10)?.checked_add(i64::from(digit - b'0')));
+        let length = length.and_then(|length| u64::try_from(length).ok());
+        self.length = Some(length.ok_or(Refusal::new(400, "Content-Length too large"))?);
+        Ok(())
+    }
+
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        if self.chunked {
+            return Err(Refusal::new(400, "two Transfer-Encoding fields"));
+        }
+        if !value.eq_ignore_ascii_case(b"chunked") {
+            return Err(Refusal::new(501, "Transfer-Encoding other than chunked"));
+        }
+        self.chunked = true;
+        Ok(())
+    }
+
+    fn finish(self, http11: bool) -> Result<Checked, Refusal> {
+        if http11 && self.hosts == 0 {
+            return Err(Refusal::new(400, "no Host"));
+        }
+        let framing = match (self.chunked, self.length) {
+            (true, Some(_)) => return Err(Refusal::new(400, "both Content-Length and Transfer-Encoding")),
+            (true, None) if !http11 => return Err(Refusal::new(400, "Transfer-Encoding in HTTP/1.0")),
+            (true, None) => Framing::Chunked(Chunked::new()),
+            (false, length) => Framing::Length(length.unwrap_or(0)),
+        };
+        Ok(Checked { framing, ignored: self.ignored })
+    }
+}
+
+/// Whether a byte may be part of a method or field name (RFC 9110 section 5.6.2).
+pub(super) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
+/// `value` without the blanks around it. Blank means space and tab only: other white space is for no parser to eat.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests;

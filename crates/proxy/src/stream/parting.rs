@@ -1,0 +1,53 @@
+//! The orderly end of a connection.
+
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
+
+use super::transport::Transport;
+
+/// What is left when the HTTP engine lets go of a connection.
+#[derive(Debug)]
+pub(crate) struct Parting {
+    pub(super) transport: Transport,
+    /// What is still to be sent.
+    pub(super) last_words: Vec<u8>,
+    /// The client may be sending. A close at once would answer that with a reset, which can overtake the last response.
+    pub(super) unread: bool,
+    /// The response is not whole, and the close must show that.
+    pub(super) cut_short: bool,
+}
+
+impl Parting {
+    /// Sends what is left, says the end of TLS and TCP, and reads on for up to `linger` when the client may be sending.
+    pub(crate) async fn finish(mut self, linger: Duration) {
+        if self.cut_short {
+            self.transport.reset_on_close();
+            return;
+        }
+        // Errors mean that the client is gone, which is where this leads anyway.
+        let _ = timeout(linger, async {
+            self.transport.write_all(&self.last_words).await?;
+            self.transport.flush().await?;
+            self.transport.shutdown().await?;
+            if self.unread {
+                self.discard().await?;
+            }
+            Ok::<_, std::io::Error>(())
+        })
+        .await;
+    }
+
+    async fn discard(&mut self) -> std::io::Result<()> {
+        loop {
+            let mut space = [MaybeUninit::uninit(); 4096];
+            let mut buf = ReadBuf::uninit(&mut space);
+            std::future::poll_fn(|cx| std::pin::Pin::new(&mut self.transport).poll_read(cx, &mut buf)).await?;
+            if buf.filled().is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Reading: what reaches the engine, and when.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
+
+use super::head::{self, Refusal};
+use super::{H2_PREFACE, Protocol, Stream, websocket};
+use crate::connection::{ConnectionState, Phase};
+use crate::listener::Event;
+
+/// Bytes read at a time while a head is collected.
+const STEP: usize = 4 * 1024;
+
+/// Bytes of later requests that are held back while one is being served; then the client must wait.
+const MAX_PIPELINED: usize = 16 * 1024;
+
+impl Stream {
+    /// The read of [`AsyncRead`].
+    pub(super) fn read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.ready > 0 || out.remaining() == 0 {
+                let n = self.ready.min(out.remaining());
+                out.put_slice(&self.inbox[..n]);
+                self.inbox.advance(n);
+                self.ready -= n;
+                return Poll::Ready(Ok(()));
+            }
+            match &mut self.protocol {
+                Protocol::Head { .. } => ready!(self.collect_head(cx))?,
+                Protocol::Message(_) if self.connection.lifecycle.is_tunnel() => self.become_tunnel(),
+                Protocol::Message(framing) if !framing.is_done() => return self.read_body(cx, out),
+                // The engine may be through with the request before its body is: it reads the rest to get rid of it.
+                Protocol::Message(_) if self.connection.lifecycle.requests_done() >= self.requests => self.next_head(),
+                Protocol::Message(_) => return self.watch_for_end(cx),
+                Protocol::WebSocket(_) | Protocol::Tunnel => return self.read_tunnel(cx, out),
+                Protocol::Http2 { .. } => return self.read_http2(cx, out),
+                Protocol::Closed => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Reads until it is clear whether a plain-text connection speaks HTTP/2. Part of [`Peek`](super::Peek).
+    pub(super) fn recognise(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let n = self.inbox.len().min(H2_PREFACE.len());
+            if self.inbox[..n] != H2_PREFACE[..n] {
+                return Poll::Ready(Ok(()));
+            }
+            if n == H2_PREFACE.len() {
+                self.protocol = Protocol::Http2 { preface_left: 0 };
+                self.ready = self.inbox.len();
+                self.read_deadline.clear();
+                return Poll::Ready(Ok(()));
+            }
+            match self.fill(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    ready!(self.await_head(cx));
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+    }
+
+    fn next_head(&mut self) {
+        let now = Instant::now();
+        let begun = (!self.inbox.is_empty()).then_some(now);
+        self.protocol = Protocol::Head { since: now, begun, draining: None };
+        self.scanned = 0;
+    }
+
+    /// Reads until a head is whole and checked, or the connection is over.
+    fn collect_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            self.skip_empty_lines();
+            if let Some(first) = self.inbox.first()
+                && *first != b'\r'
+                && !head::is_token(*first)
+            {
+                // This is not even HTTP; TLS on the wrong port, for instance. There may never be an end to wait for.
+                self.refuse(Refusal::new(400, "malformed method"));
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(end) = head::find_end(&self.inbox, self.scanned) {
+                self.admit(end);
+                return Poll::Ready(Ok(()));
+            }
+            self.scanned = self.inbox.len();
+            if self.scanned > self.limits.header_bytes {
+                let in_target = !self.inbox.contains(&b'\n');
+                self.refuse(if in_target {
+                    Refusal::new(414, "request target too long")
+                } else {
+                    Refusal::new(431, "request head too large")
+                });
+                return Poll::Ready(Ok(()));
+            }
+            match self.fill(cx) {
+                Poll::Ready(Ok(0)) => {
+                    self.protocol = Protocol::Closed;
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    ready!(self.await_head(cx));
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+
+    /// Drops empty lines before a request line (RFC 9112 section 2.2). They do not count as the begin of a request.
+    fn skip_empty_lines(&mut self) {
+        loop {
+            match &self.inbox[..] {
+                [b'\n', ..] => self.inbox.advance(1),
+                [b'\r', b'\n', ..] => self.inbox.advance(2),
+                _ => break,
+            }
+            self.scanned = 0;
+            if let (Protocol::Head { begun, .. }, true) = (&mut self.protocol, self.inbox.is_empty()) {
+                *begun = None;
+            }
+        }
+    }
+
+    /// Checks the head that the inbox begins with, and makes it ready with what has come of its body.
+    fn admit(&mut self, end: usize) {
+        let checked = head::check(&self.inbox[..end], &self.limits).and_then(|mut checked| {
+            match checked.framing.advance(&self.inbox[end..]) {
+                Ok(body) => Ok((checked, body)),
+                Err(reason) => Err(Refusal::new(400, reason)),
+            }
+        });
+        match checked {
+            Ok((checked, body)) => {
+                self.ready = end + body;
+                if checked.ignored {
+                    let kept = head::without_ignored(&self.inbox[..end]);
+                    self.ready = kept.len() + body;
+                    let behind = self.inbox.split_off(end);
+                    self.inbox = BytesMut::from(&kept[..]);
+                    self.inbox.unsplit(behind);
+                }
+                self.requests += 1;
+                self.protocol = Protocol::Message(checked.framing);
+                self.read_deadline.clear();
+                self.connection.lifecycle.enter(ConnectionState::Active);
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Ends the connection with an answer of its own.
+    fn refuse(&mut self, refusal: Refusal) {
+        self.observer.observe(Event::BadRequest { connection: &self.connection, refusal });
+        self.farewell = refusal.response();
+        self.protocol = Protocol::Closed;
+    }
+
+    /// Called when no byte has come: ready when there was time enough, with the connection over.
+    fn await_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Protocol::Head { since, begun, draining } = &mut self.protocol else { return Poll::Pending };
+        let lifecycle = &self.connection.lifecycle;
+        let waiting = self.inbox.is_empty();
+        let limit = if self.requests == 0 {
+            *since + self.limits.header_timeout
+        } else if let (Some(begun), false) = (*begun, waiting) {
+            begun + self.limits.header_timeout
+        } else {
+            *since + self.limits.keepalive_idle
+        };
+        let limit = if waiting && lifecycle.phase() >= Phase::Draining {
+            // A client that has just sent its next request must find the connection open, so it is not closed at once.
+            let noticed = *draining.get_or_insert_with(Instant::now);
+            limit.min(noticed + lifecycle.idle_grace())
+        } else {
+            limit
+        };
+        lifecycle.enter(if waiting { ConnectionState::Waiting } else { ConnectionState::Reading });
+        if waiting {
+            // An idle connection holds no buffers.
+            self.inbox = BytesMut::new();
+            self.outbox = Vec::new();
+        }
+        self.read_deadline.set(limit);
+        ready!(self.read_deadline.poll(cx));
+        if waiting {
+            self.protocol = Protocol::Closed;
+        } else {
+            self.refuse(Refusal::new(408, "request head took too long"));
+        }
+        Poll::Ready(())
+    }
+
+    /// Reads a piece of a request body, and keeps what lies behind its end.
+    fn read_body(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = out.filled().len();
+        ready!(Pin::new(&mut self.transport).poll_read(cx, out))?;
+        let read = &out.filled()[before..];
+        self.ended = read.is_empty();
+        let Protocol::Message(framing) = &mut self.protocol else { return Poll::Ready(Ok(())) };
+        match framing.advance(read) {
+            Ok(body) => {
+                self.inbox.extend_from_slice(&read[body..]);
+                out.set_filled(before + body);
+                Poll::Ready(Ok(()))
+            }
+            Err(reason) => {
+                let refusal = Refusal::new(400, reason);
+                self.observer.observe(Event::BadRequest { connection: &self.connection, refusal });
+                out.set_filled(before);
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, reason)))
+            }
+        }
+    }
+
+    /// The request has been read and is being served: only the client's leaving is news. What it sends already belongs to
+    /// its next request, and waits.
+    fn watch_for_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.ended && self.inbox.len() < MAX_PIPELINED {
+            self.ended = ready!(self.fill(cx))? == 0;
+        }
+        // A client that sent another request and then closed its side still waits for both answers. Without a waker this
+        // is no lost wake-up: whoever reads next comes by itself.
+        if self.inbox.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn read_tunnel(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.connection.lifecycle.phase() >= Phase::Closing && self.leave_tunnel() {
+            return Poll::Ready(Ok(()));
+        }
+        let before = out.filled().len();
+        ready!(Pin::new(&mut self.transport).poll_read(cx, out))?;
+        self.ended = out.filled().len() == before;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends a tunnel, if this is a place to end it: a WebSocket between two frames, with a close frame.
+    pub(super) fn leave_tunnel(&mut self) -> bool {
+        match &self.protocol {
+            Protocol::WebSocket(frames) if !frames.is_between() => return false,
+            Protocol::WebSocket(_) => self.farewell = websocket::GOING_AWAY.to_vec(),
+            _ => {}
+        }
+        self.protocol = Protocol::Closed;
+        true
+    }
+
+    fn read_http2(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = out.filled().len();
+        let read = Pin::new(&mut self.transport).poll_read(cx, out);
+        let n = out.filled().len() - before;
+        let Protocol::Http2 { preface_left } = &mut self.protocol else { return read };
+        if read.is_pending() && *preface_left > 0 {
+            // Pingora waits for the preface without end.
+            self.read_deadline.set_if_clear(|| Instant::now() + self.limits.header_timeout);
+            ready!(self.read_deadline.poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if read.is_ready() {
+            self.ended = n == 0;
+            *preface_left = preface_left.saturating_sub(n);
+            if *preface_left == 0 {
+                self.read_deadline.clear();
+            }
+        }
+        read
+    }
+
+    /// Reads once into the inbox.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); STEP];
+        let mut buf = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf))?;
+        let n = buf.filled().len();
+        self.ended = n == 0;
+        self.inbox.extend_from_slice(buf.filled());
+        if let Protocol::Head { begun, .. } = &mut self.protocol {
+            begun.get_or_insert_with(Instant::now);
+        }
+        Poll::Ready(Ok(n))
+    }
+}

@@ -1,0 +1,116 @@
+//! Backends: a named group of endpoints (a Service and its port), and how requests are spread over them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use crate::attachment::Attachment;
+use crate::endpoint::Endpoint;
+use crate::template::Template;
+
+/// Identity of a backend: stable across snapshots, and never made by joining strings.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendKey {
+    /// The Service's namespace.
+    pub namespace: Arc<str>,
+    /// The Service's name.
+    pub service: Arc<str>,
+    /// The port as the Ingress names it: a number or a name.
+    pub port: Arc<str>,
+}
+
+impl fmt::Display for BackendKey {
+    /// `<namespace>-<service>-<port>`: `$proxy_upstream_name` of ingress-nginx's access log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.namespace, self.service, self.port)
+    }
+}
+
+/// Index of a backend in [`Backends`]. Routes hold this, never endpoints, so that an endpoint change does no route work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendId(pub u32);
+
+/// All backends of a snapshot.
+///
+/// A [`BackendId`] means the same backend in every snapshot that shares the route table it came from.
+#[derive(Debug, Default, Clone)]
+pub struct Backends(pub Vec<Arc<Backend>>);
+
+impl Backends {
+    /// The backend of `id`; `None` only for an id of another snapshot.
+    pub fn by_id(&self, id: BackendId) -> Option<&Arc<Backend>> {
+        self.0.get(id.0 as usize)
+    }
+}
+
+/// How a request picks one of the endpoints.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum LoadBalance {
+    /// Each endpoint in turn, starting at a random one. ingress-nginx: `round_robin` (default).
+    #[default]
+    RoundRobin,
+    /// The one of two random endpoints that has fewer requests in flight. `edgeward.dev/load-balance: least-request`.
+    LeastRequest,
+    /// The one of two random endpoints with the lower peak-EWMA response time times requests in flight.
+    /// ingress-nginx: `ewma`.
+    PeakEwma,
+    /// Consistent hashing (ketama) over the text of a template. ingress-nginx: `upstream-hash-by`.
+    ConsistentHash(Template),
+}
+
+/// An opt-in active health check (`edgeward.dev/health-check-*`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HealthCheck {
+    /// What is asked.
+    pub probe: Probe,
+    /// Port to ask on; the endpoint's own when `None`.
+    pub port: Option<u16>,
+    /// Time between two probes of one endpoint; jittered by a tenth either way.
+    pub interval: Duration,
+    /// Time after which a probe has failed.
+    pub timeout: Duration,
+    /// Successes in a row that make a failing endpoint healthy again (at least 1).
+    pub healthy_threshold: u32,
+    /// Failures in a row that take an endpoint out (at least 1).
+    pub unhealthy_threshold: u32,
+}
+
+/// What a health check asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Probe {
+    /// A TCP connection opens.
+    Tcp,
+    /// `GET path` over HTTP/1.1 answers with a status in the inclusive range.
+    Http {
+        /// The request path.
+        path: String,
+        /// The `Host` header; the endpoint's address when `None`.
+        host: Option<String>,
+        /// Lowest and highest status that count as success.
+        expected: (u16, u16),
+    },
+}
+
+/// A named group of endpoints.
+#[derive(Debug)]
+pub struct Backend {
+    /// Who it is.
+    pub key: BackendKey,
+    /// `key` as the access log writes it.
+    pub name: Box<str>,
+    /// How a request picks an endpoint. ingress-nginx keeps this per upstream: the oldest Ingress that references the
+    /// Service port decides (controller.go createUpstreams).
+    pub load_balance: LoadBalance,
+    /// The active health check, if one is asked for.
+    pub health_check: Option<HealthCheck>,
+    /// Time over which a new endpoint's share grows to a full one; zero switches slow start off.
+    pub slow_start: Duration,
+    /// Endpoints to balance over, sorted by address. They are the ready ones, or, when there are none, the terminating
+    /// ones that still serve.
+    pub endpoints: Box<[Endpoint]>,
+    /// Round-robin position; taken over from the previous snapshot with the endpoint state.
+    pub cursor: Arc<AtomicUsize>,
+    /// The data plane's own: the hash ring over `endpoints`.
+    pub ring: Attachment,
+}

@@ -1,0 +1,87 @@
+//! Certificates by server name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::attachment::Attachment;
+use crate::host::HostPattern;
+use crate::origin::Origin;
+
+/// A private key in DER. Its `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct PrivateKey {
+    /// PKCS#8, PKCS#1 or SEC1 bytes.
+    pub der: Box<[u8]>,
+    /// Which of the three it is.
+    pub format: KeyFormat,
+}
+
+/// The encoding of a [`PrivateKey`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFormat {
+    /// `BEGIN PRIVATE KEY`
+    Pkcs8,
+    /// `BEGIN RSA PRIVATE KEY`
+    Pkcs1,
+    /// `BEGIN EC PRIVATE KEY`
+    Sec1,
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({:?}, redacted)", self.format)
+    }
+}
+
+/// A certificate chain with its key, known to fit each other.
+#[derive(Debug)]
+pub struct Certificate {
+    /// SHA-256 over the chain: identity of the parsed key in the data plane.
+    pub fingerprint: [u8; 32],
+    /// DER, leaf first.
+    pub chain: Vec<Box<[u8]>>,
+    /// The leaf's key.
+    pub key: PrivateKey,
+    /// Subject of the leaf, as `CN=example.com,O=Example`.
+    pub subject: String,
+    /// DNS names the leaf is good for: its subject alternative names, or its common name where it has none.
+    pub names: Vec<String>,
+    /// Start of validity, seconds since the epoch.
+    pub not_before: i64,
+    /// End of validity, seconds since the epoch.
+    pub not_after: i64,
+    /// Serial number of the leaf in hexadecimal.
+    pub serial: String,
+    /// The Secret it came from; `None` for the generated default certificate.
+    pub origin: Option<Origin>,
+    /// The data plane's own: the parsed key.
+    pub parsed: Attachment,
+}
+
+/// Which certificate answers to which server name.
+#[derive(Debug, Clone)]
+pub struct CertificateTable {
+    /// By host pattern; `HostPattern::Any` is not used here.
+    pub by_host: BTreeMap<HostPattern, Arc<Certificate>>,
+    /// For no server name, and for names without a certificate.
+    pub default: Option<Arc<Certificate>>,
+}
+
+impl CertificateTable {
+    /// The certificate for a normalised server name: exact, then one-label wildcard, then the default
+    /// (ingress-nginx certificate.lua).
+    pub fn find(&self, server_name: Option<&str>) -> Option<&Arc<Certificate>> {
+        server_name
+            .and_then(|name| {
+                self.by_host.get(&HostPattern::Exact(name.into())).or_else(|| {
+                    let (_, suffix) = name.split_once('.')?;
+                    self.by_host.get(&HostPattern::Wildcard(suffix.into()))
+                })
+            })
+            .or(self.default.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests;

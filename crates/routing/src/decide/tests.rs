@@ -1,0 +1,391 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::backend::BackendId;
+use crate::fixture::{Head, downstream, route, snapshot};
+use crate::path::TrailingSlash;
+use crate::policy::BodySize;
+use crate::settings::Settings;
+
+/// A decision in short: `s1`, `404 no_host`, `301 http://a.test/my/`.
+fn short(decision: &Decision) -> String {
+    match &decision.action {
+        Action::Respond { status, reason } => format!("{status} {reason}"),
+        Action::Redirect { status, location, .. } => format!("{status} {location}"),
+        Action::Proxy(backend) => backend.key.service.to_string(),
+    }
+}
+
+fn decided(snapshot: &Snapshot, tls: bool, head: &Head) -> String {
+    short(&decide(snapshot, &downstream(tls), head))
+}
+
+fn plain(routes: Vec<Route>) -> Snapshot {
+    snapshot(routes, &[], Settings::default())
+}
+
+/// The implicit `/` of a host: it goes to the default backend.
+fn fallback(host: &str) -> Route {
+    Route { target: Target::Default, fallback: true, ..route(host, "Prefix /", 0) }
+}
+
+/// A route whose ssl-redirect is on, as it is by default.
+fn redirecting(host: &str, path: &str, backend: u32) -> Route {
+    let mut route = route(host, path, backend);
+    route.policies.ssl_redirect = SslRedirect::WithCertificate;
+    route
+}
+
+#[test]
+fn the_host_is_taken_without_case_port_and_trailing_dot() {
+    let snapshot = plain(vec![route("c001.test", "Prefix /", 1), fallback("c001.test")]);
+    for (authority, expected) in [
+        ("c001.test", "s1"),
+        ("c001.test:80", "s1"),
+        ("c001.test:8080", "s1"),
+        ("C001.TEST", "s1"),
+        ("c001.test.", "s1"),
+        ("sub.c001.test", "404 no_host"),
+        ("unknown.test", "404 no_host"),
+        ("", "400 bad_host"),
+        ("10.201.255.1", "404 no_host"),
+    ] {
+        assert_eq!(decided(&snapshot, false, &Head::get(authority, "/")), expected, "{authority}");
+        assert_eq!(decided(&snapshot, true, &Head::get(authority, "/")), expected, "{authority}");
+    }
+}
+
+#[test]
+fn only_http_1_0_may_come_without_a_host() {
+    let snapshot = plain(vec![route("c001.test", "Prefix /", 1)]);
+    let without = Head { authority: None, ..Head::get("", "/") };
+    assert_eq!(decided(&snapshot, false, &without), "400 bad_host");
+    let old = Head { http10: true, ..without };
+    assert_eq!(decided(&snapshot, false, &old), "404 no_host");
+    assert_eq!(decided(&plain(vec![route("", "Prefix /", 2)]), false, &old), "s2");
+}
+
+#[test]
+fn trace_and_connect_are_refused_lower_case_is_malformed_and_unknown_methods_pass() {
+    let snapshot = plain(vec![route("c024.test", "Prefix /foo", 1)]);
+    for (method, expected) in [
+        ("HEAD", "s1"),
+        ("OPTIONS", "s1"),
+        ("POST", "s1"),
+        ("FOO", "s1"),
+        ("PROPFIND", "s1"),
+        ("M-SEARCH", "s1"),
+        ("TRACE", "405 method_not_allowed"),
+        ("CONNECT", "405 method_not_allowed"),
+        ("get", "400 bad_method"),
+        ("GE T", "400 bad_method"),
+        ("", "400 bad_method"),
+    ] {
+        assert_eq!(decided(&snapshot, false, &Head::get("c024.test", "/foo").method(method)), expected, "{method:?}");
+    }
+}
+
+#[test]
+fn the_path_is_routed_on_normalised() {
+    let snapshot = plain(vec![route("c008.test", "Prefix /foo", 1), fallback("c008.test")]);
+    for (target, expected) in [
+        ("/foo", "s1"),
+        ("/foo/bar?x=1", "s1"),
+        ("/foo%2Fbar", "s1"),
+        ("//foo//bar", "s1"),
+        ("/bar/../foo", "s1"),
+        ("/%66oo", "s1"),
+        ("/foo#frag", "s1"),
+        ("http://c008.test/foo", "s1"),
+        ("/foo/..%2fbar", "404 no_route"),
+        ("/foobar", "404 no_route"),
+        ("/foo%00", "400 bad_path"),
+        ("/%zz", "400 bad_path"),
+        ("/../x", "400 bad_path"),
+        ("foo", "400 bad_path"),
+    ] {
+        assert_eq!(decided(&snapshot, false, &Head::get("c008.test", target)), expected, "{target}");
+    }
+}
+
+#[test]
+fn a_path_with_a_trailing_slash_is_redirected_to() {
+    let snapshot =
+        plain(vec![route("c014.test", "Prefix /my/", 1), route("c015.test", "Exact /my/", 1), fallback("c015.test")]);
+    for (authority, target, tls, expected) in [
+        ("c014.test", "/my", false, "301 http://c014.test/my/"),
+        ("c014.test", "/my/", false, "s1"),
+        ("c014.test", "/my/x", false, "s1"),
+        ("c014.test", "/my?q=1", false, "301 http://c014.test/my/?q=1"),
+        ("c014.test:8080", "/my", false, "301 http://c014.test/my/"),
+        ("c014.test", "/my", true, "301 https://c014.test/my/"),
+        ("C014.TEST.", "/my", true, "301 https://c014.test/my/"),
+        ("c014.test", "/my/../my", false, "301 http://c014.test/my/"),
+        ("c014.test", "/%6dy", false, "301 http://c014.test/my/"),
+        ("c014.test", "/my?a=\u{e9}\"", false, "301 http://c014.test/my/?a=%C3%A9\""),
+        ("c015.test", "/my", false, "301 http://c015.test/my/"),
+        ("c015.test", "/my?q=1", false, "301 http://c015.test/my/?q=1"),
+        ("c015.test", "/my/x", false, "404 no_route"),
+    ] {
+        assert_eq!(decided(&snapshot, tls, &Head::get(authority, target)), expected, "{authority}{target}");
+    }
+    // The scheme is the connection's, whatever the client says, and whoever believes it.
+    let settings =
+        Settings { use_forwarded_headers: true, trusted: vec!["0.0.0.0/0".parse().unwrap()], ..Settings::default() };
+    let believing = Snapshot { settings: Arc::new(settings), ..snapshot };
+    let head = Head::get("c014.test", "/my").with("x-forwarded-proto", "https").method("POST");
+    assert_eq!(decided(&believing, false, &head), "301 http://c014.test/my/");
+}
+
+#[test]
+fn what_a_rule_path_holds_cannot_break_out_of_a_location() {
+    let snapshot = plain(vec![route("a.test", "Prefix /a b%?#\u{e9}/", 1)]);
+    assert_eq!(
+        decided(&snapshot, false, &Head::get("a.test", "/a%20b%25%3f%23%c3%a9")),
+        "301 http://a.test/a%20b%25%3F%23%C3%A9/"
+    );
+}
+
+#[test]
+fn by_the_specification_there_is_no_slash_redirect() {
+    let settings = Settings { trailing_slash: TrailingSlash::Ignore, ..Settings::default() };
+    let routes = vec![route("a.test", "Prefix /my/", 1), route("b.test", "Exact /my/", 1)];
+    let snapshot = snapshot(routes, &[], settings);
+    assert_eq!(decided(&snapshot, false, &Head::get("a.test", "/my")), "s1");
+    assert_eq!(decided(&snapshot, false, &Head::get("b.test", "/my")), "404 no_route");
+}
+
+#[test]
+fn plain_http_goes_to_https_where_the_host_has_a_certificate() {
+    let snapshot = snapshot(vec![redirecting("c082.test", "Prefix /", 1)], &["c082.test"], Settings::default());
+    for (authority, target, location) in [
+        ("c082.test", "/", "https://c082.test"),
+        ("c082.test", "/x", "https://c082.test/x"),
+        ("c082.test", "/x/", "https://c082.test/x"),
+        ("c082.test", "/x?y=1", "https://c082.test/x?y=1"),
+        ("c082.test", "/x/?y=1", "https://c082.test/x/?y=1"),
+        ("c082.test", "/x?y=1/", "https://c082.test/x?y=1"),
+        ("c082.test:8080", "/", "https://c082.test"),
+        ("c082.test", "/a//b/", "https://c082.test/a//b"),
+        ("c082.test", "/a%20b/", "https://c082.test/a%20b"),
+        ("c082.test", "/?q", "https://c082.test/?q"),
+        ("c082.test", "/\u{e9}", "https://c082.test/%C3%A9"),
+        ("c082.test", "http://c082.test/x?y=/z", "https://c082.test/x?y=/z"),
+        ("c082.test", "http://c082.test?y=/z", "https://c082.test?y=/z"),
+        ("c082.test", "http://c082.test", "https://c082.test"),
+    ] {
+        for method in ["GET", "HEAD", "POST", "OPTIONS"] {
+            let head = Head::get(authority, target).method(method).with("x-forwarded-proto", "https");
+            assert_eq!(decided(&snapshot, false, &head), format!("308 {location}"), "{method} {authority}{target}");
+            assert_eq!(decided(&snapshot, true, &head), "s1", "{method} {authority}{target}");
+        }
+    }
+}
+
+#[test]
+fn the_certificate_is_the_hosts_and_the_switch_is_the_routes() {
+    let mut forced = route("c087.test", "Prefix /", 1);
+    forced.policies.ssl_redirect = SslRedirect::Always;
+    let routes = vec![
+        redirecting("c090.test", "Prefix /foo", 1),
+        redirecting("c090.test", "Prefix /bar", 2),
+        Route { fallback: true, target: Target::Default, ..redirecting("c090.test", "Prefix /", 0) },
+        redirecting("c091.test", "Prefix /foo", 1),
+        route("c091.test", "Prefix /bar", 2),
+        redirecting("bare.test", "Prefix /", 3),
+        forced,
+    ];
+    let snapshot =
+        snapshot(routes, &["c090.test", "c091.test"], Settings { redirect_status: 301, ..Settings::default() });
+    for (host, target, expected) in [
+        ("c090.test", "/foo", "301 https://c090.test/foo"),
+        ("c090.test", "/bar", "301 https://c090.test/bar"),
+        ("c090.test", "/zzz", "301 https://c090.test/zzz"),
+        ("c091.test", "/foo", "301 https://c091.test/foo"),
+        ("c091.test", "/bar", "s2"),
+        ("bare.test", "/x", "s3"),
+        ("c087.test", "/x", "301 https://c087.test/x"),
+    ] {
+        assert_eq!(decided(&snapshot, false, &Head::get(host, target)), expected, "{host}{target}");
+    }
+}
+
+#[test]
+fn a_trusted_proxy_says_what_scheme_and_host_the_client_used() {
+    let settings = Settings {
+        use_forwarded_headers: true,
+        trusted: vec!["10.201.100.0/24".parse().unwrap()],
+        ..Settings::default()
+    };
+    let snapshot = snapshot(vec![redirecting("c139.test", "Prefix /", 1)], &["c139.test"], settings);
+    for (name, value, tls, expected) in [
+        ("x-forwarded-proto", "https", false, "s1"),
+        ("x-forwarded-proto", "http", false, "308 https://c139.test/x"),
+        ("x-forwarded-host", "fh.test:99", false, "308 https://fh.test/x"),
+        ("x-forwarded-host", "evil test\u{7f}", false, "308 https://c139.test/x"),
+        ("x-forwarded-port", "8443", false, "308 https://c139.test/x"),
+        ("x-forwarded-proto", "http", true, "308 https://c139.test/x"),
+    ] {
+        let head = Head::get("c139.test", "/x").with(name, value);
+        assert_eq!(decided(&snapshot, tls, &head), expected, "{name}: {value}");
+    }
+}
+
+#[test]
+fn a_body_that_is_declared_too_large_is_refused_before_redirects() {
+    let mut small = redirecting("c148.test", "Prefix /", 1);
+    small.policies.body_size = BodySize(Some(1024));
+    let mut unlimited = route("c148.test", "Prefix /inf", 2);
+    unlimited.policies.body_size = BodySize(None);
+    let mut slash = route("c148.test", "Prefix /my/", 2);
+    slash.policies.body_size = BodySize(Some(1));
+    let routes = vec![small, unlimited, slash, route("c148.test", "Prefix /def", 2)];
+    let with_certificate = snapshot(routes.clone(), &["c148.test"], Settings::default());
+    let without = snapshot(routes, &[], Settings::default());
+    for (path, length, expected) in [
+        ("/", "1024", "s1"),
+        ("/", "1025", "413 body_too_large"),
+        ("/def", "1048576", "s2"),
+        ("/def", "1048577", "413 body_too_large"),
+        ("/inf", "3000000", "s2"),
+        ("/my", "2", "413 body_too_large"),
+    ] {
+        let head = Head::get("c148.test", path).method("POST").with("content-length", length);
+        assert_eq!(decided(&without, false, &head), expected, "{path} {length}");
+    }
+    let large = Head::get("c148.test", "/").method("POST").with("content-length", "1025");
+    assert_eq!(decided(&with_certificate, false, &large), "413 body_too_large");
+    let chunked = Head::get("c148.test", "/").method("POST").with("transfer-encoding", "chunked");
+    assert_eq!(decided(&with_certificate, false, &chunked), "308 https://c148.test");
+}
+
+#[test]
+fn a_closed_route_answers_503_to_everything() {
+    let mut closed = redirecting("a.test", "Prefix /", 1);
+    closed.policies.closed = Some("the allow list does not parse".into());
+    let mut slash = route("a.test", "Prefix /my/", 1);
+    slash.policies.closed = closed.policies.closed.clone();
+    let snapshot = snapshot(vec![closed, slash], &["a.test"], Settings::default());
+    for target in ["/", "/x", "/my", "/my/"] {
+        assert_eq!(decided(&snapshot, false, &Head::get("a.test", target)), "503 route_closed", "{target}");
+        assert_eq!(decided(&snapshot, true, &Head::get("a.test", target)), "503 route_closed", "{target}");
+    }
+}
+
+#[test]
+fn a_backend_without_endpoints_or_of_another_snapshot_is_503() {
+    let snapshot = plain(vec![route("a.test", "Prefix /", 0), route("a.test", "Prefix /gone", 99)]);
+    assert_eq!(decided(&snapshot, false, &Head::get("a.test", "/")), "503 no_endpoints");
+    assert_eq!(decided(&snapshot, false, &Head::get("a.test", "/gone")), "503 no_endpoints");
+}
+
+#[test]
+fn the_default_backend_takes_what_no_rule_takes_and_404_stands_in_for_it() {
+    let mut resource = route("a.test", "Prefix /resource", 1);
+    resource.target = Target::Default;
+    let routes =
+        vec![route("a.test", "Prefix /foo", 1), resource, fallback("a.test"), route("b.test", "Prefix /foo", 1)];
+    let bare = plain(routes);
+    let with = |id| Snapshot { default_backend: Some(BackendId(id)), ..bare.clone() };
+    for (host, path, without, fallen) in [
+        ("a.test", "/foo", "s1", "s1"),
+        ("a.test", "/x", "404 no_route", "s3"),
+        ("a.test", "/resource", "404 no_route", "s3"),
+        ("b.test", "/x", "404 no_route", "s3"),
+        ("c.test", "/x", "404 no_host", "s3"),
+    ] {
+        let head = Head::get(host, path);
+        assert_eq!(decided(&bare, false, &head), without, "{host}{path}");
+        assert_eq!(decided(&with(3), false, &head), fallen, "{host}{path}");
+        assert_eq!(decided(&with(0), false, &head), without, "{host}{path}: without endpoints");
+        assert_eq!(decided(&with(99), false, &head), without, "{host}{path}: missing");
+    }
+}
+
+#[test]
+fn the_health_path_is_ours_on_hosts_that_no_rule_names() {
+    let named = plain(vec![route("a.test", "Prefix /", 1)]);
+    assert_eq!(decided(&named, false, &Head::get("10.0.0.1", "/healthz")), "200 health");
+    assert_eq!(decided(&named, false, &Head::get("10.0.0.1", "/healthz/x")), "404 no_host");
+    assert_eq!(decided(&named, false, &Head::get("a.test", "/healthz")), "s1");
+    let with_default = Snapshot { default_backend: Some(BackendId(3)), ..named };
+    assert_eq!(decided(&with_default, false, &Head::get("10.0.0.1", "/healthz")), "200 health");
+    // Recorded (c116): a catch-all does not take it; a rule that names it does.
+    let mut forced = route("", "Prefix /", 2);
+    forced.policies.ssl_redirect = SslRedirect::Always;
+    let decision = decide(&plain(vec![forced]), &downstream(false), &Head::get("anything.test", "/healthz"));
+    assert_eq!(short(&decision), "200 health");
+    assert!(decision.route.is_none());
+    let rule = plain(vec![route("", "Prefix /", 2), route("", "Exact /healthz", 3)]);
+    assert_eq!(decided(&rule, false, &Head::get("anything.test", "/healthz")), "s3");
+}
+
+#[test]
+fn a_decision_carries_its_route_and_policies() {
+    let mut tight = route("a.test", "Prefix /", 1);
+    tight.policies.body_size = BodySize(Some(7));
+    let snapshot = plain(vec![tight]);
+    let taken = decide(&snapshot, &downstream(false), &Head::get("a.test", "/"));
+    assert_eq!(taken.policies(&snapshot).body_size, BodySize(Some(7)));
+    assert_eq!(taken.route.unwrap().path.as_str(), "/");
+    assert_eq!(taken.forwarded.unwrap().client, downstream(false).client);
+    let lost = decide(&snapshot, &downstream(false), &Head::get("b.test", "/"));
+    assert_eq!(lost.policies(&snapshot), &snapshot.settings.default_policies);
+    let broken = decide(&snapshot, &downstream(false), &Head::get("", "/"));
+    assert!(broken.route.is_none() && broken.forwarded.is_none());
+}
+
+#[test]
+fn the_first_failed_check_answers() {
+    let mut closed = route("a.test", "Prefix /", 1);
+    closed.policies.closed = Some("no".into());
+    let snapshot = plain(vec![closed]);
+    let head = |method: &str, authority: &str, target: &str| {
+        decided(&snapshot, false, &Head::get(authority, target).method(method).with("content-length", "9999999"))
+    };
+    assert_eq!(head("get", "", "/%zz"), "400 bad_method");
+    assert_eq!(head("TRACE", "", "/%zz"), "400 bad_host");
+    assert_eq!(head("TRACE", "a.test", "/%zz"), "405 method_not_allowed");
+    assert_eq!(head("GET", "a.test", "/%zz"), "400 bad_path");
+    assert_eq!(head("GET", "a.test", "/"), "503 route_closed");
+    assert_eq!(head("GET", "b.test", "/"), "413 body_too_large");
+}
+
+proptest! {
+    #[test]
+    fn a_location_is_visible_ascii_whatever_was_asked(
+        target in "(/my|/|http://x/|http://x\\?)[ -~\u{e9}\r\n\t\u{0}]{0,12}",
+        rule in "/[ -~\u{e9}]{0,6}/",
+        host in "[ -~\u{e9}]{0,12}",
+        query in any::<String>(),
+        tls in any::<bool>(),
+    ) {
+        let mut forced = route("", "Prefix /", 1);
+        forced.policies.ssl_redirect = SslRedirect::Always;
+        let settings = Settings { use_forwarded_headers: true, trusted: vec!["0.0.0.0/0".parse().unwrap()], ..Settings::default() };
+        let snapshot = snapshot(vec![forced, route("a.test", &format!("Prefix {rule}"), 1)], &[], settings);
+        let heads = [
+            Head::get("a.test", &format!("{}?{query}", rule.trim_end_matches('/'))),
+            Head::get("any.test", &target),
+            Head::get(&host, &target),
+            Head::get("any.test", &target).with("x-forwarded-host", &host).with("x-forwarded-proto", "http"),
+        ];
+        for head in &heads {
+            if let Action::Redirect { location, .. } = decide(&snapshot, &downstream(tls), head).action {
+                prop_assert!(location.bytes().all(|b| b.is_ascii_graphic()), "{location:?}");
+                prop_assert!(location.starts_with("http://") || location.starts_with("https://"), "{location:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_request_panics(method in any::<String>(), authority in any::<Option<String>>(), target in any::<String>(), http10 in any::<bool>(), length in any::<String>()) {
+        let snapshot = snapshot(vec![redirecting("", "Prefix /", 1), route("a.test", "Prefix /my/", 1)], &["*"], Settings::default());
+        let mut head = Head { method, authority, http10, ..Head::get("", &target) };
+        let _ = decide(&snapshot, &downstream(false), &head);
+        head.method = "GET".to_owned();
+        let _ = decide(&snapshot, &downstream(false), &head.with("content-length", &length));
+    }
+}

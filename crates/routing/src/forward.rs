@@ -1,0 +1,188 @@
+//! Who asks for what: the client's address, scheme, host and port as the configuration lets us believe them, and the
+//! headers that tell the upstream (ingress-nginx nginx.tmpl `proxy_set_header`, row 39 of its semantics).
+
+use std::net::IpAddr;
+
+use crate::decide::{Downstream, RequestHead};
+use crate::settings::Settings;
+
+/// What an upstream is told of the client and its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarded {
+    /// The client's address.
+    pub client: IpAddr,
+    /// The scheme: `http` or `https`, or what a trusted `X-Forwarded-Proto` says, literally.
+    pub scheme: Box<[u8]>,
+    /// The host as sent, port included, or what a trusted `X-Forwarded-Host` says first. Empty for HTTP/1.0 without one.
+    pub host: Box<[u8]>,
+    /// The port: the local one, or what a trusted `X-Forwarded-Port` says.
+    pub port: Box<[u8]>,
+}
+
+impl Forwarded {
+    /// Works out what to believe. Only clients in [`Settings::trusted`] are believed; ingress-nginx believes everybody's
+    /// `X-Forwarded-Proto`, `-Host` and `-Port` once `use-forwarded-headers` is on.
+    pub fn of(downstream: &Downstream, head: &impl RequestHead, settings: &Settings) -> Self {
+        let trusted = (settings.use_forwarded_headers || settings.enable_real_ip) && settings.trusts(downstream.client);
+        let believed = |name| if trusted && settings.use_forwarded_headers { head.header(name) } else { None };
+        let scheme: &[u8] = if downstream.tls { b"https" } else { b"http" };
+        let host = believed("x-forwarded-host").map(first_of_list).filter(|host| !host.is_empty());
+        Self {
+            client: if trusted { real_client(downstream.client, head, settings) } else { downstream.client },
+            scheme: believed("x-forwarded-proto").filter(|value| !value.is_empty()).unwrap_or(scheme).into(),
+            host: host.or_else(|| head.authority().map(str::as_bytes)).unwrap_or_default().into(),
+            port: match believed("x-forwarded-port").filter(|value| !value.is_empty()) {
+                Some(port) => port.into(),
+                None => downstream.port.to_string().into_bytes().into(),
+            },
+        }
+    }
+
+    /// Whether the scheme is anything else than plain `http`: only that is redirected to HTTPS.
+    pub fn scheme_is_not_http(&self) -> bool {
+        *self.scheme != *b"http"
+    }
+
+    /// The host without its port; empty when it is not fit for a URL.
+    pub fn host_without_port(&self) -> &str {
+        let Ok(host) = std::str::from_utf8(&self.host) else { return "" };
+        let host = if host.starts_with('[') {
+            host.find(']').map_or("", |end| &host[..=end])
+        } else {
+            host.split(':').next().unwrap_or_default()
+        };
+        let fit = host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'[' | b']' | b':'));
+        if fit { host } else { "" }
+    }
+}
+
+/// The first element of a comma-separated list, without white space around it.
+fn first_of_list(value: &[u8]) -> &[u8] {
+    value.split(|b| *b == b',').next().unwrap_or_default().trim_ascii()
+}
+
+/// The client behind trusted proxies: from the right, the first address that is not trusted, or the leftmost one
+/// (nginx realip module with `real_ip_recursive on`). An element that is no address ends the walk.
+fn real_client(peer: IpAddr, head: &impl RequestHead, settings: &Settings) -> IpAddr {
+    let mut client = peer;
+    for value in head.header_values(&settings.forwarded_for).rev() {
+        for element in value.rsplit(|b| *b == b',') {
+            if !settings.trusts(client) {
+                return client;
+            }
+            let Some(address) = std::str::from_utf8(element).ok().and_then(|text| parse_address(text.trim())) else {
+                return client;
+            };
+            client = address;
+        }
+    }
+    client
+}
+
+/// An address, with or without a port behind it.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
+}
+
+/// A change to the request's headers on their way to the upstream.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Edit<'a> {
+    /// Replace every header of the name with this one.
+    Set(&'static str, &'a [u8]),
+    /// Remove every header of the name.
+    Remove(&'static str),
+}
+
+/// Tells `edit` what to change so that the upstream learns of the client. `request_id` is the one to forward.
+///
+/// Names that [`is_forwardable`] refuses are the caller's to drop, for only it can walk its header map.
+pub fn edit_upstream_headers(
+    forwarded: &Forwarded,
+    head: &impl RequestHead,
+    settings: &Settings,
+    peer: IpAddr,
+    request_id: &[u8],
+    mut edit: impl FnMut(Edit<'_>),
+) {
+    let client = AddressText::new(forwarded.client);
+    let original_for = joined(head, &settings.forwarded_for);
+    let original_host = head.header("x-forwarded-host");
+    edit_or_remove("host", Some(&forwarded.host), &mut edit);
+    edit(Edit::Set("x-request-id", request_id));
+    edit(Edit::Set("x-real-ip", client.as_bytes()));
+    edit_or_remove("x-original-forwarded-for", original_for.as_deref(), &mut edit);
+    edit_or_remove("x-original-forwarded-host", original_host, &mut edit);
+    match &original_for {
+        Some(list) if settings.compute_full_forwarded_for && !list.is_empty() => {
+            let full = [list, b", ".as_slice(), AddressText::new(peer).as_bytes()].concat();
+            edit(Edit::Set("x-forwarded-for", &full));
+        }
+        _ => edit(Edit::Set("x-forwarded-for", client.as_bytes())),
+    }
+    edit_or_remove("x-forwarded-host", Some(&forwarded.host), &mut edit);
+    edit(Edit::Set("x-forwarded-port", &forwarded.port));
+    edit(Edit::Set("x-forwarded-proto", &forwarded.scheme));
+    edit(Edit::Set("x-forwarded-scheme", &forwarded.scheme));
+    edit(Edit::Set("x-scheme", &forwarded.scheme));
+    // httpoxy: a CGI application would take it for its proxy setting.
+    edit(Edit::Remove("proxy"));
+}
+
+fn edit_or_remove(name: &'static str, value: Option<&[u8]>, edit: &mut impl FnMut(Edit<'_>)) {
+    match value.filter(|value| !value.is_empty()) {
+        Some(value) => edit(Edit::Set(name, value)),
+        None => edit(Edit::Remove(name)),
+    }
+}
+
+/// All values of a header as one list, as nginx's `$http_x_forwarded_for` has them.
+fn joined<'a>(head: &'a impl RequestHead, name: &'a str) -> Option<std::borrow::Cow<'a, [u8]>> {
+    let mut values = head.header_values(name);
+    let first = values.next()?;
+    let rest: Vec<&[u8]> = values.collect();
+    if rest.is_empty() {
+        return Some(first.into());
+    }
+    let mut all = first.to_vec();
+    for value in rest {
+        all.extend_from_slice(b", ");
+        all.extend_from_slice(value);
+    }
+    Some(all.into())
+}
+
+/// Whether a request header of this name may go upstream: letters, digits and `-` only. Others are dropped in silence, as
+/// nginx does with `ignore_invalid_headers on` and `underscores_in_headers off`: `X_Forwarded_For` must not pass for
+/// `X-Forwarded-For` in an upstream that folds the two.
+pub fn is_forwardable(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// The text of an address, on the stack.
+struct AddressText {
+    bytes: [u8; 45],
+    length: usize,
+}
+
+impl AddressText {
+    fn new(address: IpAddr) -> Self {
+        let mut text = Self { bytes: [0; 45], length: 0 };
+        let mut rest = text.bytes.as_mut_slice();
+        // 45 bytes hold the longest text of an IPv6 address, so that this cannot fail.
+        let written = std::io::Write::write_fmt(&mut rest, format_args!("{address}")).map_or(0, |()| 45 - rest.len());
+        text.length = written;
+        text
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Hosts of requests, and host patterns of rules.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// The longest host name that DNS allows (RFC 1035 section 3.1), without the trailing dot.
+pub const MAX_HOST: usize = 253;
+
+/// The rule side of a host: what an Ingress rule, a TLS section or a server name says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HostPattern {
+    /// Exactly this host, lower case.
+    Exact(Box<str>),
+    /// Exactly one label in front of this suffix: `*.example.com` is `Wildcard("example.com")`.
+    Wildcard(Box<str>),
+    /// Every host.
+    Any,
+}
+
+/// Why a host pattern does not parse.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseHostError {
+    /// Longer than DNS allows.
+    #[error("is longer than {MAX_HOST} characters")]
+    TooLong,
+    /// A label is empty, too long, or holds a character that no host name has.
+    #[error("has a label that is not 1 to 63 letters, digits, `-` or `_`: `{0}`")]
+    BadLabel(String),
+    /// `*` somewhere else than as the whole first label.
+    #[error("may have `*` only as its whole first label, as in `*.example.com`")]
+    BadWildcard,
+    /// An IP address: an Ingress host must be a DNS name (networking.k8s.io/v1 IngressRule.host).
+    #[error("is an IP address; an Ingress host is a DNS name")]
+    IpAddress,
+}
+
+impl std::str::FromStr for HostPattern {
+    type Err = ParseHostError;
+
+    /// Parses the `host` of an Ingress rule: empty is [`HostPattern::Any`]; upper case is folded; a trailing dot is dropped.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Ok(Self::Any);
+        }
+        let text = text.strip_suffix('.').unwrap_or(text);
+        if text.len() > MAX_HOST {
+            return Err(ParseHostError::TooLong);
+        }
+        if text.parse::<Ipv4Addr>().is_ok() || text.parse::<Ipv6Addr>().is_ok() {
+            return Err(ParseHostError::IpAddress);
+        }
+        let (name, wildcard) = match text.strip_prefix("*.") {
+            Some(suffix) => (suffix, true),
+            None => (text, false),
+        };
+        if name.contains('*') {
+            return Err(ParseHostError::BadWildcard);
+        }
+        for label in name.split('.') {
+            let well_formed = (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            if !well_formed {
+                return Err(ParseHostError::BadLabel(label.to_owned()));
+            }
+        }
+        let name = name.to_ascii_lowercase().into();
+        Ok(if wildcard { Self::Wildcard(name) } else { Self::Exact(name) })
+    }
+}
+
+impl HostPattern {
+    /// Whether a normalised host falls under this pattern. A wildcard covers exactly one label
+    /// (networking.k8s.io/v1 IngressRule.host).
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(name) => **name == *host,
+            Self::Wildcard(suffix) => {
+                host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == &**suffix)
+            }
+            Self::Any => true,
+        }
+    }
+
+    /// Whether every host of `other` falls under this pattern.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (_, Self::Exact(host)) => self.matches(host),
+            (Self::Wildcard(a), Self::Wildcard(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    /// As an Ingress writes it; `*` for any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
+            Self::Any => f.write_str("*"),
+        }
+    }
+}
+
+/// The host of a request: lower case, without port and trailing dot. Borrows when the authority already is that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host<'a>(std::borrow::Cow<'a, str>);
+
+impl<'a> Host<'a> {
+    /// Normalises an authority (`Host` header, `:authority`) or a server name.
+    ///
+    /// Returns `None` for what no request may carry as its host: an empty one, user information, a bad port, or bytes
+    /// outside the unreserved set (RFC 9110 section 7.2 asks for 400).
+    pub fn normalize(authority: &'a str) -> Option<Self> {
+        let (host, port) = if authority.starts_with('[') {
+            let end = authority.find(']')?;
+            authority[1..end].parse::<Ipv6Addr>().ok()?;
+            (&authority[..=end], &authority[end + 1..])
+        } else {
+            match authority.find(':') {
+                Some(colon) => authority.split_at(colon),
+                None => (authority, ""),
+            }
+        };
+        if !port.is_empty() {
+            let digits = port.strip_prefix(':')?;
+            if digits.len() > 5 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+        }
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let well_formed = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'))
+            || authority.starts_with('[');
+        if host.is_empty() || host.len() > MAX_HOST || !well_formed {
+            return None;
+        }
+        Some(Self(if host.bytes().any(|b| b.is_ascii_uppercase()) {
+            host.to_ascii_lowercase().into()
+        } else {
+            host.into()
+        }))
+    }
+
+    /// The normalised text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! What a routing rule means: hosts, paths, backends, policies, and the decision about one request.
+//!
+//! This crate is pure and synchronous. It knows neither Kubernetes nor Pingora, does no I/O and starts no task, so that
+//! every rule in it can be tested as a table and every data-plane engine takes the same decision from the same input.
+//!
+//! The controller compiles objects into a [`Snapshot`]; the proxy loads it once per request and asks [`decide()`].
+
+pub mod attachment;
+pub mod backend;
+pub mod balance;
+pub mod certificate;
+pub mod decide;
+pub mod endpoint;
+pub mod forward;
+pub mod host;
+pub mod origin;
+pub mod path;
+pub mod policy;
+pub mod publish;
+pub mod render;
+pub mod route;
+pub mod settings;
+pub mod snapshot;
+pub mod table;
+pub mod template;
+
+pub use decide::decide;
+pub use publish::{Publisher, SnapshotReader};
+pub use snapshot::Snapshot;
+
+#[cfg(test)]
+mod fixture;

@@ -1,0 +1,186 @@
+//! Paths of requests, and path patterns of rules.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The rule side of a path. A newcomer from nginx would call it a location.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PathPattern {
+    /// The normalised path is exactly this text, case-sensitive.
+    Exact(Box<str>),
+    /// The normalised path starts with these elements, case-sensitive, element by element: `/foo` takes `/foo`, `/foo/`
+    /// and `/foo/bar` but not `/foobar` (networking.k8s.io/v1 HTTPIngressPath). Kept as written: what a trailing slash
+    /// means depends on [`TrailingSlash`].
+    Prefix(Box<str>),
+}
+
+/// What a trailing slash in a path pattern means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TrailingSlash {
+    /// As nginx has it: Prefix `/my/` takes only what is below it, and a request for `/my` that nothing else takes
+    /// exactly is redirected to `/my/` with 301 (ngx_http_core_find_static_location, auto_redirect).
+    #[default]
+    Redirect,
+    /// As the Ingress specification has it: a Prefix ignores its trailing slash, an Exact does not redirect.
+    Ignore,
+}
+
+/// Why a path pattern does not parse.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParsePathError {
+    /// It does not start with `/`.
+    #[error("does not start with `/`")]
+    NotAbsolute,
+    /// It holds a control character.
+    #[error("holds a control character at byte {0}")]
+    Control(usize),
+}
+
+impl PathPattern {
+    /// Checks the text of an Ingress path: absolute, no control characters. It is compared with decoded paths, so `%` in
+    /// it is a plain character (oracle c022, c023).
+    pub fn check(text: &str) -> Result<(), ParsePathError> {
+        if !text.starts_with('/') {
+            return Err(ParsePathError::NotAbsolute);
+        }
+        match text.bytes().position(|b| b < 0x20 || b == 0x7f) {
+            Some(at) => Err(ParsePathError::Control(at)),
+            None => Ok(()),
+        }
+    }
+
+    /// The path as written in the rule.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Exact(path) | Self::Prefix(path) => path,
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    /// `Prefix /foo`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => write!(f, "Exact {path}"),
+            Self::Prefix(path) => write!(f, "Prefix {path}"),
+        }
+    }
+}
+
+/// The path of a request as rules, guards and logs see it: decoded, dot segments resolved, repeated slashes merged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NormalizedPath<'a>(Cow<'a, [u8]>);
+
+/// Why a request target has no path to route on. The answer is 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadPath {
+    /// Neither origin-form nor absolute-form (RFC 9112 section 3.2).
+    #[error("the request target has no path")]
+    NoPath,
+    /// `%` without two hexadecimal digits.
+    #[error("the path has a bad percent-encoding")]
+    BadEncoding,
+    /// A NUL, raw or encoded.
+    #[error("the path has a NUL")]
+    Nul,
+    /// `..` above the root.
+    #[error("the path leaves the root")]
+    AboveRoot,
+}
+
+impl<'a> NormalizedPath<'a> {
+    /// Normalises the path of a request target as nginx does (ngx_http_parse_complex_uri with merge_slashes): percent
+    /// decoding (once, `%2F` included), `.` and `..` segments (encoded ones too), `//` to `/`; the query and a fragment
+    /// are cut off.
+    pub fn parse(target: &'a str) -> Result<Self, BadPath> {
+        let path = path_of(target)?;
+        let raw = path.as_bytes();
+        if is_plain(raw) {
+            return Ok(Self(Cow::Borrowed(raw)));
+        }
+        let mut out: Vec<u8> = Vec::with_capacity(raw.len());
+        let mut at = 0;
+        while at < raw.len() {
+            let (byte, width) = decode(raw, at)?;
+            at += width;
+            if byte == 0 {
+                return Err(BadPath::Nul);
+            }
+            if byte == b'/' {
+                close_segment(&mut out)?;
+            } else {
+                out.push(byte);
+            }
+        }
+        // A dot segment at the end resolves like one followed by a slash: `/a/..` is `/`.
+        if out.ends_with(b"/.") || out.ends_with(b"/..") {
+            close_segment(&mut out)?;
+        }
+        Ok(Self(Cow::Owned(out)))
+    }
+
+    /// The path. It starts with `/`; it may hold any byte but NUL, for it is decoded.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The path part of a request target, raw.
+pub fn path_of(target: &str) -> Result<&str, BadPath> {
+    let target = if target.starts_with('/') {
+        target
+    } else {
+        // Absolute-form; `OPTIONS *` has no path to route on but `/` stands for it (RFC 9110 section 7.1).
+        if target == "*" {
+            return Ok("/");
+        }
+        let (scheme, rest) = target.split_once("://").ok_or(BadPath::NoPath)?;
+        if scheme.is_empty() || !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')) {
+            return Err(BadPath::NoPath);
+        }
+        match rest.find(['/', '?', '#']) {
+            Some(at) if rest.as_bytes()[at] == b'/' => &rest[at..],
+            _ => return Ok("/"),
+        }
+    };
+    Ok(&target[..target.find(['?', '#']).unwrap_or(target.len())])
+}
+
+/// Whether normalising would change nothing: no escape, no empty segment, no segment that starts with a dot.
+fn is_plain(raw: &[u8]) -> bool {
+    let mut previous = 0;
+    for &byte in raw {
+        match byte {
+            b'%' | 0 => return false,
+            b'/' | b'.' if previous == b'/' => return false,
+            _ => previous = byte,
+        }
+    }
+    true
+}
+
+fn decode(raw: &[u8], at: usize) -> Result<(u8, usize), BadPath> {
+    if raw[at] != b'%' {
+        return Ok((raw[at], 1));
+    }
+    let digit = |i: usize| raw.get(i).and_then(|b| (*b as char).to_digit(16)).ok_or(BadPath::BadEncoding);
+    let value = digit(at + 1)? * 16 + digit(at + 2)?;
+    Ok((u8::try_from(value).map_err(|_| BadPath::BadEncoding)?, 3))
+}
+
+/// Ends the segment at the end of `out` with a slash, resolving it if it is a dot segment.
+fn close_segment(out: &mut Vec<u8>) -> Result<(), BadPath> {
+    if out.ends_with(b"/..") {
+        out.truncate(out.len() - 3);
+        let parent = out.iter().rposition(|b| *b == b'/').ok_or(BadPath::AboveRoot)?;
+        out.truncate(parent + 1);
+    } else if out.ends_with(b"/.") {
+        out.pop();
+    } else if out.last() != Some(&b'/') {
+        out.push(b'/');
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

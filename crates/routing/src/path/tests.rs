@@ -1,0 +1,147 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn normalized(target: &str) -> String {
+    String::from_utf8_lossy(NormalizedPath::parse(target).unwrap().as_bytes()).into_owned()
+}
+
+#[test]
+fn a_path_is_decoded_once_and_loses_dots_and_repeated_slashes() {
+    for (target, path) in [
+        ("/", "/"),
+        ("/foo", "/foo"),
+        ("/foo/", "/foo/"),
+        ("/foo?a=/../b", "/foo"),
+        ("/foo#frag", "/foo"),
+        ("/foo#a?b", "/foo"),
+        ("//foo///bar", "/foo/bar"),
+        ("/./foo", "/foo"),
+        ("/foo/.", "/foo/"),
+        ("/foo/..", "/"),
+        ("/foo/bar/..", "/foo/"),
+        ("/my/../my", "/my"),
+        ("/foo/../../foo/..", "!"),
+        ("/foo//../bar", "/bar"),
+        ("/.well-known/x", "/.well-known/x"),
+        ("/..foo/.../x", "/..foo/.../x"),
+        ("/foo./bar../x", "/foo./bar../x"),
+        ("/%6dy", "/my"),
+        ("/foo%2Fbar", "/foo/bar"),
+        ("/foo/%2e%2E/bar", "/bar"),
+        ("/foo/..%2fbar", "/bar"),
+        ("/foo%2f%2fbar", "/foo/bar"),
+        ("/%252e%252e/x", "/%2e%2e/x"),
+        ("/%257Euser", "/%7Euser"),
+        ("/a%20b%3Fc%23d", "/a b?c#d"),
+        ("/caf%C3%A9", "/caf\u{e9}"),
+        ("/caf\u{e9}", "/caf\u{e9}"),
+        ("http://other.test/a/../b", "/b"),
+        ("HTTPS://other.test/a", "/a"),
+        ("http://other.test", "/"),
+        ("http://other.test?q=/x", "/"),
+        ("*", "/"),
+    ] {
+        match path {
+            "!" => assert_eq!(NormalizedPath::parse(target), Err(BadPath::AboveRoot), "{target}"),
+            _ => assert_eq!(normalized(target), path, "{target}"),
+        }
+    }
+}
+
+#[test]
+fn a_malformed_target_is_refused() {
+    for (target, expected) in [
+        ("", BadPath::NoPath),
+        ("foo", BadPath::NoPath),
+        ("foo?x=http://a/b", BadPath::NoPath),
+        ("://a/b", BadPath::NoPath),
+        ("other.test:443", BadPath::NoPath),
+        ("/%", BadPath::BadEncoding),
+        ("/%z", BadPath::BadEncoding),
+        ("/%zz", BadPath::BadEncoding),
+        ("/%4", BadPath::BadEncoding),
+        ("/%+1", BadPath::BadEncoding),
+        ("/a%00b", BadPath::Nul),
+        ("/a\0b", BadPath::Nul),
+        ("/..", BadPath::AboveRoot),
+        ("/../x", BadPath::AboveRoot),
+        ("/a/../../b", BadPath::AboveRoot),
+        ("/%2e%2e%2fx", BadPath::AboveRoot),
+        ("/a/%2E./../b", BadPath::AboveRoot),
+    ] {
+        assert_eq!(NormalizedPath::parse(target), Err(expected), "{target}");
+    }
+}
+
+#[test]
+fn a_plain_path_is_borrowed() {
+    assert!(matches!(NormalizedPath::parse("/a/b.c/d?e").unwrap().0, Cow::Borrowed(b"/a/b.c/d")));
+    assert!(matches!(NormalizedPath::parse("/a//b").unwrap().0, Cow::Owned(_)));
+}
+
+#[test]
+fn a_rule_path_is_absolute_and_has_no_control_characters() {
+    assert_eq!(PathPattern::check("/caf%C3%A9 (.*)$"), Ok(()));
+    assert_eq!(PathPattern::check(""), Err(ParsePathError::NotAbsolute));
+    assert_eq!(PathPattern::check("foo"), Err(ParsePathError::NotAbsolute));
+    assert_eq!(PathPattern::check("/a\nb"), Err(ParsePathError::Control(2)));
+    assert_eq!(PathPattern::check("/\u{7f}"), Err(ParsePathError::Control(1)));
+}
+
+/// A path as a careful client would send it: every byte that is not plain is escaped.
+fn encode(path: &[u8]) -> String {
+    path.iter()
+        .map(|b| match b {
+            b'/' | b'.' | b'-' | b'_' | b'~' => char::from(*b).to_string(),
+            b if b.is_ascii_alphanumeric() => char::from(*b).to_string(),
+            b => format!("%{b:02x}"),
+        })
+        .collect()
+}
+
+/// Targets made of the pieces that normalising is about.
+fn targets() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "/", "//", ".", "..", "%2e", "%2E", "%2f", "%2F", "%25", "%00", "%", "%c3%a9", "\u{e9}", "a", "b%20", "?", "#",
+        "\\", "%5c",
+    ]);
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
+}
+
+proptest! {
+    #[test]
+    fn a_normalised_path_stays_below_the_root_and_normalises_to_itself(target in targets()) {
+        if let Ok(path) = NormalizedPath::parse(&target) {
+            let path = path.as_bytes();
+            prop_assert!(path.starts_with(b"/"));
+            prop_assert!(!path.contains(&0));
+            prop_assert!(path.split(|b| *b == b'/').all(|segment| segment != b"." && segment != b".."));
+            prop_assert!(!path.windows(2).any(|pair| pair == b"//"));
+            let encoded = encode(path);
+            let again = NormalizedPath::parse(&encoded);
+            prop_assert_eq!(again.as_ref().map(NormalizedPath::as_bytes), Ok(path));
+        }
+    }
+
+    #[test]
+    fn the_fast_way_and_the_slow_way_agree(target in targets()) {
+        // An escape that decodes to a plain character at the very end forces the slow way.
+        let (path, _) = target.split_at(target.find(['?', '#']).unwrap_or(target.len()));
+        let fast = NormalizedPath::parse(path).map(|path| path.as_bytes().to_vec());
+        let slow = NormalizedPath::parse(&format!("{path}%61")).map(|path| path.as_bytes().to_vec());
+        if is_plain(path.as_bytes()) {
+            let mut fast = fast.unwrap();
+            fast.push(b'a');
+            prop_assert_eq!(Ok(fast), slow);
+        }
+    }
+
+    #[test]
+    fn parsing_never_panics(target in any::<String>()) {
+        let _ = NormalizedPath::parse(&target);
+        let _ = PathPattern::check(&target);
+    }
+}

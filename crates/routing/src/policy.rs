@@ -1,0 +1,31 @@
+//! Policies: the typed behaviours of a route, compiled from annotations, ConfigMap keys and defaults.
+//!
+//! Each policy is one module. None of them holds text that is parsed again at run time.
+
+pub mod body_size;
+pub mod protocol;
+pub mod ssl_redirect;
+pub mod timeouts;
+
+pub use body_size::BodySize;
+pub use protocol::BackendProtocol;
+pub use ssl_redirect::SslRedirect;
+pub use timeouts::Timeouts;
+
+/// The policies of one route.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policies {
+    /// Why this route answers 503 to everything: a guard that it asks for cannot be enforced. The text is for the log.
+    pub closed: Option<Box<str>>,
+    /// Redirect of plain HTTP to HTTPS.
+    pub ssl_redirect: SslRedirect,
+    /// The largest request body.
+    pub body_size: BodySize,
+    /// What is spoken to the endpoints.
+    pub protocol: BackendProtocol,
+    /// How long the endpoints may take.
+    pub timeouts: Timeouts,
+}
+
+#[cfg(test)]
+mod tests;

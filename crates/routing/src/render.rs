@@ -1,0 +1,121 @@
+//! A short, sorted, human rendering of a snapshot: what golden tests compare and the admin page shows.
+
+use std::fmt::Write;
+
+use crate::backend::{Backend, HealthCheck, LoadBalance, Probe};
+use crate::endpoint::Readiness;
+use crate::policy::{BackendProtocol, BodySize, Policies, SslRedirect, Timeouts};
+use crate::route::Target;
+use crate::snapshot::Snapshot;
+
+/// Renders everything that routing depends on. Equal snapshots give equal text, whatever the order they were built in;
+/// the generation and living state (health, counts) are not part of it.
+pub fn render(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    let mut hosts: Vec<_> = snapshot.routes.hosts().iter().collect();
+    hosts.sort_by(|a, b| a.host.cmp(&b.host));
+    for host in hosts {
+        let certificate = if host.has_certificate { " (certificate configured)" } else { "" };
+        line(&mut out, format_args!("host {}{certificate}", host.host));
+        let mut routes: Vec<_> = host.routes().iter().collect();
+        routes.sort_by(|a, b| a.path.cmp(&b.path));
+        for route in routes {
+            let target = match route.target {
+                Target::Backend(id) => snapshot.backends.by_id(id).map_or("?", |backend| &backend.name),
+                Target::Default => "default backend",
+            };
+            let fallback = if route.fallback { " (fallback)" } else { "" };
+            line(&mut out, format_args!("  {} -> {target}{fallback}{}", route.path, policies(&route.policies)));
+            line(&mut out, format_args!("    {}", route.origin));
+        }
+    }
+    let mut backends: Vec<_> = snapshot.backends.0.iter().collect();
+    backends.sort_by(|a, b| a.key.cmp(&b.key));
+    for backend in backends {
+        render_backend(&mut out, backend);
+    }
+    if let Some(backend) = snapshot.default_backend.and_then(|id| snapshot.backends.by_id(id)) {
+        line(&mut out, format_args!("default backend {}", backend.name));
+    }
+    for (host, certificate) in &snapshot.certificates.by_host {
+        let origin = certificate.origin.as_ref().map_or_else(|| "generated".to_owned(), ToString::to_string);
+        line(&mut out, format_args!("certificate {host} {} ({origin})", certificate.subject));
+    }
+    if let Some(certificate) = &snapshot.certificates.default {
+        line(&mut out, format_args!("default certificate {}", certificate.subject));
+    }
+    out
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{text}");
+}
+
+fn render_backend(out: &mut String, backend: &Backend) {
+    let balance = match &backend.load_balance {
+        LoadBalance::RoundRobin => "round robin".to_owned(),
+        LoadBalance::LeastRequest => "least request".to_owned(),
+        LoadBalance::PeakEwma => "peak EWMA".to_owned(),
+        LoadBalance::ConsistentHash(template) => format!("hash of {template}"),
+    };
+    let slow_start =
+        if backend.slow_start.is_zero() { String::new() } else { format!(", slow start {:?}", backend.slow_start) };
+    let health = backend.health_check.as_ref().map_or_else(String::new, health_check);
+    line(out, format_args!("backend {}: {balance}{slow_start}{health}", backend.name));
+    if backend.endpoints.is_empty() {
+        line(out, format_args!("  no endpoints"));
+    }
+    for endpoint in &backend.endpoints {
+        let readiness = match endpoint.readiness {
+            Readiness::Ready => "",
+            Readiness::Terminating => " (terminating)",
+        };
+        line(out, format_args!("  {}{readiness}", endpoint.addr));
+    }
+}
+
+fn health_check(check: &HealthCheck) -> String {
+    let probe = match &check.probe {
+        Probe::Tcp => "tcp".to_owned(),
+        Probe::Http { path, host, expected } => {
+            let host = host.as_ref().map_or_else(String::new, |host| format!(" host {host}"));
+            format!("http {path}{host} {}-{}", expected.0, expected.1)
+        }
+    };
+    let port = check.port.map_or_else(String::new, |port| format!(" port {port}"));
+    format!(
+        ", health check {probe}{port} every {:?} within {:?}, {} up {} down",
+        check.interval, check.timeout, check.healthy_threshold, check.unhealthy_threshold
+    )
+}
+
+/// The policies that differ from their defaults.
+fn policies(policies: &Policies) -> String {
+    let mut out = String::new();
+    if let Some(reason) = &policies.closed {
+        let _ = write!(out, " [closed: {reason}]");
+    }
+    match policies.ssl_redirect {
+        SslRedirect::Off => {}
+        SslRedirect::WithCertificate => out.push_str(" [ssl-redirect]"),
+        SslRedirect::Always => out.push_str(" [force-ssl-redirect]"),
+    }
+    if policies.body_size != BodySize::default() {
+        let _ = match policies.body_size.0 {
+            Some(bytes) => write!(out, " [body {bytes}]"),
+            None => write!(out, " [body unlimited]"),
+        };
+    }
+    if policies.protocol != BackendProtocol::default() {
+        let _ = write!(out, " [{:?}]", policies.protocol);
+    }
+    if policies.timeouts != Timeouts::default() {
+        let Timeouts { connect, send, read } = policies.timeouts;
+        let _ = write!(out, " [timeouts connect {connect:?} send {send:?} read {read:?}]");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! What holds for every route: the part of the configuration that the data plane needs per request.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::path::TrailingSlash;
+use crate::policy::Policies;
+
+/// Settings that are published with each snapshot, so that changing them is as atomic as changing a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// What a trailing slash in a path pattern means.
+    pub trailing_slash: TrailingSlash,
+    /// `Strict-Transport-Security` on every response over TLS; `None` leaves the backend's own.
+    pub hsts: Option<Hsts>,
+    /// Status of redirects to HTTPS (ConfigMap `http-redirect-code`): 301, 302, 307 or 308.
+    pub redirect_status: u16,
+    /// Whether `X-Forwarded-*` of clients in `trusted` are believed (ConfigMap `use-forwarded-headers`).
+    pub use_forwarded_headers: bool,
+    /// Whether only the client address is taken from what clients in `trusted` say (ConfigMap `enable-real-ip`).
+    pub enable_real_ip: bool,
+    /// Name of the header that carries the client address, lower case (ConfigMap `forwarded-for-header`).
+    pub forwarded_for: Box<str>,
+    /// Whether the peer's address is appended to the client's `X-Forwarded-For` rather than replacing it
+    /// (ConfigMap `compute-full-forwarded-for`).
+    pub compute_full_forwarded_for: bool,
+    /// Networks whose forwarded headers are believed (ConfigMap `proxy-real-ip-cidr`). Nobody by default.
+    pub trusted: Vec<IpNet>,
+    /// Policies of requests that no route takes and the default backend answers.
+    pub default_policies: Policies,
+    /// Path that answers 200 on hosts without rules; ingress-nginx has `/healthz`.
+    pub health_path: Box<str>,
+    /// Tries of one request at endpoints, the first included (ConfigMap `proxy-next-upstream-tries`; at least 1).
+    pub tries: u32,
+    /// Passive ejection of failing endpoints.
+    pub ejection: Ejection,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            trailing_slash: TrailingSlash::default(),
+            hsts: Some(Hsts::default()),
+            redirect_status: 308,
+            use_forwarded_headers: false,
+            enable_real_ip: false,
+            forwarded_for: "x-forwarded-for".into(),
+            compute_full_forwarded_for: false,
+            trusted: Vec::new(),
+            default_policies: Policies::default(),
+            health_path: "/healthz".into(),
+            tries: 3,
+            ejection: Ejection::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether `address` may say who it speaks for.
+    pub fn trusts(&self, address: std::net::IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// `Strict-Transport-Security` (RFC 6797), with ingress-nginx's defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hsts {
+    /// `max-age` in seconds.
+    pub max_age: u64,
+    /// Whether `includeSubDomains` is sent.
+    pub include_subdomains: bool,
+    /// Whether `preload` is sent.
+    pub preload: bool,
+}
+
+impl Default for Hsts {
+    fn default() -> Self {
+        Self { max_age: 31_536_000, include_subdomains: true, preload: false }
+    }
+}
+
+impl std::fmt::Display for Hsts {
+    /// The header's value.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "max-age={}", self.max_age)?;
+        if self.include_subdomains {
+            f.write_str("; includeSubDomains")?;
+        }
+        if self.preload {
+            f.write_str("; preload")?;
+        }
+        Ok(())
+    }
+}
+
+/// Passive ejection: an endpoint that keeps failing is left out for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ejection {
+    /// Failures in a row that eject an endpoint; 0 switches ejection off.
+    pub consecutive_failures: u32,
+    /// Length of the first ejection; it doubles with each further one, up to ten times this.
+    pub base: Duration,
+    /// Largest share of a backend's endpoints that is ejected at a time, in percent. When more than that are unhealthy
+    /// by probes and ejection together, health is ignored and all are used (panic mode).
+    pub max_percent: u8,
+}
+
+impl Default for Ejection {
+    fn default() -> Self {
+        Self { consecutive_failures: 3, base: Duration::from_secs(10), max_percent: 50 }
+    }
+}

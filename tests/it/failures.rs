@@ -1,0 +1,154 @@
+//! When a backend cannot answer: the right status, and the reason in the access log.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use edgeward_tests::address::pod;
+use edgeward_tests::backend::Backend;
+use edgeward_tests::client::{Connection, Request, connect, send};
+use edgeward_tests::h2_client::H2Client;
+use edgeward_tests::manifest::{Ingress, service, service_alone};
+use edgeward_tests::message::Broken;
+use edgeward_tests::turn;
+
+use crate::site::Site;
+
+/// An address where connections are neither accepted nor refused: the queue of its listener is full.
+async fn black_hole() -> (SocketAddr, Vec<tokio::task::JoinHandle<()>>, tokio::net::TcpListener) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    let addr = pod();
+    socket.bind(addr).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let held = (0..4)
+        .map(|_| {
+            tokio::spawn(async move {
+                let held = connect(addr, None).await;
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                drop(held);
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    (addr, held, listener)
+}
+
+#[tokio::test]
+async fn every_failure_has_its_status_and_its_reason() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service("web").await;
+    let (hole, held, _listener) = black_hole().await;
+    site.manifests.write("dead.yaml", service("dead", &[pod()]));
+    site.manifests.write("hole.yaml", service("hole", &[hole]));
+    site.manifests.write("empty.yaml", service_alone("empty", 8080));
+    site.ingress(
+        &Ingress::new("web")
+            .annotation("proxy-read-timeout", "1")
+            .annotation("proxy-connect-timeout", "1")
+            .path("web.test", "Prefix", "/web", "web")
+            .host("dead.test", "dead")
+            .host("hole.test", "hole")
+            .host("empty.test", "empty"),
+    );
+    site.ingress(&Ingress::new("missing").host("missing.test", "no-such-service"));
+    site.ingress(&Ingress::new("guarded").annotation("auth-url", "http://auth.test/ok").host("guarded.test", "web"));
+    let edgeward = site.serve().await;
+    let post = |host: &str, path: &str| Request::post(host, path, "x");
+    let table: &[(&str, Request, u16, &str)] = &[
+        ("no such host", post("nowhere.test", "/1"), 404, "no_host"),
+        ("no such path", post("web.test", "/2"), 404, "no_route"),
+        ("no endpoints", post("empty.test", "/3"), 503, "no_endpoints"),
+        ("no such Service", post("missing.test", "/4"), 503, "no_endpoints"),
+        ("a guard that cannot be enforced", post("guarded.test", "/5"), 503, "route_closed"),
+        ("connection refused", post("dead.test", "/6"), 502, "connect_failed"),
+        ("no connection in time", post("hole.test", "/7"), 504, "connect_timeout"),
+        ("no answer in time", post("web.test", "/web/8").header("X-Echo-Delay", "5"), 504, "upstream_timeout"),
+        ("closed without an answer", post("web.test", "/web/9").header("X-Echo-Close", "1"), 502, "upstream_closed"),
+        ("bad path", post("web.test", "/web/../../10"), 400, "bad_path"),
+        ("TRACE", Request::new("TRACE", "web.test", "/web/11"), 405, "method_not_allowed"),
+    ];
+    let mut wrong = Vec::new();
+    for (what, request, status, reason) in table {
+        let answer = send(edgeward.http, request).await;
+        let uri = request.target().to_owned();
+        let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == uri.as_str()).await;
+        if answer.status() != *status || entry["reason"] != *reason || entry["status"] != *status {
+            wrong.push(format!(
+                "{what}: {} and {} rather than {status} and {reason}",
+                answer.status(),
+                entry["reason"]
+            ));
+        }
+        if answer.body.len() > 1000 {
+            wrong.push(format!("{what}: a body of {} bytes", answer.body.len()));
+        }
+    }
+    for task in held {
+        task.abort();
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn an_answer_of_a_backend_is_not_logged_with_a_reason() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host("web.test", "web").await;
+    let edgeward = site.serve().await;
+    for status in ["200", "404", "503"] {
+        let request = Request::get("web.test", &format!("/{status}")).header("X-Echo-Status", status);
+        let answer = send(edgeward.http, &request).await;
+        assert_eq!((answer.start.split(' ').nth(1), answer.backend()), (Some(status), Some("web")));
+        let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == format!("/{status}")).await;
+        assert_eq!((&entry["reason"], &entry["upstream_status"]), (&"".into(), &status.into()));
+        assert_eq!(entry["proxy_upstream_name"], "default-web-80");
+        assert_eq!(entry["ingress"], "web");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_endpoint_is_passed_over_for_any_method() {
+    let _turn = turn::shared().await;
+    let site = Site::new();
+    let backend = Backend::start("alive").await;
+    site.manifests.write("half.yaml", service("half", &[pod(), backend.addr()]));
+    site.ingress(&Ingress::new("half").host("half.test", "half"));
+    let edgeward = site.serve().await;
+    for number in 0..20 {
+        let request = Request::post("half.test", &format!("/{number}"), "x");
+        let answer = send(edgeward.http, &request).await;
+        assert_eq!((answer.status(), answer.backend()), (200, Some("alive")), "request {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_a_backend_may_have_acted_on_is_not_sent_again() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host("web.test", "web").await;
+    let edgeward = site.serve().await;
+    let answer = send(edgeward.http, &Request::post("web.test", "/", "x").header("X-Echo-Close", "1")).await;
+    assert_eq!(answer.status(), 502);
+    assert_eq!(site.recording.take().len(), 1, "a POST was repeated");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_never_a_clean_end() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host("web.test", "web").await;
+    let edgeward = site.serve().await;
+    for framing in ["length", "chunked"] {
+        let request = Request::get("web.test", "/").header("X-Echo-Truncate", framing).header("X-Echo-Size", "100000");
+        let mut connection = Connection::open(edgeward.http).await;
+        connection.send(request.bytes()).await;
+        let broken = connection.read_response("GET").await.map(|answer| answer.body.len());
+        assert!(matches!(broken, Err(Broken::Truncated | Broken::Reset)), "{framing}: {broken:?}");
+
+        let mut client = H2Client::over(connect(edgeward.http, None).await.unwrap()).await;
+        let request = hyper::Request::get("http://web.test/")
+            .header("x-echo-truncate", framing)
+            .header("x-echo-size", "100000")
+            .body(())
+            .unwrap();
+        let answer = client.send(request, bytes::Bytes::new()).await.map(|answer| answer.body.len());
+        assert!(answer.is_err(), "{framing} over HTTP/2: {answer:?}");
+    }
+}

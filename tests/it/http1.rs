@@ -1,0 +1,230 @@
+//! HTTP/1.0 and HTTP/1.1 between client and backend.
+
+use std::time::Duration;
+
+use edgeward_tests::client::{Connection, Request, send};
+use edgeward_tests::manifest::Ingress;
+use edgeward_tests::turn;
+
+use crate::site::Site;
+
+const HOST: &str = "http.test";
+
+#[tokio::test]
+async fn a_connection_is_kept_alive_on_both_sides() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    // One worker has one pool of upstream connections.
+    let edgeward = site.launch().argument("--workers=1").start().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    for number in 0..20 {
+        let answer = connection.exchange(&Request::get(HOST, &format!("/{number}"))).await;
+        assert_eq!((answer.status(), answer.closes()), (200, false), "{answer:?}");
+    }
+    let got = site.recording.take();
+    assert_eq!(got.len(), 20);
+    assert!(got.iter().all(|request| request.connection == got[0].connection), "upstream connections are not reused");
+}
+
+#[tokio::test]
+async fn http_1_0_is_served_and_closed_unless_it_asks_to_be_kept() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    let answer = connection.exchange(&Request::get(HOST, "/").version("1.0")).await;
+    assert_eq!(answer.status(), 200);
+    assert!(connection.is_closed_within(Duration::from_secs(2)).await);
+    assert_eq!(site.recording.last().unwrap().version, "HTTP/1.1");
+
+    let mut connection = Connection::open(edgeward.http).await;
+    let kept = Request::get(HOST, "/").version("1.0").header("Connection", "keep-alive");
+    let answer = connection.exchange(&kept).await;
+    assert_eq!(answer.status(), 200);
+    assert!(answer.header("transfer-encoding").is_none(), "an HTTP/1.0 client knows no chunks");
+    if !answer.closes() {
+        assert_eq!(connection.exchange(&kept).await.status(), 200);
+    }
+
+    let mut connection = Connection::open(edgeward.http).await;
+    let chunked = Request::get(HOST, "/").version("1.0").header("X-Echo-Chunked", "1").header("X-Echo-Size", "9000");
+    let answer = connection.exchange(&chunked).await;
+    assert_eq!((answer.status(), answer.body.len()), (200, 9000));
+    assert!(answer.header("transfer-encoding").is_none(), "an HTTP/1.0 client knows no chunks");
+}
+
+#[tokio::test]
+async fn connection_close_of_the_client_is_honoured() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    let answer = connection.exchange(&Request::get(HOST, "/").header("Connection", "close")).await;
+    assert_eq!(answer.status(), 200);
+    assert!(connection.is_closed_within(Duration::from_secs(2)).await);
+}
+
+#[tokio::test]
+async fn an_answer_to_head_and_a_304_have_no_body() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    let head = connection.exchange(&Request::new("HEAD", HOST, "/").header("X-Echo-Size", "1234")).await;
+    assert_eq!((head.status(), head.header("content-length")), (200, Some("1234")));
+    let unmodified = connection.exchange(&Request::get(HOST, "/").header("X-Echo-Status", "304")).await;
+    assert_eq!(unmodified.status(), 304);
+    let no_content = connection.exchange(&Request::get(HOST, "/").header("X-Echo-Status", "204")).await;
+    assert_eq!(no_content.status(), 204);
+    // The connection is still in step.
+    assert_eq!(connection.exchange(&Request::get(HOST, "/after")).await.json()["path"], "/after");
+}
+
+#[tokio::test]
+async fn bodies_pass_both_ways_in_chunks_and_with_a_length() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    for size in [1, 1023, 1024, 65_536, 1_000_000] {
+        let request = Request::post(HOST, "/", vec![b'u'; size]);
+        for request in [request.clone(), request.chunked()] {
+            let answer = connection.exchange(&request).await;
+            assert_eq!((answer.status(), answer.json()["body_length"].as_u64()), (200, Some(size as u64)));
+        }
+        for chunked in [false, true] {
+            let mut request = Request::get(HOST, "/").header("X-Echo-Size", &size.to_string());
+            if chunked {
+                request = request.header("X-Echo-Chunked", "1");
+            }
+            let answer = connection.exchange(&request).await;
+            assert_eq!((answer.status(), answer.body.len()), (200, size), "chunked: {chunked}");
+            assert_eq!(answer.header("transfer-encoding").is_some(), chunked);
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_bodies_are_streamed() {
+    let _turn = turn::shared().await;
+    const SIZE: usize = 50_000_000;
+    let mut site = Site::new();
+    site.service("web").await;
+    site.ingress(&Ingress::new("web").annotation("proxy-body-size", "0").host(HOST, "web"));
+    let edgeward = site.serve().await;
+    let before = edgeward.resident_bytes();
+    let up = send(edgeward.http, &Request::post(HOST, "/", vec![b'u'; SIZE])).await;
+    assert_eq!((up.status(), up.json()["body_length"].as_u64()), (200, Some(SIZE as u64)));
+    let down = send(edgeward.http, &Request::get(HOST, "/").header("X-Echo-Size", &SIZE.to_string())).await;
+    assert_eq!((down.status(), down.body.len()), (200, SIZE));
+    let grown = edgeward.resident_bytes().saturating_sub(before);
+    eprintln!("two bodies of {SIZE} bytes: resident memory grew by {grown} bytes");
+    assert!(grown < SIZE as u64 / 2, "bodies are kept in memory: {grown} bytes more");
+}
+
+#[tokio::test]
+async fn expect_100_continue_gets_its_continue_before_the_body() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    let request = Request::post(HOST, "/", "hello").header("Expect", "100-continue");
+    connection.send(request.head()).await;
+    let interim = connection.response_head().await.expect("an interim answer before the body is sent");
+    assert_eq!(interim.status(), 100);
+    connection.send("hello").await;
+    let answer = connection.response("POST").await;
+    assert_eq!((answer.status(), answer.json()["body_length"].as_u64()), (200, Some(5)));
+}
+
+#[tokio::test]
+async fn trailers_of_a_backend_leave_the_message_whole() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    let request = Request::get(HOST, "/").header("X-Echo-Trailer", "X-Sum: 42").header("X-Echo-Size", "100");
+    let answer = connection.exchange(&request).await;
+    assert_eq!((answer.status(), answer.body.len()), (200, 100));
+    // A recipient may drop trailers (RFC 9110 section 6.5.1), but not invent or break them.
+    assert!(answer.trailers.is_empty() || answer.trailers == [("X-Sum".to_owned(), "42".to_owned())]);
+    assert_eq!(connection.exchange(&Request::get(HOST, "/after")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn trailers_of_a_client_leave_the_message_whole() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    let head = format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n");
+    connection.send(head + "3\r\nabc\r\n0\r\nX-Sum: 42\r\n\r\n").await;
+    let answer = connection.response("POST").await;
+    assert_eq!((answer.status(), answer.json()["body_length"].as_u64()), (200, Some(3)));
+    assert_eq!(connection.exchange(&Request::get(HOST, "/after")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_413_by_length_and_in_chunks() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service("web").await;
+    site.ingress(&Ingress::new("web").annotation("proxy-body-size", "1k").host(HOST, "web"));
+    let edgeward = site.serve().await;
+    for (size, status) in [(1024, 200), (1025, 413), (3_000_000, 413)] {
+        let request = Request::post(HOST, "/", vec![b'u'; size]);
+        assert_eq!(send(edgeward.http, &request).await.status(), status, "{size} bytes with a length");
+        assert_eq!(send(edgeward.http, &request.chunked()).await.status(), status, "{size} bytes in chunks");
+    }
+    let entry = edgeward.access_log_entry(|entry| entry["status"] == 413).await;
+    assert_eq!(entry["reason"], "body_too_large");
+}
+
+#[tokio::test]
+async fn an_early_answer_of_the_backend_reaches_a_client_that_is_still_sending() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service("web").await;
+    site.ingress(&Ingress::new("web").annotation("proxy-body-size", "0").host(HOST, "web"));
+    let edgeward = site.serve().await;
+    let request = Request::post(HOST, "/", vec![b'u'; 20_000_000]).header("X-Echo-Reject", "413");
+    let answer = send(edgeward.http, &request).await;
+    assert_eq!((answer.status(), answer.backend()), (413, Some("web")));
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    let mut bytes = Request::post(HOST, "/first", "body").bytes();
+    bytes.extend(Request::get(HOST, "/second").bytes());
+    connection.send(&bytes).await;
+    let first = connection.response("POST").await;
+    assert_eq!(first.json()["path"], "/first");
+    // Either it is answered, or the connection ends behind the first answer; nothing else is in order.
+    match connection.read_response("GET").await {
+        Ok(second) => assert_eq!(second.json()["path"], "/second"),
+        Err(broken) => assert_eq!(broken, edgeward_tests::message::Broken::Closed),
+    }
+}
+
+#[tokio::test]
+async fn a_short_circuit_answer_never_lets_its_body_be_read_as_a_request() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service("web").await;
+    site.ingress(&Ingress::new("closed").annotation("force-ssl-redirect", "true").host("redirected.test", "web"));
+    site.ingress(&Ingress::new("web").annotation("proxy-body-size", "10").host(HOST, "web"));
+    let edgeward = site.serve().await;
+    let inner = String::from_utf8(Request::get(HOST, "/smuggled").bytes()).unwrap();
+    for (host, status) in [("redirected.test", 308), ("nowhere.test", 404), (HOST, 413)] {
+        let mut connection = Connection::open(edgeward.http).await;
+        connection.send(Request::post(host, "/", inner.clone()).bytes()).await;
+        assert_eq!(connection.response("POST").await.status(), status);
+        connection.finish().await;
+        assert!(connection.is_closed_within(Duration::from_secs(5)).await, "{host}: a second answer");
+    }
+    assert!(site.recording.take().is_empty(), "a body was taken for a request");
+}

@@ -1,0 +1,325 @@
+//! The binary under test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::PATIENCE;
+use crate::address::free_port;
+use crate::client::{Connection, Request, connect};
+use crate::message::Message;
+
+/// Environment variable that names the binary, for a run against another build.
+const BINARY: &str = "EDGEWARD_BIN";
+
+/// Where the binary is: `EDGEWARD_BIN`, else beside the test executable.
+///
+/// # Panics
+///
+/// When it is not there: a test of a missing binary must fail, not be skipped.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os(BINARY) {
+        let path = PathBuf::from(path);
+        assert!(path.is_file(), "{BINARY} names {}, which is no file", path.display());
+        return path;
+    }
+    // The test executable is target/PROFILE/deps/it-HASH.
+    let test = std::env::current_exe().expect("the path of the test executable");
+    let profile = test.parent().and_then(Path::parent).expect("target/PROFILE above the test executable");
+    let path = profile.join("edgeward");
+    assert!(
+        path.is_file(),
+        "{} is missing: build it with `cargo build -p edgeward` (add --release for a release run), or name another \
+         build in {BINARY}",
+        path.display()
+    );
+    path
+}
+
+/// Runs the binary to its end, for commands that end by themselves.
+///
+/// # Panics
+///
+/// When it cannot be started.
+pub fn run<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
+    let binary = binary();
+    command(&binary).args(arguments).output().unwrap_or_else(|e| panic!("cannot run {}: {e}", binary.display()))
+}
+
+/// The binary without settings from this process' environment.
+fn command(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("EDGEWARD_")) {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// `edgeward serve`, about to be started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    manifests: PathBuf,
+    arguments: Vec<String>,
+    access_log: &'static str,
+    patience: Duration,
+}
+
+impl Launch {
+    /// Over a directory of manifests; two workers, the access log as JSON.
+    pub fn new(manifests: &Path) -> Self {
+        Self { manifests: manifests.to_owned(), arguments: Vec::new(), access_log: "json", patience: 3 * PATIENCE }
+    }
+
+    /// With one more argument.
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// With `--access-log`.
+    #[must_use]
+    pub fn access_log(mut self, format: &'static str) -> Self {
+        self.access_log = format;
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready.
+    pub async fn start(self) -> Edgeward {
+        let binary = binary();
+        let port = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let (http, https, health, admin) = (port(), port(), port(), port());
+        let started = Instant::now();
+        let mut child = command(&binary)
+            .arg("serve")
+            .arg("--manifests")
+            .arg(&self.manifests)
+            .args(["--bind-address", "127.0.0.1", "--workers", "2", "--access-log", self.access_log])
+            .args(["--http-port", &http.port().to_string(), "--https-port", &https.port().to_string()])
+            .args(["--healthz-port", &health.port().to_string(), "--admin-address", &admin.to_string()])
+            .args(&self.arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot run {}: {e}", binary.display()));
+        let stdout = Lines::collect(child.stdout.take().expect("stdout is piped"));
+        let stderr = Lines::collect(child.stderr.take().expect("stderr is piped"));
+        let mut edgeward = Edgeward { child, http, https, health, admin, stdout, stderr, ready_after: Duration::ZERO };
+        while !edgeward.is_ready().await {
+            if let Ok(Some(status)) = edgeward.child.try_wait() {
+                panic!("edgeward serve {:?} ended with {status}", self.arguments);
+            }
+            assert!(started.elapsed() < self.patience, "edgeward is not ready after {:?}", self.patience);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        edgeward.ready_after = started.elapsed();
+        edgeward
+    }
+}
+
+/// What to tell the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM
+    Terminate,
+    /// SIGHUP
+    Hangup,
+}
+
+/// A running `edgeward serve`. It is killed at the end of the test, and its log is shown if the test fails.
+#[derive(Debug)]
+pub struct Edgeward {
+    child: Child,
+    /// Where it serves HTTP.
+    pub http: SocketAddr,
+    /// Where it serves HTTPS.
+    pub https: SocketAddr,
+    /// Where it tells its health and metrics.
+    pub health: SocketAddr,
+    /// Where it shows its state.
+    pub admin: SocketAddr,
+    stdout: Lines,
+    stderr: Lines,
+    ready_after: Duration,
+}
+
+impl Edgeward {
+    /// Starts it over a directory with all defaults.
+    pub async fn start(manifests: &Path) -> Self {
+        Launch::new(manifests).start().await
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How long it took from start to ready.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// Whether `/readyz` answers 200.
+    pub async fn is_ready(&self) -> bool {
+        self.ask(self.health, "/readyz").await.is_some_and(|answer| answer.status() == 200)
+    }
+
+    /// GET on the health listener; `None` when it does not answer.
+    pub async fn health(&self, path: &str) -> Option<Message> {
+        self.ask(self.health, path).await
+    }
+
+    /// GET on the admin listener.
+    ///
+    /// # Panics
+    ///
+    /// When it does not answer.
+    pub async fn admin(&self, path: &str) -> Message {
+        self.ask(self.admin, path).await.unwrap_or_else(|| panic!("no answer to {path} of the admin listener"))
+    }
+
+    async fn ask(&self, addr: SocketAddr, path: &str) -> Option<Message> {
+        let stream = connect(addr, None).await.ok()?;
+        let mut connection = Connection::over(stream);
+        let request = Request::get(&addr.to_string(), path).header("Connection", "close");
+        connection.write(request.bytes()).await.ok()?;
+        connection.read_response("GET").await.ok()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    ///
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) {
+        let name = match signal {
+            Signal::Terminate => "TERM",
+            Signal::Hangup => "HUP",
+        };
+        // The shell's own `kill`: sending a signal from Rust needs unsafe code or one more dependency.
+        let status = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {}", self.pid()))
+            .status()
+            .expect("a shell to send the signal with");
+        assert!(status.success(), "process {} takes no signal", self.pid());
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Panics
+    ///
+    /// When it still runs after `patience`.
+    pub async fn wait_exit(&mut self, patience: Duration) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the process can be waited for") {
+                return status;
+            }
+            assert!(start.elapsed() < patience, "edgeward still runs {patience:?} after it was told to end");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    ///
+    /// When the process cannot be asked for.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the process can be waited for").is_none()
+    }
+
+    /// Its resident memory in bytes.
+    ///
+    /// # Panics
+    ///
+    /// When it is gone.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS of the process");
+        let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("VmRSS in kB");
+        kib * 1024
+    }
+
+    /// What it has written to its error stream so far.
+    pub fn log(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// What it has written to its output stream so far.
+    pub fn output(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// The access log so far, written as JSON.
+    pub fn access_log(&self) -> Vec<serde_json::Value> {
+        let text = self.stdout.text() + &self.stderr.text();
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter(|entry| entry.get("status").is_some())
+            .collect()
+    }
+
+    /// Waits for an entry of the access log.
+    ///
+    /// # Panics
+    ///
+    /// When there is none within [`PATIENCE`].
+    pub async fn access_log_entry(&self, wanted: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        let start = Instant::now();
+        loop {
+            if let Some(entry) = self.access_log().into_iter().find(&wanted) {
+                return entry;
+            }
+            assert!(start.elapsed() < PATIENCE, "the access log has no such entry: {:#?}", self.access_log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Edgeward {
+    fn drop(&mut self) {
+        // It may have ended already; both calls are about this very child.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.stderr.text();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = lines[lines.len().saturating_sub(40)..].join("\n");
+            eprintln!("--- the end of edgeward's log ---\n{tail}\n---");
+        }
+    }
+}
+
+/// Lines of an output stream, collected while the process runs so that it never blocks on a full pipe.
+#[derive(Debug, Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    fn collect(stream: impl Read + Send + 'static) -> Self {
+        let lines = Self::default();
+        let sink = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                sink.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        lines
+    }
+
+    fn text(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+    }
+}

@@ -9,8 +9,7 @@ TOOLS := cc cmake curl
 
 .PHONY: demo build test check fmt clippy doc deny build-tests unit integration bench setup
 
-demo: setup
-	$(CARGO) build --release --locked -p edgeward
+demo: build
 	./target/release/edgeward demo
 
 build: setup
@@ -50,8 +49,8 @@ integration: build-tests
 	$(CARGO) test --workspace --test it --locked -- --nocapture
 
 # CPU per request beside nginx and HAProxy; see docs/performance.md for how to read it.
-bench: setup
-	$(CARGO) build --release --locked -p edgeward -p edgeward-benches
+bench: build
+	$(CARGO) build --release --locked -p edgeward-benches
 	./target/release/side-by-side
 
 setup:

@@ -1,4 +1,4 @@
-//! The engine on `pingora-proxy`: executes what [`edgeward_routing::decide`] decides, for every protocol.
+//! The engine on `pingora-proxy`: executes what [`decide()`] decides, for every protocol.
 //!
 //! Its policies act on head types and decisions of the routing crate; this module only translates them to Pingora's
 //! hooks, whose order is: early request, request (own answers), upstream peer, upstream request, request body, response,
@@ -19,6 +19,7 @@ use edgeward_routing::balance;
 use edgeward_routing::decide::{Action, Downstream, Reason, decide};
 use edgeward_routing::forward::{Edit, edit_upstream_headers, is_forwardable};
 use edgeward_routing::publish::SnapshotReader;
+use http::Version;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::HttpPeer;
 use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Session, http_proxy};
@@ -160,7 +161,7 @@ impl ProxyHttp for Engine {
             ctx.downstream = Downstream {
                 client: connection.client_addr().ip(),
                 tls: connection.tls().is_some(),
-                port: connection.local_addr().port(),
+                port: connection.destination_addr().port(),
             };
             ctx.connection = Some(connection);
         }
@@ -287,13 +288,14 @@ impl ProxyHttp for Engine {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         _end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> Result<()> {
         ctx.request_body_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
-        if ctx.policies().body_size.allows(ctx.request_body_bytes) {
+        // What follows an upgrade is not a body.
+        if session.was_upgraded() || ctx.policies().body_size.allows(ctx.request_body_bytes) {
             return Ok(());
         }
         ctx.reason = Some(Reason::BodyTooLarge);
@@ -334,6 +336,12 @@ impl ProxyHttp for Engine {
             && let Some(connection) = &ctx.connection
         {
             connection.upgraded(upstream::is_websocket(session.req_header()));
+        }
+        // An older client knows no chunks: the end of the connection ends the body (RFC 9112 section 6.1).
+        if session.req_header().version < Version::HTTP_11
+            && response.remove_header(&http::header::TRANSFER_ENCODING).is_some()
+        {
+            session.set_keepalive(None);
         }
         if ctx.downstream.tls
             && let Some(hsts) = &ctx.snapshot.settings.hsts

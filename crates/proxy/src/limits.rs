@@ -85,7 +85,8 @@ impl Limits {
     pub fn server_options(&self) -> HttpServerOptions {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
-        options.keepalive_request_limit = (self.keepalive_requests > 0).then_some(self.keepalive_requests);
+        // Pingora counts the requests after the first.
+        options.keepalive_request_limit = self.keepalive_requests.checked_sub(1);
         options.h2_idle_timeout = Some(self.keepalive_idle);
         options
     }
@@ -121,6 +122,6 @@ mod tests {
     fn zero_keepalive_requests_is_no_limit() {
         let limits = Limits { keepalive_requests: 0, ..Limits::default() };
         assert_eq!(limits.server_options().keepalive_request_limit, None);
-        assert_eq!(Limits::default().server_options().keepalive_request_limit, Some(1000));
+        assert_eq!(Limits::default().server_options().keepalive_request_limit, Some(999));
     }
 }

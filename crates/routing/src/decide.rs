@@ -24,7 +24,7 @@ pub struct Downstream {
     pub client: IpAddr,
     /// Whether the connection is TLS.
     pub tls: bool,
-    /// The local port that it came in on.
+    /// The port that it came in on: the local one, or what a trusted PROXY protocol header said.
     pub port: u16,
 }
 

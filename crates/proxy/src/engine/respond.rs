@@ -45,7 +45,7 @@ pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, hsts: Optio
         head.insert_header(STRICT_TRANSPORT_SECURITY, hsts.to_string())?;
     }
     let unwanted = unwanted_body(session);
-    if unwanted != Unwanted::Nothing {
+    if unwanted != Unwanted::Nothing || ends_connection(answer.status) {
         session.set_keepalive(None);
     }
     let head_only = session.req_header().method == Method::HEAD;
@@ -59,6 +59,12 @@ pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, hsts: Optio
         let _ = tokio::time::timeout(LINGER, session.drain_request_body()).await;
     }
     Ok(())
+}
+
+/// Whether nothing that follows the request on its connection is to be believed: the request was malformed, or of a method
+/// that asks for a tunnel (nginx ngx_http_special_response_handler, and CONNECT).
+fn ends_connection(status: u16) -> bool {
+    matches!(status, 400 | 405 | 408 | 413 | 414 | 431 | 500)
 }
 
 /// `404 Not Found`, with the reason phrase of RFC 9110.

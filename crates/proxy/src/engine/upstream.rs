@@ -19,8 +19,10 @@ pub(super) fn peer(
     timeouts: &Timeouts,
     options: &EngineOptions,
 ) -> HttpPeer {
-    // No server name, as ingress-nginx without proxy-ssl-name (proxy_ssl_server_name off).
-    let mut peer = HttpPeer::new(address, tls, String::new());
+    // No server name goes out, as in ingress-nginx without proxy-ssl-name (proxy_ssl_server_name off): TLS has none for an
+    // address (RFC 6066 section 3). An empty name would fail in Pingora's rustls connector.
+    let name = if tls { address.ip().to_string() } else { String::new() };
+    let mut peer = HttpPeer::new(address, tls, name);
     // Pingora's pool does not tell protocols apart, so the key has to.
     peer.group_key = u64::from(http2);
     peer.options.verify_cert = false;

@@ -115,6 +115,6 @@ async fn a_connection_serves_so_many_requests_and_no_more() {
         }
         assert!(served < 10);
     }
-    assert!((3..=4).contains(&served), "{served}");
+    assert_eq!(served, 3);
     assert_eq!(client.rest().await, b"");
 }

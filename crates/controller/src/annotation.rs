@@ -92,6 +92,8 @@ pub type Parse = fn(&str, &mut IngressSettings) -> Result<(), Rejection>;
 pub enum Rejection {
     /// It is not one of the allowed values, which are these. The default stands, as in ingress-nginx.
     Invalid(String),
+    /// It is not one of the allowed values, which are these, and nothing can stand in for it: no endpoint is probed.
+    Unprobed(String),
     /// It is valid, but what it asks for is not spoken here: serving the routes without it would send nonsense.
     Unserved(&'static str),
 }
@@ -161,42 +163,59 @@ impl Annotation {
     }
 }
 
-/// Reads the annotations of an Ingress. `origin` is the whole Ingress; what is wrong goes to `diagnostics`.
-pub fn read(
-    annotations: &BTreeMap<String, String>,
-    prefix: &str,
-    origin: &Origin,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> IngressSettings {
-    let mut settings = IngressSettings::default();
-    let mut reader = Reader { annotations, prefix, origin, diagnostics };
-    for (key, value) in annotations {
-        let Some((key_prefix, name)) = key.split_once('/') else { continue };
-        if key_prefix == prefix {
-            reader.read(&NAMES, key, name, value, &mut settings);
-        } else if key_prefix == OWN_PREFIX {
-            reader.read(&OWN_NAMES, key, name, value, &mut settings);
-        }
-    }
-    reader.check_health(&settings.backend.health_check);
-    settings
+/// Reads annotations. One reader serves a whole translation, so that a slip that is in thousands of Ingresses is looked
+/// up once.
+pub struct Reader<'p> {
+    prefix: &'p str,
+    /// The known names nearest to unknown keys.
+    nearest: HashMap<String, Option<&'static str>>,
 }
 
-/// Reads Edgeward's own annotations of a Service, whose `origin` is the whole object.
-pub fn read_service(
-    annotations: &BTreeMap<String, String>,
-    origin: &Origin,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> BackendSettings {
-    let mut settings = IngressSettings::default();
-    let mut reader = Reader { annotations, prefix: OWN_PREFIX, origin, diagnostics };
-    for (key, value) in annotations {
-        if let Some(name) = key.strip_prefix(OWN_PREFIX).and_then(|rest| rest.strip_prefix('/')) {
-            reader.read(&OWN_NAMES, key, name, value, &mut settings);
-        }
+impl<'p> Reader<'p> {
+    /// A reader for this prefix of ingress-nginx's annotations, without the slash.
+    pub fn new(prefix: &'p str) -> Self {
+        Self { prefix, nearest: HashMap::new() }
     }
-    reader.check_health(&settings.backend.health_check);
-    settings.backend
+
+    /// Reads the annotations of an Ingress. `origin` is the whole Ingress; what is wrong goes to `diagnostics`.
+    pub fn ingress(
+        &mut self,
+        annotations: &BTreeMap<String, String>,
+        origin: &Origin,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> IngressSettings {
+        let mut settings = IngressSettings::default();
+        let prefix = self.prefix;
+        let mut reading = Reading { annotations, prefix, origin, nearest: &mut self.nearest, diagnostics };
+        for (key, value) in annotations {
+            let Some((key_prefix, name)) = key.split_once('/') else { continue };
+            if key_prefix == prefix {
+                reading.read(&NAMES, key, name, value, &mut settings);
+            } else if key_prefix == OWN_PREFIX {
+                reading.read(&OWN_NAMES, key, name, value, &mut settings);
+            }
+        }
+        reading.check_health(&settings.backend.health_check);
+        settings
+    }
+
+    /// Reads Edgeward's own annotations of a Service, whose `origin` is the whole object.
+    pub fn service(
+        &mut self,
+        annotations: &BTreeMap<String, String>,
+        origin: &Origin,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> BackendSettings {
+        let mut settings = IngressSettings::default();
+        let mut reading = Reading { annotations, prefix: OWN_PREFIX, origin, nearest: &mut self.nearest, diagnostics };
+        for (key, value) in annotations {
+            if let Some(name) = key.strip_prefix(OWN_PREFIX).and_then(|rest| rest.strip_prefix('/')) {
+                reading.read(&OWN_NAMES, key, name, value, &mut settings);
+            }
+        }
+        reading.check_health(&settings.backend.health_check);
+        settings.backend
+    }
 }
 
 /// The field path of an annotation.
@@ -204,14 +223,16 @@ pub(crate) fn field(key: &str) -> String {
     format!("metadata.annotations[{key}]")
 }
 
-struct Reader<'a> {
+/// The annotations of one object, being read.
+struct Reading<'a> {
     annotations: &'a BTreeMap<String, String>,
     prefix: &'a str,
     origin: &'a Origin,
+    nearest: &'a mut HashMap<String, Option<&'static str>>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl Reading<'_> {
     fn say(&mut self, severity: Severity, code: &'static str, key: &str, message: String, mend: impl Into<String>) {
         self.diagnostics.push(Diagnostic::new(severity, code, self.origin.at(field(key)), message, mend));
     }
@@ -222,7 +243,8 @@ impl Reader<'_> {
 
     fn read(&mut self, names: &Names, key: &str, name: &str, value: &str, settings: &mut IngressSettings) {
         let Some(row) = names.get(name) else {
-            let mend = match nearest(name, names.keys().copied()) {
+            let near = self.nearest.entry_ref(key).or_insert_with(|| nearest(name, names.keys().copied()));
+            let mend = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "remove it".to_owned(),
             };
@@ -239,6 +261,11 @@ impl Reader<'_> {
                 Ok(()) => {}
                 Err(Rejection::Invalid(allowed)) => {
                     let message = format!("`{value}` is no value of `{name}`: the default is used");
+                    self.say(Severity::Error, "AnnotationInvalid", key, message, format!("use {allowed}"));
+                }
+                Err(Rejection::Unprobed(allowed)) => {
+                    settings.backend.health_check.is_refused = true;
+                    let message = format!("`{value}` is no value of `{name}`: no endpoint is probed");
                     self.say(Severity::Error, "AnnotationInvalid", key, message, format!("use {allowed}"));
                 }
                 Err(Rejection::Unserved(why)) => {
@@ -294,7 +321,7 @@ impl Reader<'_> {
     }
 
     fn check_health(&mut self, check: &HealthCheckSettings) {
-        if check.kind.is_some() || *check == HealthCheckSettings::default() {
+        if check.kind.is_some() || check.is_refused || *check == HealthCheckSettings::default() {
             return;
         }
         let message =

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_blocking;
 
-use self::contents::{Contents, Scope};
+use self::contents::{Contents, ObjectChange, Scope};
 pub use self::excerpt::Excerpts;
 pub use self::locator::Locator;
 use self::scan::{FileKey, Listing, Stamp, scan};
@@ -71,10 +71,10 @@ pub fn load(paths: &[PathBuf]) -> Result<Loaded, LoadError> {
     }
     let locator = Locator::default();
     let mut contents = Contents::new(locator.clone());
-    contents.look(listing, &Scope::Everything, Vec::new(), Instant::now());
+    contents.look(&listing, &Scope::Everything, Instant::now());
     Ok(Loaded {
         objects: contents.objects().into_iter().flat_map(|(_, objects)| objects).collect(),
-        diagnostics: contents.diagnostics().to_vec(),
+        diagnostics: contents.new_diagnostics(Vec::new()).unwrap_or_default(),
         skipped: contents.skipped(),
         files: contents.files().map(|key| key.path.to_path_buf()).collect(),
         locator,
@@ -111,8 +111,9 @@ impl DirectorySource {
 
     /// Runs until nobody receives any more. A permit of `rescan` has everything looked at, and every file read, at once.
     ///
-    /// The first messages are one [`Change::Reset`] for each kind and the diagnostics. They wait until every directory was
-    /// listed once, for what is not known must not look like what is not there; until then only diagnostics are sent.
+    /// The first messages are one [`Change::Reset`] for each kind, and the diagnostics if there are any. They wait until
+    /// every root was listed once, for what is not known must not look like what is not there; until then only
+    /// diagnostics are sent.
     pub async fn run(self, changes: mpsc::Sender<Change>, rescan: Arc<Notify>) {
         let Self { roots, rescan_every, locator } = self;
         let watches = Watches::new(&roots);
@@ -122,7 +123,7 @@ impl DirectorySource {
         let mut wake = Wake::Rescan;
         let mut next_rescan = tokio::time::Instant::now() + rescan_every;
         while let Some(mut current) = follower.take() {
-            if wake != Wake::Event {
+            if matches!(wake, Wake::Rescan | Wake::Reread) {
                 next_rescan = tokio::time::Instant::now() + rescan_every;
             }
             let looked = spawn_blocking(move || {
@@ -194,34 +195,38 @@ impl Follower {
         if wake == Wake::Reread {
             self.contents.distrust_stamps();
         }
-        let listing = match &scope {
-            Scope::Everything => {
-                let mut listing = scan(&self.roots);
-                // A new directory may have been filled before it was watched.
-                if self.watches.follow(&listing) {
-                    listing = scan(&self.roots);
-                }
-                listing
-            }
-            Scope::Only(keys) => look_at(keys),
+        let changes = match &scope {
+            Scope::Everything => self.look_at_everything(),
+            Scope::Only(keys) => self.contents.look(&look_at(keys), &scope, now),
         };
-        let extra = self.watches.diagnostic(self.rescan_every).into_iter().collect();
-        let delta = self.contents.look(listing, &scope, extra, now);
-        let diagnostics = delta.diagnostics.map(Change::Diagnostics);
-        if self.listed {
-            return delta.changes.into_iter().chain(diagnostics).collect();
+        let of_watches = self.watches.diagnostic(self.rescan_every).into_iter().collect();
+        let diagnostics = self.contents.new_diagnostics(of_watches);
+        let mut messages: Vec<_> = if self.listed {
+            changes.into_iter().map(Change::from).collect()
+        } else if self.contents.is_root_unreadable(&self.roots) {
+            Vec::new()
+        } else {
+            self.listed = true;
+            tracing::info!(
+                files = self.contents.files().count(),
+                skipped = ?self.contents.skipped(),
+                "the manifest directory is read"
+            );
+            self.contents.objects().into_iter().map(|(kind, objects)| Change::Reset(kind, objects)).collect()
+        };
+        messages.extend(diagnostics.map(Change::Diagnostics));
+        messages
+    }
+
+    fn look_at_everything(&mut self) -> Vec<ObjectChange> {
+        let listing = scan(&self.roots);
+        let mut changes = self.contents.look(&listing, &Scope::Everything, Instant::now());
+        // What is new is watched only now, because reading it would be an event for each file. What happened in it in the
+        // meantime shows in a second scan.
+        if self.watches.follow(&listing) {
+            changes.extend(self.contents.look(&scan(&self.roots), &Scope::Everything, Instant::now()));
         }
-        if self.contents.is_root_unreadable(&self.roots) {
-            return diagnostics.into_iter().collect();
-        }
-        self.listed = true;
-        tracing::info!(
-            files = self.contents.files().count(),
-            skipped = ?self.contents.skipped(),
-            "the manifest directory is read"
-        );
-        let resets = self.contents.objects().into_iter().map(|(kind, objects)| Change::Reset(kind, objects));
-        resets.chain([Change::Diagnostics(self.contents.diagnostics().to_vec())]).collect()
+        changes
     }
 }
 

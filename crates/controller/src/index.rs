@@ -39,7 +39,7 @@ pub struct Index {
     /// The Services behind each external name.
     external: BTreeMap<Box<str>, BTreeSet<NamespacedName>>,
     resolutions: BTreeMap<Box<str>, Resolution>,
-    source_diagnostics: Vec<Diagnostic>,
+    source_diagnostics: Arc<[Diagnostic]>,
     listed: BTreeSet<Kind>,
 }
 
@@ -66,8 +66,8 @@ impl Index {
             Change::Remove(reference) => self.remove(&reference),
             Change::Reset(kind, objects) => self.reset(kind, objects),
             Change::Diagnostics(diagnostics) => {
-                let changed = self.source_diagnostics != diagnostics;
-                self.source_diagnostics = diagnostics;
+                let changed = *self.source_diagnostics != *diagnostics;
+                self.source_diagnostics = diagnostics.into();
                 Dirty { diagnostics: changed, ..Dirty::default() }
             }
         }
@@ -139,7 +139,7 @@ impl Index {
     }
 
     /// What the source itself has to say.
-    pub fn source_diagnostics(&self) -> &[Diagnostic] {
+    pub fn source_diagnostics(&self) -> &Arc<[Diagnostic]> {
         &self.source_diagnostics
     }
 

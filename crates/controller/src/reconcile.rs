@@ -127,7 +127,7 @@ struct Owner {
     /// What is current.
     current: Snapshot,
     /// What the translation of `current` said.
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Arc<[Diagnostic]>,
     dirty: Dirty,
     /// When the oldest change was taken in that is not published yet.
     since: Option<Instant>,
@@ -154,7 +154,7 @@ impl Owner {
             options,
             current: Snapshot::clone(&publisher.reader().load()),
             publisher,
-            diagnostics: Vec::new(),
+            diagnostics: Arc::default(),
             dirty: Dirty::default(),
             since: None,
             holdoff,
@@ -179,8 +179,11 @@ impl Owner {
     }
 
     fn take_in_ready(&mut self, changes: &mut mpsc::Receiver<Change>) {
-        while let Ok(change) = changes.try_recv() {
-            self.take_in(Some(change));
+        // Only what is there now: a source that never pauses must not keep the rest waiting.
+        for _ in 0..changes.len() {
+            if let Ok(change) = changes.try_recv() {
+                self.take_in(Some(change));
+            }
         }
     }
 
@@ -221,7 +224,7 @@ impl Owner {
         let is_first = self.current.generation == 0;
         if is_first || self.has_failed || dirty.needs_translation(self.options.configmap.as_ref()) {
             match self.translate().await {
-                Some(translation) => self.publish(translation.snapshot, translation.diagnostics, is_first),
+                Some(translation) => self.publish(translation.snapshot, translation.diagnostics.into(), is_first),
                 None => self.has_failed = true,
             }
         } else if !dirty.endpoints.is_empty() {
@@ -269,7 +272,7 @@ impl Owner {
         }
     }
 
-    fn publish(&mut self, snapshot: Snapshot, diagnostics: Vec<Diagnostic>, is_first: bool) {
+    fn publish(&mut self, snapshot: Snapshot, diagnostics: Arc<[Diagnostic]>, is_first: bool) {
         self.has_failed = false;
         self.last_success = Some(SystemTime::now());
         self.diagnostics = diagnostics;
@@ -281,7 +284,7 @@ impl Owner {
     }
 
     /// The diagnostics of `current` with those about the endpoints of `services` replaced.
-    fn with_fresh(&self, services: &BTreeSet<NamespacedName>, fresh: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    fn with_fresh(&self, services: &BTreeSet<NamespacedName>, fresh: Vec<Diagnostic>) -> Arc<[Diagnostic]> {
         let is_replaced = |diagnostic: &Diagnostic| {
             ENDPOINT_CODES.contains(&diagnostic.code)
                 && diagnostic.origin.as_ref().is_some_and(|origin| {
@@ -289,11 +292,14 @@ impl Owner {
                     origin.kind == Kind::Service.name() && services.contains(&name)
                 })
         };
+        if fresh.is_empty() && !self.diagnostics.iter().any(is_replaced) {
+            return Arc::clone(&self.diagnostics);
+        }
         let mut diagnostics: Vec<_> =
             self.diagnostics.iter().filter(|diagnostic| !is_replaced(diagnostic)).cloned().collect();
         diagnostics.extend(fresh);
         diagnostics.sort();
-        diagnostics
+        diagnostics.into()
     }
 
     fn report(&self) {
@@ -303,7 +309,8 @@ impl Owner {
             delay: self.last_delay,
             counts: Counts::of(&self.current, &self.index),
             is_stale: self.has_failed || self.is_source_gone,
-            diagnostics: self.index.source_diagnostics().iter().chain(&self.diagnostics).cloned().collect(),
+            of_source: Arc::clone(self.index.source_diagnostics()),
+            of_translation: Arc::clone(&self.diagnostics),
         }));
     }
 }

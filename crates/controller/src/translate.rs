@@ -19,6 +19,7 @@ use std::sync::Arc;
 use edgeward_routing::Snapshot;
 use edgeward_routing::backend::Backends;
 
+use crate::annotation;
 use crate::configmap;
 use crate::diagnostic::Diagnostic;
 use crate::index::Index;
@@ -55,22 +56,21 @@ impl Translation {
 /// Translates all objects.
 pub fn translate(index: &Index, options: &Options, previous: &Snapshot) -> Translation {
     let mut diagnostics = Vec::new();
+    let mut reader = annotation::Reader::new(&options.annotations_prefix);
     let configuration = configmap::read(index, options, &mut diagnostics);
-    let owned = class::owned(index, options, &mut diagnostics);
-    let mut references = backend::References::default();
-    let default_backend = references.add_default(index, options, &mut diagnostics);
-    let plan = rule::plan(index, options, &configuration, &owned, &mut references, &mut diagnostics);
-    let backends = references.build(index, options, &configuration, &plan, previous, &mut diagnostics);
-    let default_backend = default_backend.and_then(|key| backend::id_of(&backends, &key));
+    let owned = class::owned(index, options, &mut reader, &mut diagnostics);
+    let mut references = backend::References::new(index);
+    let default_backend = references.add_default(options, &mut diagnostics);
+    let plan = rule::plan(options, &configuration, &owned, &mut references, &mut diagnostics);
+    let built = references.build(options, &configuration, previous, &mut reader, &mut diagnostics);
     let certificates = tls::certificates(index, options, &owned, &plan, previous, &mut diagnostics);
-    let routes = share::routes(plan, &backends, &configuration.settings, previous);
     let snapshot = Snapshot {
         generation: previous.generation.saturating_add(1),
-        routes,
-        backends: share::backends(backends, previous),
-        default_backend,
+        routes: share::routes(&plan, &built, &configuration.settings, previous),
+        default_backend: default_backend.and_then(|id| built.id(id)),
+        backends: share::backends(built.backends, previous),
         certificates: share::certificates(certificates, previous),
-        settings: share::settings(configuration.settings, previous),
+        settings: share::settings(&configuration.settings, previous),
     };
     Translation::new(snapshot, diagnostics)
 }

@@ -14,7 +14,7 @@ use crate::route::Route;
 /// group's paths are looked at. Within it an exact path wins over every prefix, and a longer prefix over a shorter one.
 #[derive(Debug, Default)]
 pub struct RouteTable {
-    hosts: Vec<HostRoutes>,
+    hosts: Vec<Arc<HostRoutes>>,
     exact: HashMap<Box<str>, u32>,
     wildcard: HashMap<Box<str>, u32>,
     any: Option<u32>,
@@ -62,22 +62,42 @@ impl RouteTable {
         trailing_slash: TrailingSlash,
         has_certificate: impl Fn(&HostPattern) -> bool,
     ) -> Self {
-        let mut table = Self::default();
+        let mut hosts: Vec<HostRoutes> = Vec::new();
+        let mut known: HashMap<HostPattern, usize> = HashMap::new();
         for route in routes {
             let route = route.into();
-            let next = u32::try_from(table.hosts.len()).unwrap_or(u32::MAX);
-            let index = match &route.host {
-                HostPattern::Exact(host) => *table.exact.entry(host.clone()).or_insert(next),
-                HostPattern::Wildcard(suffix) => *table.wildcard.entry(suffix.clone()).or_insert(next),
-                HostPattern::Any => *table.any.get_or_insert(next),
-            };
-            if index == next {
-                let has_certificate = has_certificate(&route.host);
-                table.hosts.push(HostRoutes::new(route.host.clone(), has_certificate, trailing_slash));
+            let index = *known.entry(route.host.clone()).or_insert_with_key(|host| {
+                hosts.push(HostRoutes::empty(host.clone(), has_certificate(host), trailing_slash));
+                hosts.len() - 1
+            });
+            hosts[index].insert(route);
+        }
+        Self::of(hosts.into_iter().map(Arc::new).collect())
+    }
+
+    /// Indexes the routes of these hosts, of which each is there once. It costs nothing for the routes themselves, so
+    /// that a table whose hosts are mostly those of another one is made fast.
+    pub fn of(hosts: Vec<Arc<HostRoutes>>) -> Self {
+        // Nearly all host patterns are exact.
+        let mut table = Self { exact: HashMap::with_capacity(hosts.len()), hosts, ..Self::default() };
+        for (index, routes) in (0..).zip(&table.hosts) {
+            match &routes.host {
+                HostPattern::Exact(host) => _ = table.exact.insert(host.clone(), index),
+                HostPattern::Wildcard(suffix) => _ = table.wildcard.insert(suffix.clone(), index),
+                HostPattern::Any => table.any = Some(index),
             }
-            table.hosts[index as usize].insert(route);
         }
         table
+    }
+
+    /// The routes of a host pattern itself, whatever it covers.
+    pub fn of_pattern(&self, pattern: &HostPattern) -> Option<&Arc<HostRoutes>> {
+        let index = match pattern {
+            HostPattern::Exact(host) => self.exact.get(host),
+            HostPattern::Wildcard(suffix) => self.wildcard.get(suffix),
+            HostPattern::Any => self.any.as_ref(),
+        };
+        self.hosts.get(*index? as usize)
     }
 
     /// The routes of a normalised host: exact, then one-label wildcard, then any.
@@ -86,7 +106,7 @@ impl RouteTable {
             let (label, suffix) = host.split_once('.')?;
             (!label.is_empty()).then(|| self.wildcard.get(suffix).copied())?
         });
-        self.hosts.get(index.or(self.any)? as usize)
+        self.hosts.get(index.or(self.any)? as usize).map(Arc::as_ref)
     }
 
     /// Finds the route for a normalised host and path.
@@ -98,7 +118,7 @@ impl RouteTable {
     }
 
     /// All host patterns with their routes, in no particular order.
-    pub fn hosts(&self) -> &[HostRoutes] {
+    pub fn hosts(&self) -> &[Arc<HostRoutes>] {
         &self.hosts
     }
 
@@ -114,7 +134,21 @@ impl RouteTable {
 }
 
 impl HostRoutes {
-    fn new(host: HostPattern, has_certificate: bool, trailing_slash: TrailingSlash) -> Self {
+    /// Indexes the routes of one host. Of two with equal path patterns the first is kept.
+    pub fn new(
+        host: HostPattern,
+        has_certificate: bool,
+        trailing_slash: TrailingSlash,
+        routes: impl IntoIterator<Item = Arc<Route>>,
+    ) -> Self {
+        let mut indexed = Self::empty(host, has_certificate, trailing_slash);
+        for route in routes {
+            indexed.insert(route);
+        }
+        indexed
+    }
+
+    fn empty(host: HostPattern, has_certificate: bool, trailing_slash: TrailingSlash) -> Self {
         Self {
             host,
             has_certificate,

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use edgeward_routing::backend::LoadBalance;
 use edgeward_routing::host::Host;
-use edgeward_routing::path::PathPattern;
 
 use super::settings::CheckKind;
 use super::value::parse_duration;
@@ -95,6 +94,10 @@ fn invalid(allowed: &str) -> Rejection {
     Rejection::Invalid(allowed.to_owned())
 }
 
+fn unprobed(allowed: &str) -> Rejection {
+    Rejection::Unprobed(allowed.to_owned())
+}
+
 fn kind(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
     settings.backend.health_check.kind = Some(match value.trim() {
         "http" => CheckKind::Http,
@@ -117,9 +120,10 @@ fn load_balance(value: &str, settings: &mut IngressSettings) -> Result<(), Rejec
 
 fn path(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
     let value = value.trim();
-    // It goes into a request line as it is.
-    if PathPattern::check(value).is_err() || !value.bytes().all(|b| b.is_ascii_graphic()) || value.contains('#') {
-        return Err(invalid("a path that starts with `/`, percent-encoded where needed, without spaces"));
+    // It goes into a request line as it is, and only this can stand there (RFC 3986 sections 3.3 and 3.4).
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/?".contains(&b);
+    if !value.starts_with('/') || !value.bytes().all(is_allowed) {
+        return Err(unprobed("a path that starts with `/`, percent-encoded where needed, without spaces"));
     }
     settings.backend.health_check.path = Some(value.to_owned());
     Ok(())
@@ -128,7 +132,7 @@ fn path(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
 fn host(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
     let value = value.trim();
     if Host::normalize(value).is_none() {
-        return Err(invalid("a host name, with a port if needed"));
+        return Err(unprobed("a host name, with a port if needed"));
     }
     settings.backend.health_check.host = Some(value.to_owned());
     Ok(())
@@ -136,7 +140,7 @@ fn host(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
 
 fn port(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
     let port = value.trim().parse::<u16>().ok().filter(|port| *port != 0);
-    settings.backend.health_check.port = Some(port.ok_or_else(|| invalid("a port number from 1 to 65535"))?);
+    settings.backend.health_check.port = Some(port.ok_or_else(|| unprobed("a port number from 1 to 65535"))?);
     Ok(())
 }
 
@@ -149,7 +153,7 @@ fn expected_status(value: &str, settings: &mut IngressSettings) -> Result<(), Re
             settings.backend.health_check.expected_status = Some((low, high));
             Ok(())
         }
-        _ => Err(invalid("a status or a range of them, such as `200` or `200-399`")),
+        _ => Err(unprobed("a status or a range of them, such as `200` or `200-399`")),
     }
 }
 

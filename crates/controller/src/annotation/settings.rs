@@ -79,6 +79,9 @@ pub struct HealthCheckSettings {
     pub unhealthy_threshold: Option<u32>,
     /// `health-check-expected-status`.
     pub expected_status: Option<(u16, u16)>,
+    /// Whether what to ask, or what is success, cannot be read. Then nothing is probed: asking something else would take
+    /// good endpoints out.
+    pub is_refused: bool,
 }
 
 /// The values of `edgeward.dev/health-check`.
@@ -123,7 +126,7 @@ impl BackendSettings {
     /// The active health check, with the defaults filled in: every 5 s within 2 s, three failures take an endpoint out
     /// and two successes bring it back, and 200 to 399 is success (as for a kubelet's httpGet probe).
     pub fn health_check(&self) -> Option<HealthCheck> {
-        let check = &self.health_check;
+        let check = Some(&self.health_check).filter(|check| !check.is_refused)?;
         let probe = match check.kind? {
             CheckKind::Off => return None,
             CheckKind::Tcp => Probe::Tcp,

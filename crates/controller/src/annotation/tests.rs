@@ -10,10 +10,7 @@ use proptest::prelude::*;
 
 use super::nearest::nearest;
 use super::value::{parse_bool, parse_duration, parse_seconds};
-use super::{
-    Annotation, BackendSettings, IngressSettings, OWN_PREFIX, Status, former_table, own_table, read, read_service,
-    table,
-};
+use super::{Annotation, BackendSettings, IngressSettings, OWN_PREFIX, Reader, Status, former_table, own_table, table};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::translate::fixture::PREFIX;
 
@@ -26,7 +23,8 @@ fn read_all(annotations: &[(&str, &str)]) -> (IngressSettings, Vec<Diagnostic>) 
         })
         .collect();
     let mut diagnostics = Vec::new();
-    let settings = read(&annotations, PREFIX, &Origin::object("Ingress", "default", "web"), &mut diagnostics);
+    let origin = Origin::object("Ingress", "default", "web");
+    let settings = Reader::new(PREFIX).ingress(&annotations, &origin, &mut diagnostics);
     (settings, diagnostics)
 }
 
@@ -110,7 +108,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("edgeward.dev/load-balance", &["round_robin", ""]),
     ("edgeward.dev/slow-start", &["30", "s", "-1s", "1d"]),
     ("edgeward.dev/health-check", &["true", "HTTP"]),
-    ("edgeward.dev/health-check-path", &["", "up", "/a b", "/a\r\nX: y", "/#"]),
+    ("edgeward.dev/health-check-path", &["", "up", "/a b", "/a\r\nX: y", "/#", "/<x>", "/\u{e9}"]),
     ("edgeward.dev/health-check-host", &["", "a b", "a\r\nX: y"]),
     ("edgeward.dev/health-check-port", &["0", "65536", "http"]),
     ("edgeward.dev/health-check-interval", &["0s", "99ms", "5"]),
@@ -141,7 +139,12 @@ fn a_bad_value_leaves_the_default_and_says_what_is_allowed() {
     for (key, values) in BAD {
         for value in *values {
             let (settings, diagnostics) = read_all(&[(key, value)]);
-            assert_eq!(settings, IngressSettings::default(), "{key}: {value:?}");
+            let mut expected = IngressSettings::default();
+            // What nothing can stand in for.
+            let refused = ["path", "host", "port", "expected-status"];
+            let is_refused = refused.iter().any(|part| *key == format!("{OWN_PREFIX}/health-check-{part}"));
+            expected.backend.health_check.is_refused = is_refused;
+            assert_eq!(settings, expected, "{key}: {value:?}");
             let [diagnostic] = &diagnostics[..] else { panic!("{key}: {value:?}: {diagnostics:?}") };
             assert_eq!((diagnostic.severity, diagnostic.code), INVALID, "{key}: {value:?}");
             assert!(diagnostic.mend.starts_with("use "), "{}", diagnostic.mend);
@@ -259,7 +262,10 @@ fn annotations_of_others_are_not_ours_to_judge() {
     let annotations = BTreeMap::from([(format!("{PREFIX}/ssl-redirect"), "false".to_owned())]);
     let mut diagnostics = Vec::new();
     let origin = Origin::object("Ingress", "default", "web");
-    assert_eq!(read(&annotations, "custom.prefix", &origin, &mut diagnostics), IngressSettings::default());
+    assert_eq!(
+        Reader::new("custom.prefix").ingress(&annotations, &origin, &mut diagnostics),
+        IngressSettings::default()
+    );
     assert!(diagnostics.is_empty());
 }
 
@@ -278,7 +284,8 @@ fn a_service_overrules_an_ingress() {
             .map(|(name, value)| (format!("{OWN_PREFIX}/{name}"), value.to_owned()))
             .into();
     let mut diagnostics = Vec::new();
-    let service = read_service(&annotations, &Origin::object("Service", "default", "web"), &mut diagnostics);
+    let origin = Origin::object("Service", "default", "web");
+    let service = Reader::new(PREFIX).service(&annotations, &origin, &mut diagnostics);
     assert_eq!(diagnostics.len(), 1);
     let default = LoadBalance::RoundRobin;
     let asked = &ingress.0.backend;
@@ -306,6 +313,24 @@ fn a_health_check_has_defaults_and_details_alone_check_nothing() {
     let (settings, diagnostics) = read_all(&[("edgeward.dev/health-check-path", "/up")]);
     assert!(settings.backend.health_check().is_none());
     assert_eq!(diagnostics[0].code, "HealthCheckOff");
+}
+
+#[test]
+fn a_health_check_that_cannot_be_asked_as_written_is_not_asked() {
+    let details = [("path", "up"), ("host", "a b"), ("port", "0"), ("expected-status", "2xx")];
+    for (name, value) in details {
+        let key = format!("{OWN_PREFIX}/health-check-{name}");
+        let (settings, diagnostics) = read_all(&[("edgeward.dev/health-check", "http"), (&key, value)]);
+        assert_eq!(settings.backend.health_check(), None, "{key}: {value}");
+        assert!(diagnostics[0].message.ends_with("no endpoint is probed"), "{}", diagnostics[0].message);
+    }
+    for (name, value) in [("interval", "0s"), ("timeout", "0s"), ("healthy-threshold", "0")] {
+        let key = format!("{OWN_PREFIX}/health-check-{name}");
+        let (settings, diagnostics) = read_all(&[("edgeward.dev/health-check", "http"), (&key, value)]);
+        let check = settings.backend.health_check().unwrap();
+        assert_eq!(diagnostics.len(), 1, "{key}");
+        assert!(!check.interval.is_zero() && !check.timeout.is_zero() && check.healthy_threshold > 0, "{key}");
+    }
 }
 
 #[test]

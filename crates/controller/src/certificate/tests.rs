@@ -49,13 +49,16 @@ fn a_chain_is_kept_in_order() {
     assert_eq!(parse(&secret("t", &chain, PKCS1.1)).unwrap_err(), CertificateError::KeyMismatch);
 }
 
+/// `tls.crt`, `tls.key`, and what is said of them.
+type Case<'t> = (&'t str, &'t str, fn(&CertificateError) -> bool);
+
 #[test]
 fn every_kind_of_rubbish_has_its_error() {
     let (chain, key) = SEC1;
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let broken_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     let half = &chain[..chain.len() / 2];
-    let cases: [(&str, &str, fn(&CertificateError) -> bool); 10] = [
+    let cases: [Case<'_>; 10] = [
         ("", key, |e| *e == CertificateError::NoData("tls.crt")),
         (chain, "", |e| *e == CertificateError::NoData("tls.key")),
         ("garbage", key, |e| *e == CertificateError::NoCertificate),

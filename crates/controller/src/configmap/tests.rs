@@ -65,7 +65,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("use-forwarded-headers", &["on"]),
     ("enable-real-ip", &["on"]),
     ("compute-full-forwarded-for", &["on"]),
-    ("forwarded-for-header", &["", "x y", "x:y", "x\r\n"]),
+    ("forwarded-for-header", &["", "x y", "x:y", "x\r\ny: z"]),
     ("proxy-real-ip-cidr", &["10.0.0.0/33", "everybody"]),
     ("proxy-body-size", &["big"]),
     ("proxy-connect-timeout", &["0"]),

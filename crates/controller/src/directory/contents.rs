@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use edgeward_routing::origin::Origin;
 
-use super::locator::Locator;
-use super::read::{ReadError, file_error, read_all};
+use super::locator::{Locator, reference_of};
+use super::read::{ReadError, UNREADABLE_MEND, file_error, read_all};
 use super::scan::{FileKey, Listing, Stamp, Unreadable};
 use crate::change::Change;
 use crate::diagnostic::{Diagnostic, FileLocation, Severity};
@@ -66,13 +66,20 @@ pub(super) enum Scope {
     Only(BTreeSet<FileKey>),
 }
 
-/// What a look brought up.
-#[derive(Debug, Default)]
-pub(super) struct Delta {
-    /// The changes to tell, in the order of the objects.
-    pub(super) changes: Vec<Change>,
-    /// All diagnostics, when they are not the ones told last.
-    pub(super) diagnostics: Option<Vec<Diagnostic>>,
+/// What an object is now; `None` when it is gone.
+#[derive(Debug)]
+pub(super) struct ObjectChange {
+    reference: ObjectRef,
+    object: Option<Arc<Object>>,
+}
+
+impl From<ObjectChange> for Change {
+    fn from(change: ObjectChange) -> Self {
+        match change.object {
+            Some(object) => Self::Apply(Box::new(Object::clone(&object))),
+            None => Self::Remove(change.reference),
+        }
+    }
 }
 
 /// The state of all files.
@@ -84,6 +91,8 @@ pub(super) struct Contents {
     /// Files to look at again, and when.
     unsettled: BTreeMap<FileKey, Instant>,
     unreadable: Vec<Unreadable>,
+    /// The device of every root when files were last found below it.
+    devices: BTreeMap<usize, u64>,
     told_diagnostics: Vec<Diagnostic>,
     locator: Locator,
 }
@@ -93,39 +102,40 @@ impl Contents {
         Self { locator, ..Self::default() }
     }
 
-    /// Takes in what a scan found: reads what is new or changed and works out what that means.
-    pub(super) fn look(&mut self, listing: Listing, scope: &Scope, extra: Vec<Diagnostic>, now: Instant) -> Delta {
+    /// Takes in what a scan found: reads what is new or changed, and says which objects are different for it.
+    pub(super) fn look(&mut self, listing: &Listing, scope: &Scope, now: Instant) -> Vec<ObjectChange> {
         if matches!(scope, Scope::Everything) {
-            self.unreadable = listing.unreadable;
+            self.unreadable.clone_from(&listing.unreadable);
+            self.distrust_unmounted(listing);
         }
         let mut affected = Affected::new();
         self.notice_missing(&listing.files, scope, now, &mut affected);
         let mut stamps = Vec::new();
-        for (key, found) in listing.files {
+        for (key, found) in &listing.files {
             match found {
-                Ok(stamp) if self.needs_reading(&key, &stamp, now) => stamps.push((key, stamp)),
+                Ok(stamp) if self.needs_reading(key, stamp, now) => stamps.push((key, *stamp)),
                 Ok(_) => {}
                 Err(why) => {
-                    let mend = "make it readable for the user that Edgeward runs as, or remove it";
                     let file = key.path.display().to_string();
-                    self.keep(&key, None, file_error(file, Position::START, why, mend), &mut affected);
+                    let error = file_error(file, Position::START, why, UNREADABLE_MEND);
+                    self.keep(key, None, error, &mut affected);
                 }
             }
         }
-        let paths: Vec<_> = stamps.iter().map(|(key, _)| key.path.clone()).collect();
+        let paths: Vec<_> = stamps.iter().map(|(key, _)| &key.path).collect();
         for ((key, stamp), result) in stamps.into_iter().zip(read_all(&paths)) {
             self.locator.forget(&key.path);
             match result {
-                Ok(parsed) => self.replace(&key, stamp, parsed, now, &mut affected),
+                Ok(parsed) => self.replace(key, stamp, parsed, now, &mut affected),
                 // What failed to be read may be readable the next time without having changed.
-                Err(ReadError::Access(diagnostic)) => self.keep(&key, None, *diagnostic, &mut affected),
-                Err(ReadError::Content(diagnostic)) => self.keep(&key, Some(stamp), *diagnostic, &mut affected),
+                Err(ReadError::Access(diagnostic)) => self.keep(key, None, *diagnostic, &mut affected),
+                Err(ReadError::Content(diagnostic)) => self.keep(key, Some(stamp), *diagnostic, &mut affected),
             }
-            self.note_unsettled(&key, &stamp, now);
+            self.note_unsettled(key, &stamp, now);
         }
         // What could not be looked at now, such as a file below an unreadable directory, gets its turn later.
         self.unsettled.values_mut().filter(|at| **at <= now).for_each(|at| *at = now + RETRY);
-        self.tell(affected, extra)
+        self.tell(affected)
     }
 
     /// When to look again, and at what, if anything is unsettled.
@@ -164,9 +174,14 @@ impl Contents {
         Kind::ALL.into_iter().map(|kind| (kind, of_kind(kind))).collect()
     }
 
-    /// All diagnostics as they were told last.
-    pub(super) fn diagnostics(&self) -> &[Diagnostic] {
-        &self.told_diagnostics
+    /// All diagnostics, after those of the caller, when they are not the ones told last.
+    pub(super) fn new_diagnostics(&mut self, of_caller: Vec<Diagnostic>) -> Option<Vec<Diagnostic>> {
+        let mut diagnostics = of_caller;
+        self.add_diagnostics(&mut diagnostics);
+        (diagnostics != self.told_diagnostics).then(|| {
+            self.told_diagnostics.clone_from(&diagnostics);
+            diagnostics
+        })
     }
 
     /// The files, in order.
@@ -186,6 +201,20 @@ impl Contents {
     fn needs_reading(&self, key: &FileKey, stamp: &Stamp, now: Instant) -> bool {
         let changed = self.files.get(key).is_none_or(|state| state.gone || state.stamp != Some(*stamp));
         changed || self.unsettled.get(key).is_some_and(|at| *at <= now)
+    }
+
+    /// An empty root on another device is a volume that is not mounted, not one whose files were deleted.
+    fn distrust_unmounted(&mut self, listing: &Listing) {
+        let filled: BTreeSet<usize> = listing.files.keys().map(|key| key.root).collect();
+        for (&root, (path, device)) in &listing.devices {
+            let was_filled = self.files.keys().any(|key| key.root == root);
+            if !was_filled || filled.contains(&root) {
+                self.devices.insert(root, *device);
+            } else if self.devices.get(&root) != Some(device) {
+                let message = "an empty directory of another file system is in its place".to_owned();
+                self.unreadable.push(Unreadable { root, path: path.clone(), message });
+            }
+        }
     }
 
     /// Notices the files that were known and are no longer there.
@@ -236,6 +265,7 @@ impl Contents {
         state.gone = false;
         state.skipped = parsed.skipped;
         state.diagnostics = parsed.diagnostics;
+        let mut kept = BTreeSet::new();
         for placed in parsed.objects {
             let reference = placed.object.reference();
             if let Some(first) = state.objects.get(&reference) {
@@ -257,9 +287,15 @@ impl Contents {
         for (reference, (held, since)) in missing {
             affected.push((reference.clone(), key.clone()));
             if parsed.failures.iter().any(|failure| failure.may_be(&reference)) {
+                kept.insert(reference.clone());
                 state.objects.insert(reference, held);
             } else {
                 state.lingering.insert(reference, (held, since));
+            }
+        }
+        for diagnostic in &mut state.diagnostics {
+            if diagnostic.origin.as_ref().and_then(reference_of).is_some_and(|reference| kept.contains(&reference)) {
+                diagnostic.message.push_str("; the last good version of the object stays in force");
             }
         }
         state.drop_expired(key, now, affected);
@@ -290,23 +326,14 @@ impl Contents {
     }
 
     /// Compares what now holds for the affected objects with what was last told.
-    fn tell(&mut self, mut affected: Vec<(ObjectRef, FileKey)>, extra: Vec<Diagnostic>) -> Delta {
-        let mut delta = Delta::default();
+    fn tell(&mut self, mut affected: Affected) -> Vec<ObjectChange> {
         affected.sort_unstable();
         affected.dedup();
-        for same in affected.chunk_by(|(one, _), (other, _)| one == other) {
-            delta.changes.extend(self.tell_object(same));
-        }
-        let diagnostics = self.collect_diagnostics(extra);
-        if diagnostics != self.told_diagnostics {
-            self.told_diagnostics.clone_from(&diagnostics);
-            delta.diagnostics = Some(diagnostics);
-        }
-        delta
+        affected.chunk_by(|(one, _), (other, _)| one == other).filter_map(|same| self.tell_object(same)).collect()
     }
 
     /// The change of one object, whose reference is the same in all of `places`.
-    fn tell_object(&mut self, places: &[(ObjectRef, FileKey)]) -> Option<Change> {
+    fn tell_object(&mut self, places: &[(ObjectRef, FileKey)]) -> Option<ObjectChange> {
         let (reference, _) = places.first()?;
         let definition = self.definitions.entry(reference.clone()).or_default();
         for (_, key) in places {
@@ -334,8 +361,7 @@ impl Contents {
         let change = match (&definition.told, &new) {
             (Some(old), Some(new)) if Arc::ptr_eq(old, new) || old == new => None,
             (None, None) => None,
-            (_, Some(new)) => Some(Change::Apply(Box::new(Object::clone(new)))),
-            (Some(_), None) => Some(Change::Remove(reference.clone())),
+            _ => Some(ObjectChange { reference: reference.clone(), object: new.clone() }),
         };
         definition.told = new;
         if definition.told.is_none() {
@@ -345,8 +371,7 @@ impl Contents {
         change
     }
 
-    fn collect_diagnostics(&self, extra: Vec<Diagnostic>) -> Vec<Diagnostic> {
-        let mut diagnostics = extra;
+    fn add_diagnostics(&self, diagnostics: &mut Vec<Diagnostic>) {
         diagnostics.extend(self.unreadable.iter().map(|unreadable| self.directory_error(unreadable)));
         for state in self.files.values() {
             diagnostics.extend_from_slice(&state.diagnostics);
@@ -361,7 +386,6 @@ impl Contents {
                 diagnostics.extend(places.map(|place| duplicate(reference, &first, place)));
             }
         }
-        diagnostics
     }
 
     fn directory_error(&self, unreadable: &Unreadable) -> Diagnostic {

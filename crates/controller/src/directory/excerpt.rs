@@ -66,6 +66,10 @@ fn blot_secrets(documents: &[Node], lines: &mut [Vec<char>]) {
     let starts: BTreeSet<Position> = hidden.iter().map(|entry| entry.key_at).collect();
     let mut others = BTreeSet::new();
     documents.iter().for_each(|document| collect_keys(document, &starts, &mut others));
+    // An alias elsewhere may stand for something in a hidden part, which ends that part no sooner.
+    let mut inside = BTreeSet::new();
+    hidden.iter().for_each(|entry| collect_keys(&entry.node, &BTreeSet::new(), &mut inside));
+    others.retain(|position| !inside.contains(position));
     for entry in hidden {
         let end = others.range(after_key(entry, lines)..).next().copied();
         blot(entry, end, lines);
@@ -93,15 +97,18 @@ fn collect_keys(node: &Node, hidden: &BTreeSet<Position>, keys: &mut BTreeSet<Po
 fn blot(entry: &Entry, end: Option<Position>, lines: &mut [Vec<char>]) {
     let mut kept = Vec::new();
     if let Value::Mapping(entries) = &entry.node.value {
-        kept.extend(entries.iter().map(|entry| (entry.key_at, after_key(entry, lines))));
+        // A key may be written shorter than it reads, such as 1e3, so its value bounds it too.
+        kept.extend(entries.iter().map(|entry| (entry.key_at, after_key(entry, lines).min(entry.node.at))));
     }
+    kept.sort_unstable();
     let mut at = after_key(entry, lines);
     let end = end.unwrap_or(Position { line: lines.len() as u64 + 1, column: 1 });
     while at < end {
         let Some(line) = lines.get_mut(index(at.line)) else { return };
         match line.get_mut(index(at.column)) {
             Some(character) => {
-                if !character.is_whitespace() && !kept.iter().any(|(from, to)| (*from..*to).contains(&at)) {
+                let last = kept[..kept.partition_point(|(from, _)| *from <= at)].last();
+                if !character.is_whitespace() && last.is_none_or(|(_, end)| *end <= at) {
                     *character = BLOT;
                 }
                 at.column += 1;
@@ -144,7 +151,7 @@ mod tests {
     fn json_on_one_line_is_blotted_to_the_next_key() {
         assert_shown(
             r#"{"kind":"Secret","stringData":{"a":"secret"},"apiVersion":"v1"}"#,
-            r#"{"kind":"Secret","stringData":*"a":*********"apiVersion":"v1"}"#,
+            r#"{"kind":"Secret","stringData":*"a":**********"apiVersion":"v1"}"#,
         );
     }
 
@@ -153,6 +160,15 @@ mod tests {
         assert_shown(
             "kind: Secret\nmetadata:\n  annotations:\n    kubectl.kubernetes.io/last-applied-configuration: '{\"a\"}'\n  name: x",
             "kind: Secret\nmetadata:\n  annotations:\n    kubectl.kubernetes.io/last-applied-configuration: *******\n  name: x",
+        );
+    }
+
+    #[test]
+    fn odd_keys_and_aliases_leave_nothing_open() {
+        assert_shown("kind: Secret\ndata:\n  1e30: secret", "kind: Secret\ndata:\n  1e30: ******");
+        assert_shown(
+            "kind: Secret\ndata: &x\n  a: secret\n  b: secret\ntype: Opaque\ncopy: *x",
+            "kind: Secret\ndata: **\n  a: ******\n  b: ******\ntype: Opaque\ncopy: *x",
         );
     }
 

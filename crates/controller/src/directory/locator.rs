@@ -52,7 +52,9 @@ impl Locator {
         {
             let places = self.lock();
             for (index, origin) in origins.iter().enumerate() {
-                let Some(path) = reference(origin).and_then(|reference| places.files.get(&reference)) else { continue };
+                let Some(path) = reference_of(origin).and_then(|reference| places.files.get(&reference)) else {
+                    continue;
+                };
                 match places.answers.get(path).and_then(|answers| answers.get(*origin)) {
                     Some(at) => locations[index] = Some(file_location(path, *at)),
                     None => unanswered.entry(Arc::clone(path)).or_default().push(index),
@@ -60,17 +62,21 @@ impl Locator {
             }
         }
         for (path, indices) in unanswered {
+            // The source takes this entry away when the file changes, and with it the place for what is outdated by then.
+            self.lock().answers.entry(Arc::clone(&path)).or_default();
             let asked: Vec<&Origin> = indices.iter().map(|&index| origins[index]).collect();
             let positions = match fs::read_to_string(&path) {
                 Ok(text) => locate_all(&text, &asked),
                 Err(_) => vec![None; asked.len()],
             };
             let mut places = self.lock();
-            let answers = places.answers.entry(Arc::clone(&path)).or_default();
+            let mut answers = places.answers.get_mut(&path);
             for (index, position) in indices.into_iter().zip(positions) {
                 // The object came from this file even if the file does not show it at the moment.
                 let at = position.unwrap_or(Position::START);
-                answers.insert(origins[index].clone(), at);
+                if let Some(answers) = &mut answers {
+                    answers.insert(origins[index].clone(), at);
+                }
                 locations[index] = Some(file_location(&path, at));
             }
         }
@@ -99,7 +105,7 @@ impl Locator {
 }
 
 /// The object that an origin speaks of.
-fn reference(origin: &Origin) -> Option<ObjectRef> {
+pub(super) fn reference_of(origin: &Origin) -> Option<ObjectRef> {
     let name = NamespacedName { namespace: origin.namespace.clone(), name: origin.name.clone() };
     if origin.kind == "Endpoints" {
         return Some(ObjectRef { kind: Kind::EndpointSlice, name: endpoints_name(&name, 0) });

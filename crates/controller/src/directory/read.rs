@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::panic::{catch_unwind, resume_unwind};
 use std::path::Path;
 use std::thread;
 
@@ -12,6 +13,9 @@ use crate::parse::{Parsed, Position, parse};
 
 /// Below this number of files, threads cost more than they save.
 const MIN_FILES_PER_THREAD: usize = 64;
+
+/// What to do about a file that the operating system does not let us read.
+pub(super) const UNREADABLE_MEND: &str = "make it readable for the user that Edgeward runs as, or remove it";
 
 /// Why a file gave no objects, with the diagnostic about it.
 #[derive(Debug)]
@@ -33,8 +37,8 @@ pub(super) fn read_all<P: AsRef<Path> + Sync>(paths: &[P]) -> Vec<Result<Parsed,
     thread::scope(|scope| {
         let shares: Vec<_> = paths.chunks(share).map(|share| scope.spawn(move || read_share(share))).collect();
         let results = shares.into_iter().map(|share| share.join());
-        // The parser is total; should it panic all the same, the panic belongs to the caller.
-        results.flat_map(|share| share.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        // A panic that `read` does not contain belongs to the caller.
+        results.flat_map(|share| share.unwrap_or_else(|panic| resume_unwind(panic))).collect()
     })
 }
 
@@ -44,8 +48,7 @@ fn read(path: &Path) -> Result<Parsed, ReadError> {
     let bytes = match bytes(path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let mend = "make it readable for the user that Edgeward runs as, or remove it";
-            let diagnostic = file_error(file, Position::START, describe(&error), mend);
+            let diagnostic = file_error(file, Position::START, &describe(&error), UNREADABLE_MEND);
             return Err(ReadError::Access(Box::new(diagnostic)));
         }
     };
@@ -53,17 +56,22 @@ fn read(path: &Path) -> Result<Parsed, ReadError> {
         Ok(text) => text,
         Err(error) => {
             let at = position_of(&bytes, error.valid_up_to());
-            let diagnostic = file_error(file, at, "it is not UTF-8 text".to_owned(), "save it as UTF-8");
+            let diagnostic = file_error(file, at, "it is not UTF-8 text", "save it as UTF-8");
             return Err(ReadError::Content(Box::new(diagnostic)));
         }
     };
-    parse(&file, text).map_err(|error| {
+    // The parser is total. Should it panic all the same, that must cost one file and not the source.
+    let Ok(parsed) = catch_unwind(|| parse(&file, text)) else {
+        let (why, mend) = ("a fault in Edgeward's reader", "report this, with the file, as a bug in Edgeward");
+        return Err(ReadError::Content(Box::new(file_error(file, Position::START, why, mend))));
+    };
+    parsed.map_err(|error| {
         let mend = if text.contains("{{") {
             "render the template first (helm template, kustomize build), or keep it in another directory"
         } else {
             "mend the YAML at this place"
         };
-        ReadError::Content(Box::new(file_error(file, error.at, error.message, mend)))
+        ReadError::Content(Box::new(file_error(file, error.at, &error.message, mend)))
     })
 }
 
@@ -77,7 +85,7 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The diagnostic of a file that cannot be used.
-pub(super) fn file_error(file: String, at: Position, why: String, mend: &str) -> Diagnostic {
+pub(super) fn file_error(file: String, at: Position, why: &str, mend: &str) -> Diagnostic {
     let location = FileLocation { file, line: at.line, column: at.column };
     let message = format!("the file cannot be read: {why}");
     Diagnostic {

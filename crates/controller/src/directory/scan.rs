@@ -54,10 +54,21 @@ pub(super) struct Listing {
     pub(super) files: BTreeMap<FileKey, Result<Stamp, String>>,
     /// The directories that could not be listed.
     pub(super) unreadable: Vec<Unreadable>,
-    /// The directories that were listed, with device and inode.
-    pub(super) directories: BTreeMap<PathBuf, (u64, u64)>,
+    /// The directories that were listed.
+    pub(super) directories: BTreeMap<PathBuf, Listed>,
     /// The directories that symbolic links to files lead to, unless they were listed as well.
     pub(super) link_targets: BTreeSet<PathBuf>,
+    /// Path and device of every root that is a directory, by its index.
+    pub(super) devices: BTreeMap<usize, (PathBuf, u64)>,
+}
+
+/// A directory that was listed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listed {
+    /// Index of the root that it is below.
+    pub(super) root: usize,
+    /// Device and inode.
+    pub(super) identity: (u64, u64),
 }
 
 /// Whether a file of this name is a manifest. Hidden files are not: editors and the kubelet keep their working copies
@@ -96,9 +107,14 @@ struct Scan {
 impl Scan {
     fn root(&mut self, root: usize, path: &Path) {
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => self.directory(root, path, &metadata),
+            Ok(metadata) if metadata.is_dir() => {
+                self.listing.devices.insert(root, (path.to_owned(), metadata.dev()));
+                self.directory(root, path, &metadata);
+            }
             Ok(metadata) if metadata.is_file() => {
-                self.note_link_target(path);
+                if path.is_symlink() {
+                    self.note_link_target(path);
+                }
                 self.file(root, path, &metadata);
             }
             Ok(_) => self.unreadable(root, path, "it is neither a directory nor a file".to_owned()),
@@ -115,7 +131,7 @@ impl Scan {
             Ok(entries) => entries,
             Err(error) => return self.unreadable(root, path, describe(&error)),
         };
-        self.listing.directories.insert(path.to_owned(), identity);
+        self.listing.directories.insert(path.to_owned(), Listed { root, identity });
         let mut entries: Vec<_> = entries
             .into_iter()
             .map(|entry| (entry.file_type().is_ok_and(|kind| kind.is_symlink()), entry.file_name(), entry))

@@ -14,7 +14,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use super::contents::{Contents, Scope};
 use super::scan::{FileKey, Listing, is_hidden, is_manifest};
@@ -33,14 +33,24 @@ const MANY_PATHS: usize = 1024;
 pub(super) struct Touched {
     paths: BTreeSet<PathBuf>,
     everything: bool,
-    events: u64,
 }
 
 /// Where the watcher's thread leaves events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inbox {
-    touched: Mutex<Touched>,
+    /// The roots as absolute paths.
+    roots: Vec<PathBuf>,
+    gathered: Mutex<Gathered>,
     arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Gathered {
+    touched: Touched,
+    /// When the latest event came.
+    latest: Option<Instant>,
+    /// The directories outside the roots, or hidden in them, in which something may matter.
+    link_targets: BTreeSet<PathBuf>,
 }
 
 impl Inbox {
@@ -48,77 +58,81 @@ impl Inbox {
     pub(super) async fn quiet_after_event(&self) {
         self.arrived.notified().await;
         let deadline = Instant::now() + LONGEST_WAIT;
-        let mut seen = self.lock().events;
-        while Instant::now() < deadline {
-            sleep(QUIET).await;
-            let now = self.lock().events;
-            if now == seen {
+        loop {
+            let until = self.lock().latest.map_or(deadline, |latest| deadline.min(latest + QUIET));
+            if until <= Instant::now() {
                 return;
             }
-            seen = now;
+            sleep_until(until).await;
         }
     }
 
     /// Takes what was touched.
     pub(super) fn take(&self) -> Touched {
-        std::mem::take(&mut *self.lock())
+        std::mem::take(&mut self.lock().touched)
     }
 
     fn receive(&self, event: Result<Event, notify::Error>) {
-        let mut touched = self.lock();
+        let mut gathered = self.lock();
+        let Gathered { touched, latest, link_targets } = &mut *gathered;
         match event {
             Ok(event) if event.need_rescan() => touched.everything = true,
             // Reading a file is an event as well, and the source is who reads.
             Ok(Event { kind: EventKind::Access(access), .. }) if access != AccessKind::Close(AccessMode::Write) => {
                 return;
             }
-            Ok(event) => touched.paths.extend(event.paths),
+            Ok(event) => {
+                let mut paths = event.paths;
+                paths.retain(|path| is_in(link_targets, path) || self.is_visible(path));
+                if paths.is_empty() {
+                    return;
+                }
+                touched.paths.extend(paths);
+            }
             Err(_) => touched.everything = true,
         }
         if touched.paths.len() > MANY_PATHS {
             touched.everything = true;
             touched.paths.clear();
         }
-        touched.events += 1;
-        drop(touched);
+        *latest = Some(Instant::now());
+        drop(gathered);
         self.arrived.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Touched> {
+    /// Whether a path is a root or below one, and no tool's hidden working file. What else happens in the parent of a root,
+    /// which may be a busy place such as `/tmp`, must not hold up what happens in the root.
+    fn is_visible(&self, path: &Path) -> bool {
+        let is_working_file = is_hidden(path) && !is_of_kubelet(path);
+        self.roots.iter().any(|root| root == path || (path.starts_with(root) && !is_working_file))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
         // What a panic could leave behind is at worst a path too few, which the next rescan makes good.
-        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The watches on directories.
 pub(super) struct Watches {
     roots: Vec<PathBuf>,
-    absolute_roots: Vec<PathBuf>,
     watcher: Result<RecommendedWatcher, String>,
     /// The watched directories by absolute path, with device and inode.
     watched: BTreeMap<PathBuf, (u64, u64)>,
-    link_targets: BTreeSet<PathBuf>,
+    /// Those of them whose files are known by that path, with the index of their root.
+    listed: BTreeMap<PathBuf, usize>,
     failure: Option<(PathBuf, String)>,
     pub(super) inbox: Arc<Inbox>,
 }
 
 impl Watches {
     pub(super) fn new(roots: &[PathBuf]) -> Self {
-        let inbox = Arc::new(Inbox::default());
+        // Events name absolute paths. A root that cannot be made absolute has an empty path, and fails to be listed.
+        let absolute = roots.iter().map(|root| std::path::absolute(root).unwrap_or_else(|_| root.clone())).collect();
+        let inbox = Arc::new(Inbox { roots: absolute, gathered: Mutex::default(), arrived: Notify::new() });
         let sink = Arc::clone(&inbox);
         let watcher = notify::recommended_watcher(move |event| sink.receive(event)).map_err(|error| describe(&error));
-        // Events name absolute paths. A root that cannot be made absolute has an empty path, and fails to be listed.
-        let absolute_roots =
-            roots.iter().map(|root| std::path::absolute(root).unwrap_or_else(|_| root.clone())).collect();
-        Self {
-            roots: roots.to_vec(),
-            absolute_roots,
-            watcher,
-            watched: BTreeMap::new(),
-            link_targets: BTreeSet::new(),
-            failure: None,
-            inbox,
-        }
+        Self { roots: roots.to_vec(), watcher, watched: BTreeMap::new(), listed: BTreeMap::new(), failure: None, inbox }
     }
 
     /// Makes the watches fit what a scan of everything found. Says whether any watch is new: what happened in its directory
@@ -126,10 +140,13 @@ impl Watches {
     pub(super) fn follow(&mut self, listing: &Listing) -> bool {
         let Ok(watcher) = &mut self.watcher else { return false };
         let mut wanted = BTreeMap::new();
-        for (path, identity) in &listing.directories {
-            wanted.extend(std::path::absolute(path).ok().map(|path| (path, *identity)));
+        self.listed.clear();
+        for (path, directory) in &listing.directories {
+            let Ok(path) = std::path::absolute(path) else { continue };
+            self.listed.insert(path.clone(), directory.root);
+            wanted.insert(path, directory.identity);
         }
-        let parents = self.absolute_roots.iter().filter_map(|root| root.parent());
+        let parents = self.inbox.roots.iter().filter_map(|root| root.parent());
         for path in parents.chain(listing.link_targets.iter().map(PathBuf::as_path)) {
             if let Ok(metadata) = fs::metadata(path)
                 && metadata.is_dir()
@@ -138,7 +155,7 @@ impl Watches {
                 wanted.insert(path.to_owned(), (metadata.dev(), metadata.ino()));
             }
         }
-        self.link_targets.clone_from(&listing.link_targets);
+        self.inbox.lock().link_targets.clone_from(&listing.link_targets);
         self.failure = None;
         let unwanted: Vec<_> = self
             .watched
@@ -168,10 +185,17 @@ impl Watches {
     }
 
     /// What to look at for the touched paths; `None` when nothing that matters was touched.
-    pub(super) fn scope(&self, touched: Touched, contents: &Contents) -> Option<Scope> {
+    pub(super) fn scope(&mut self, touched: Touched, contents: &Contents) -> Option<Scope> {
         let mut keys = BTreeSet::new();
         let mut everything = touched.everything;
         for path in touched.paths {
+            if self.watched.remove(&path).is_some()
+                && let Ok(watcher) = &mut self.watcher
+            {
+                // It may be another directory by now, even one of the same inode, and the watch is on the old one.
+                let _ = watcher.unwatch(&path);
+                everything = true;
+            }
             match self.meaning(&path, contents) {
                 Meaning::Nothing => {}
                 Meaning::File(key) => {
@@ -188,36 +212,30 @@ impl Watches {
     }
 
     fn meaning(&self, path: &Path, contents: &Contents) -> Meaning {
-        if self.absolute_roots.iter().any(|root| root == path) {
+        if self.inbox.roots.iter().any(|root| root == path) || is_in(&self.inbox.lock().link_targets, path) {
             return Meaning::Everything;
-        }
-        if path.parent().is_some_and(|parent| self.link_targets.contains(parent)) {
-            return Meaning::Everything;
-        }
-        // Nested roots are listed as part of the outer one only if that comes first, so all are tried.
-        let candidates = self.absolute_roots.iter().enumerate().filter_map(|(root, absolute)| {
-            let below = path.strip_prefix(absolute).ok()?;
-            Some(FileKey { root, path: self.roots[root].join(below).into() })
-        });
-        let candidates: Vec<_> = candidates.collect();
-        if candidates.is_empty() {
-            return Meaning::Nothing;
         }
         if is_hidden(path) {
-            // The kubelet swaps the link `..data`; a single dot is some tool's working file.
-            let swapped = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."));
-            return if swapped { Meaning::Everything } else { Meaning::Nothing };
+            return if is_of_kubelet(path) { Meaning::Everything } else { Meaning::Nothing };
         }
-        if let Some(known) = candidates.into_iter().find(|key| contents.knows(key)) {
+        let key_below = |root: usize| {
+            let below = path.strip_prefix(self.inbox.roots.get(root)?).ok()?;
+            Some(FileKey { root, path: self.roots.get(root)?.join(below).into() })
+        };
+        // Nested roots are listed as part of the outer one only if that comes first, so all are tried.
+        if let Some(known) = (0..self.roots.len()).filter_map(key_below).find(|key| contents.knows(key)) {
             return Meaning::File(known);
         }
         match fs::symlink_metadata(path) {
-            // Something new: under which name it is known is for a scan to say.
+            // A new file that has no other name, in a directory that is known.
+            Ok(metadata) if metadata.is_file() && metadata.nlink() == 1 && is_manifest(path) => {
+                let root = path.parent().and_then(|parent| self.listed.get(parent));
+                root.and_then(|root| key_below(*root)).map_or(Meaning::Everything, Meaning::File)
+            }
+            // Under which name this is known is for a scan to say.
             Ok(metadata) if metadata.is_dir() || metadata.is_symlink() || is_manifest(path) => Meaning::Everything,
             Ok(_) => Meaning::Nothing,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.watched.contains_key(path) => {
-                Meaning::Nothing
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Meaning::Nothing,
             Err(_) => Meaning::Everything,
         }
     }
@@ -241,6 +259,17 @@ impl Watches {
             mend: "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances".to_owned(),
         })
     }
+}
+
+/// Whether a path is directly in one of these directories.
+fn is_in(directories: &BTreeSet<PathBuf>, path: &Path) -> bool {
+    path.parent().is_some_and(|parent| directories.contains(parent))
+}
+
+/// Whether this is the link `..data` of a mounted ConfigMap, or a directory that it leads to. A single dot is a working
+/// file of some tool.
+fn is_of_kubelet(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."))
 }
 
 /// What a touched path means for the source.

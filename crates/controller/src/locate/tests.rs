@@ -71,7 +71,7 @@ fn an_object_is_found_by_kind_namespace_and_name() {
     assert_eq!(position(MANIFEST, "Secret", "shop", "web", ""), None);
     assert_eq!(position("a: [", "Secret", "shop", "web", ""), None);
     let list = "{\"kind\": \"ServiceList\", \"apiVersion\": \"v1\", \"items\": [\n {\"metadata\": {\"name\": \"a\"}},\n {\"metadata\": {\"name\": \"b\"}}]}";
-    assert_eq!(position(list, "Service", "default", "b", "metadata.name"), Some((3, 23)));
+    assert_eq!(position(list, "Service", "default", "b", "metadata.name"), Some((3, 24)));
     let class = "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: nginx}\n";
     assert_eq!(position(class, "IngressClass", "", "nginx", "spec.controller"), Some((1, 1)));
 }

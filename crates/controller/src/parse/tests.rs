@@ -364,7 +364,7 @@ fn a_wrong_shape_is_named_with_its_place() {
     let cases = [
         (
             ingress("spec:\n  rules:\n  - http:\n      paths:\n      - backend: {service: {name: x, port: {number: \"80\"}}}"),
-            "InvalidField 9:60 spec.rules[0].http.paths[0].backend.service.port.number: spec.rules[0].http.paths[0].backend.service.port.number must be a number, and what stands there is a string",
+            "InvalidField 9:53 spec.rules[0].http.paths[0].backend.service.port.number: spec.rules[0].http.paths[0].backend.service.port.number must be a number, and what stands there is a string",
         ),
         (
             ingress("spec:\n  rules:\n  - host: 1\n"),
@@ -475,6 +475,9 @@ fn short_texts_cannot_grow_large() {
     assert!(parse("m.yaml", &bomb).is_err());
     let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
     assert!(parse("m.yaml", &deep).is_err());
+    // What an alias stands for counts as nested where the alias is.
+    let sixty = |inside: &str| format!("{}{inside}{}", "[".repeat(60), "]".repeat(60));
+    assert!(parse("m.yaml", &format!("a: &a {}\nb: {}", sixty("x"), sixty("*a"))).is_err());
     let nested_lists = "{kind: List, items: [".repeat(40) + &"]}".repeat(40);
     assert!(parse("m.yaml", &nested_lists).unwrap().objects.is_empty());
 }

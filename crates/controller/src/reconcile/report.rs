@@ -8,23 +8,40 @@ use edgeward_routing::Snapshot;
 use edgeward_routing::origin::Origin;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use crate::diagnostic::{Diagnostic, FileLocation, Severity};
+use crate::directory::Locator;
 use crate::index::Index;
 use crate::object::Kind;
 
 /// Lines that one report writes to the log at most; the admin page has all.
 const LOGGED: usize = 100;
 
-/// Finds the place in a file of what a diagnostic is about. It may read files.
+/// Time between two statuses at least. Endpoints may change hundreds of times a second, and every status costs as much
+/// as there are diagnostics.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Finds the places in files of what diagnostics are about.
 pub trait Locate: Send + Sync {
-    /// The place of an object's field; `None` where there is no file, or it is not known.
-    fn locate(&self, origin: &Origin) -> Option<FileLocation>;
+    /// Adds its place to every diagnostic that has none, where there is a file and it is known. It may read files.
+    fn complete(&self, diagnostics: &mut [Diagnostic]);
 }
 
 impl<F: Fn(&Origin) -> Option<FileLocation> + Send + Sync> Locate for F {
-    fn locate(&self, origin: &Origin) -> Option<FileLocation> {
-        self(origin)
+    fn complete(&self, diagnostics: &mut [Diagnostic]) {
+        for diagnostic in diagnostics {
+            if let (None, Some(origin)) = (&diagnostic.location, &diagnostic.origin) {
+                diagnostic.location = self(origin);
+            }
+        }
+    }
+}
+
+impl Locate for Locator {
+    fn complete(&self, diagnostics: &mut [Diagnostic]) {
+        // Each file is read once, however many diagnostics are about it.
+        Self::complete(self, diagnostics);
     }
 }
 
@@ -84,7 +101,8 @@ pub(super) struct Report {
     pub(super) delay: Duration,
     pub(super) counts: Counts,
     pub(super) is_stale: bool,
-    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) of_source: Arc<[Diagnostic]>,
+    pub(super) of_translation: Arc<[Diagnostic]>,
 }
 
 /// Turns reports into statuses, the latest only, and logs each new diagnostic once. It is a task of its own so that
@@ -97,14 +115,11 @@ pub(super) async fn run(
     let mut logged: BTreeSet<Diagnostic> = BTreeSet::new();
     while reports.changed().await.is_ok() {
         let Some(report) = reports.borrow_and_update().clone() else { continue };
-        let Report { generation, last_success, delay, counts, is_stale, mut diagnostics } = report;
+        let Report { generation, last_success, delay, counts, is_stale, of_source, of_translation } = report;
         let locator = Arc::clone(&locator);
         let located = spawn_blocking(move || {
-            for diagnostic in &mut diagnostics {
-                if let (None, Some(origin)) = (&diagnostic.location, &diagnostic.origin) {
-                    diagnostic.location = locator.locate(origin);
-                }
-            }
+            let mut diagnostics: Vec<_> = of_source.iter().chain(&*of_translation).cloned().collect();
+            locator.complete(&mut diagnostics);
             diagnostics
         });
         // The runtime is shutting down.
@@ -112,13 +127,12 @@ pub(super) async fn run(
         log_new(&mut logged, &diagnostics);
         let diagnostics = diagnostics.into();
         status.send_replace(Status { generation, last_success, delay, diagnostics, counts, is_stale });
+        sleep(PAUSE).await;
     }
 }
 
 fn log_new(logged: &mut BTreeSet<Diagnostic>, diagnostics: &[Diagnostic]) {
-    // Its place moves with every edit of the file; that does not make it new.
-    let placeless = |diagnostic: &Diagnostic| Diagnostic { location: None, ..diagnostic.clone() };
-    let mut new = diagnostics.iter().filter(|diagnostic| !logged.contains(&placeless(diagnostic)));
+    let mut new = take_new(logged, diagnostics).into_iter();
     for diagnostic in new.by_ref().take(LOGGED) {
         match diagnostic.severity {
             Severity::Error => tracing::error!("{diagnostic}"),
@@ -130,5 +144,19 @@ fn log_new(logged: &mut BTreeSet<Diagnostic>, diagnostics: &[Diagnostic]) {
     if more > 0 {
         tracing::warn!("and {more} more diagnostics: the admin page has all of them");
     }
-    *logged = diagnostics.iter().map(placeless).collect();
+}
+
+/// The diagnostics that are not known yet; `known` are all of them afterwards. Its place moves with every edit of the
+/// file; that does not make a diagnostic new.
+pub(super) fn take_new<'d>(known: &mut BTreeSet<Diagnostic>, diagnostics: &'d [Diagnostic]) -> Vec<&'d Diagnostic> {
+    let before = std::mem::take(known);
+    let mut new = Vec::new();
+    for diagnostic in diagnostics {
+        let placeless = Diagnostic { location: None, ..diagnostic.clone() };
+        if !before.contains(&placeless) {
+            new.push(diagnostic);
+        }
+        known.insert(placeless);
+    }
+    new
 }

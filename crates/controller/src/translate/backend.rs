@@ -1,6 +1,5 @@
 //! Backends: the Service ports that routes name, and how requests are spread over them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +8,11 @@ use edgeward_routing::Snapshot;
 use edgeward_routing::backend::{Backend, BackendId, BackendKey, HealthCheck, LoadBalance};
 use edgeward_routing::endpoint::{Endpoint, Readiness};
 use edgeward_routing::origin::Origin;
+use hashbrown::HashMap;
 
 use super::class::Owned;
 use super::endpoint::{endpoints, has_port};
 use super::options::Options;
-use super::rule::Plan;
 use crate::annotation::{self, BackendSettings};
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -22,18 +21,49 @@ use crate::object::{IngressBackend, Kind, NamespacedName, PortRef, Service};
 
 /// Who names which Service port. The settings of a backend belong to the Service port, not to a route: the oldest
 /// Ingress that names it decides for all (controller.go createUpstreams; recorded: c132).
-#[derive(Default)]
 pub(super) struct References<'a> {
-    by_key: BTreeMap<BackendKey, Reference<'a>>,
+    index: &'a Index,
+    all: Vec<Reference<'a>>,
+    /// By namespace, Service and port.
+    known: HashMap<(&'a str, &'a str, PortName<'a>), ReferenceId>,
+}
+
+/// One of the [`References`] of this translation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ReferenceId(usize);
+
+/// The port of a Service as it is named, so that `80` and `"80"` are the same.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum PortName<'a> {
+    Number(i32),
+    Text(&'a str),
 }
 
 struct Reference<'a> {
+    key: BackendKey,
+    service: Option<&'a Service>,
+    has_port: bool,
     /// The Ingress that decides; `None` while only the options name it.
     by: Option<&'a Owned<'a>>,
-    /// Whether it is the default backend of the options.
-    is_default: bool,
     /// Those that ask for something too, but are not asked.
     others: Vec<&'a Owned<'a>>,
+    /// Whether a route or the options send requests there: what only loses conflicts becomes no backend.
+    is_used: bool,
+}
+
+/// The backends of a translation.
+pub(super) struct Built {
+    /// Sorted by key.
+    pub(super) backends: Vec<Arc<Backend>>,
+    /// By [`ReferenceId`]; `None` for what is not used.
+    ids: Vec<Option<BackendId>>,
+}
+
+impl Built {
+    /// The number of the backend that a reference became.
+    pub(super) fn id(&self, reference: ReferenceId) -> Option<BackendId> {
+        self.ids.get(reference.0).copied().flatten()
+    }
 }
 
 /// What balancing a backend depends on besides its endpoints.
@@ -44,20 +74,23 @@ struct Balance {
 }
 
 impl<'a> References<'a> {
+    pub(super) fn new(index: &'a Index) -> Self {
+        Self { index, all: Vec::new(), known: HashMap::new() }
+    }
+
     /// Takes in the default backend of the options: the first port of that Service.
     pub(super) fn add_default(
         &mut self,
-        index: &Index,
-        options: &Options,
+        options: &'a Options,
         diagnostics: &mut Vec<Diagnostic>,
-    ) -> Option<BackendKey> {
+    ) -> Option<ReferenceId> {
         let name = options.default_backend_service.as_ref()?;
         let origin = Origin::object(Kind::Service.name(), &name.namespace, &name.name);
         let mut say = |code, message: &str, mend: &str| {
             diagnostics.push(Diagnostic::new(Severity::Error, code, origin.clone(), message, mend));
         };
         let mend = "create it, or correct `--default-backend-service`; until then, what no route takes is answered 404";
-        let Some(service) = index.service(name) else {
+        let Some(service) = self.index.service(name) else {
             say("ServiceNotFound", "the Service of the default backend does not exist", mend);
             return None;
         };
@@ -65,25 +98,20 @@ impl<'a> References<'a> {
             say("PortNotFound", "the Service of the default backend has no port", "give it a port");
             return None;
         };
-        let key = BackendKey {
-            namespace: name.namespace.clone(),
-            service: name.name.clone(),
-            port: port.port.to_string().into(),
-        };
-        self.by_key.entry(key.clone()).or_insert(Reference { by: None, is_default: true, others: Vec::new() });
-        Some(key)
+        let id = self.refer(&name.namespace, &name.name, PortName::Number(port.port));
+        self.mark_used(id);
+        Some(id)
     }
 
     /// Takes in a backend that an Ingress names at `field`, and checks that it exists. `None` is the default backend:
     /// what is named is no Service (row 25 of ingress-nginx's semantics).
     pub(super) fn add(
         &mut self,
-        index: &Index,
         owned: &'a Owned<'a>,
-        backend: &IngressBackend,
-        field: &str,
+        backend: &'a IngressBackend,
+        field: impl Fn() -> String,
         diagnostics: &mut Vec<Diagnostic>,
-    ) -> Option<BackendKey> {
+    ) -> Option<ReferenceId> {
         let mut say = |code, field: String, message: String, mend: String| {
             diagnostics.push(Diagnostic::new(Severity::Error, code, owned.origin.at(field), message, mend));
         };
@@ -92,94 +120,120 @@ impl<'a> References<'a> {
             IngressBackend::Resource { kind, name } => {
                 let message = format!("{kind} `{name}` is no Service: the default backend answers");
                 let mend = "name a Service; resources as backends are not served".to_owned();
-                say("ResourceBackend", format!("{field}.resource"), message, mend);
+                say("ResourceBackend", format!("{}.resource", field()), message, mend);
                 return None;
             }
             IngressBackend::Missing => {
                 let message = "no backend is named: the default backend answers".to_owned();
-                say("BackendMissing", field.to_owned(), message, "name a Service and its port".to_owned());
+                say("BackendMissing", field(), message, "name a Service and its port".to_owned());
                 return None;
             }
         };
         let namespace = &owned.ingress.meta.name.namespace;
-        let key = BackendKey { namespace: namespace.clone(), service: service.as_str().into(), port: port_text(port) };
-        let name = NamespacedName { namespace: namespace.clone(), name: key.service.clone() };
-        match index.service(&name) {
+        let id = self.refer(namespace, service, PortName::of(port));
+        let reference = &mut self.all[id.0];
+        match reference.service {
             None => {
-                let message = format!("there is no Service `{name}`: requests are answered 503");
+                let message = format!("there is no Service `{namespace}/{service}`: requests are answered 503");
                 let mend = "create it, or correct the name; it must be in the namespace of the Ingress".to_owned();
-                say("ServiceNotFound", format!("{field}.service.name"), message, mend);
+                say("ServiceNotFound", format!("{}.service.name", field()), message, mend);
             }
-            Some(found) if !has_port(found, &key.port) => {
-                let (field, what) = match port {
-                    PortRef::Number(number) => (format!("{field}.service.port.number"), format!("port {number}")),
-                    PortRef::Name(text) => (format!("{field}.service.port.name"), format!("port `{text}`")),
-                    PortRef::Missing => (format!("{field}.service.port"), "port, for none is named here".to_owned()),
+            Some(found) if !reference.has_port => {
+                let (part, what) = match port {
+                    PortRef::Number(number) => (".number", format!("port {number}")),
+                    PortRef::Name(text) => (".name", format!("port `{text}`")),
+                    PortRef::Missing => ("", "port, for none is named here".to_owned()),
                 };
-                let message = format!("Service `{name}` has no TCP {what}: requests are answered 503");
-                say("PortNotFound", field, message, ports_of(found));
+                let message = format!("Service `{namespace}/{service}` has no TCP {what}: requests are answered 503");
+                say("PortNotFound", format!("{}.service.port{part}", field()), message, ports_of(found));
             }
             Some(_) => {}
         }
-        let reference =
-            self.by_key.entry(key.clone()).or_insert(Reference { by: None, is_default: false, others: Vec::new() });
         let first = *reference.by.get_or_insert(owned);
         let is_last = reference.others.last().is_some_and(|last| std::ptr::eq(*last, owned));
         if !std::ptr::eq(first, owned) && !is_last && !owned.settings.backend.is_empty() {
             reference.others.push(owned);
         }
-        Some(key)
+        Some(id)
     }
 
-    /// Builds the backends that the plan's routes and the options name, sorted by key.
+    /// Notes that requests are sent to a backend.
+    pub(super) fn mark_used(&mut self, id: ReferenceId) {
+        self.all[id.0].is_used = true;
+    }
+
+    fn refer(&mut self, namespace: &'a Arc<str>, service: &'a str, port: PortName<'a>) -> ReferenceId {
+        *self.known.entry((namespace, service, port)).or_insert_with(|| {
+            let name = NamespacedName { namespace: namespace.clone(), name: service.into() };
+            let port: Arc<str> = match port {
+                PortName::Number(number) => number.to_string().into(),
+                PortName::Text(text) => text.into(),
+            };
+            let found = self.index.service(&name);
+            self.all.push(Reference {
+                service: found,
+                has_port: found.is_some_and(|found| has_port(found, &port)),
+                key: BackendKey { namespace: name.namespace, service: name.name, port },
+                by: None,
+                others: Vec::new(),
+                is_used: false,
+            });
+            ReferenceId(self.all.len() - 1)
+        })
+    }
+
+    /// Builds the backends that are used, sorted by key.
     pub(super) fn build(
         &self,
-        index: &Index,
         options: &Options,
         configuration: &Configuration,
-        plan: &Plan,
         previous: &Snapshot,
+        reader: &mut annotation::Reader<'_>,
         diagnostics: &mut Vec<Diagnostic>,
-    ) -> Vec<Arc<Backend>> {
-        let used: BTreeSet<&BackendKey> = plan.targets().collect();
-        let mut of_service: BTreeMap<NamespacedName, BackendSettings> = BTreeMap::new();
-        let mut backends = Vec::with_capacity(used.len() + 1);
-        for (key, reference) in &self.by_key {
-            if !reference.is_default && !used.contains(key) {
-                continue;
-            }
-            let name = NamespacedName { namespace: key.namespace.clone(), name: key.service.clone() };
-            let service = of_service.entry(name).or_insert_with_key(|name| {
-                index.service(name).map_or_else(BackendSettings::default, |service| {
-                    let origin = service.meta.origin(Kind::Service);
-                    annotation::read_service(&service.meta.annotations, &origin, diagnostics)
-                })
+    ) -> Built {
+        let mut used: Vec<_> = self.all.iter().enumerate().filter(|(_, reference)| reference.is_used).collect();
+        used.sort_unstable_by(|(_, a), (_, b)| a.key.cmp(&b.key));
+        let mut built = Built { backends: Vec::with_capacity(used.len()), ids: vec![None; self.all.len()] };
+        let mut known = previous.backends.0.iter().peekable();
+        for (number, (at, reference)) in (0..).zip(used) {
+            let key = &reference.key;
+            let service = reference.service.map_or_else(BackendSettings::default, |service| {
+                reader.service(&service.meta.annotations, &service.meta.origin(Kind::Service), diagnostics)
             });
             let none = BackendSettings::default();
             let asked = reference.by.map_or(&none, |owned| &owned.settings.backend);
-            let settings = asked.overruled_by(service);
-            reference.report_others(key, &settings, service, diagnostics);
+            let settings = asked.overruled_by(&service);
+            reference.report_others(&settings, &service, diagnostics);
             let balance = Balance {
                 load_balance: settings.load_balance(&configuration.load_balance),
                 health_check: settings.health_check(),
                 slow_start: settings.slow_start.unwrap_or_default(),
             };
-            let old = find(&previous.backends.0, key);
-            let found = endpoints(index, options, key, diagnostics);
-            backends.push(successor(old, key, balance, &found));
+            while known.next_if(|old| old.key < *key).is_some() {}
+            let old = known.next_if(|old| old.key == *key);
+            let found = endpoints(self.index, options, key, diagnostics);
+            built.backends.push(successor(old, key, balance, &found));
+            built.ids[at] = Some(BackendId(number));
         }
-        backends
+        built
+    }
+}
+
+impl<'a> PortName<'a> {
+    fn of(port: &'a PortRef) -> Self {
+        match port {
+            PortRef::Number(number) => Self::Number(*number),
+            PortRef::Name(text) => match text.parse::<i32>() {
+                Ok(number) if number.to_string() == *text => Self::Number(number),
+                _ => Self::Text(text),
+            },
+            PortRef::Missing => Self::Text(""),
+        }
     }
 }
 
 impl Reference<'_> {
-    fn report_others(
-        &self,
-        key: &BackendKey,
-        settings: &BackendSettings,
-        service: &BackendSettings,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) {
+    fn report_others(&self, settings: &BackendSettings, service: &BackendSettings, diagnostics: &mut Vec<Diagnostic>) {
         let Some(by) = self.by else { return };
         for other in &self.others {
             if other.settings.backend.overruled_by(service) == *settings {
@@ -188,7 +242,7 @@ impl Reference<'_> {
             let message = format!(
                 "what this Ingress asks about balancing Service `{}` port {} has no effect: {} names the same port \
                  and comes first",
-                key.service, key.port, by.origin
+                self.key.service, self.key.port, by.origin
             );
             let mend = "ask for the same in both, or annotate the Service";
             let origin = other.origin.at("metadata.annotations");
@@ -213,12 +267,6 @@ pub(super) fn with_endpoints(
     successor(Some(old), &old.key, balance, &found)
 }
 
-/// The backend of a key in a list that is sorted by key.
-pub(super) fn id_of(backends: &[Arc<Backend>], key: &BackendKey) -> Option<BackendId> {
-    let at = backends.binary_search_by(|backend| backend.key.cmp(key)).ok()?;
-    Some(BackendId(u32::try_from(at).ok()?))
-}
-
 /// The backends of a Service, with their positions, in a list that is sorted by key: its ports lie side by side.
 pub(super) fn of_service<'b>(
     backends: &'b [Arc<Backend>],
@@ -230,10 +278,6 @@ pub(super) fn of_service<'b>(
     let start = backends.partition_point(|backend| of(backend).is_lt());
     let len = backends[start..].partition_point(|backend| of(backend).is_eq());
     backends[start..start + len].iter().enumerate().map(move |(at, backend)| (start + at, backend))
-}
-
-fn find<'b>(backends: &'b [Arc<Backend>], key: &BackendKey) -> Option<&'b Arc<Backend>> {
-    backends.get(id_of(backends, key)?.0 as usize)
 }
 
 /// The backend that follows `old`. The living state goes over by identity: that of an endpoint with its address, the
@@ -271,14 +315,6 @@ fn successor(
         cursor: old.map_or_else(Arc::default, |old| Arc::clone(&old.cursor)),
         ring: Default::default(),
     })
-}
-
-fn port_text(port: &PortRef) -> Arc<str> {
-    match port {
-        PortRef::Number(number) => number.to_string().into(),
-        PortRef::Name(name) => name.as_str().into(),
-        PortRef::Missing => "".into(),
-    }
 }
 
 /// The mend for a port that is not there: those that are.

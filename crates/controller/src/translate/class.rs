@@ -8,7 +8,7 @@ use super::options::{EDGEWARD_CONTROLLER, Options};
 use crate::annotation::{self, IngressSettings};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
-use crate::object::{Ingress, Kind};
+use crate::object::{Ingress, Kind, NamespacedName};
 
 /// The annotation that named the class before `spec.ingressClassName` did.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
@@ -24,7 +24,12 @@ pub(super) struct Owned<'a> {
 
 /// The Ingresses that are served, those first that win where two want the same. Canaries are not among them: their
 /// routes must never take all of the traffic.
-pub(super) fn owned<'a>(index: &'a Index, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> Vec<Owned<'a>> {
+pub(super) fn owned<'a>(
+    index: &'a Index,
+    options: &Options,
+    reader: &mut annotation::Reader<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Owned<'a>> {
     let mut ingresses: Vec<&Ingress> =
         index.ingresses().filter(|ingress| is_ours(ingress, index, options, diagnostics)).collect();
     ingresses.sort_by(|a, b| precedence(a, b, options));
@@ -32,8 +37,7 @@ pub(super) fn owned<'a>(index: &'a Index, options: &Options, diagnostics: &mut V
         .into_iter()
         .filter_map(|ingress| {
             let origin = ingress.meta.origin(Kind::Ingress);
-            let settings =
-                annotation::read(&ingress.meta.annotations, &options.annotations_prefix, &origin, diagnostics);
+            let settings = reader.ingress(&ingress.meta.annotations, &origin, diagnostics);
             (!settings.is_canary).then_some(Owned { ingress, origin, settings })
         })
         .collect()
@@ -43,9 +47,16 @@ pub(super) fn owned<'a>(index: &'a Index, options: &Options, diagnostics: &mut V
 /// sorts last (store.go sortIngressSlice); the Gateway API's rule, taken under `Strict`, is first in the alphabet.
 fn precedence(a: &Ingress, b: &Ingress, options: &Options) -> Ordering {
     let age = |ingress: &Ingress| (ingress.meta.created.is_none(), ingress.meta.created);
-    // Compared as one text with the slash, for `a-b/c` sorts before `a/b` in it.
-    let name = |ingress: &Ingress| ingress.meta.name.to_string();
-    age(a).cmp(&age(b)).then_with(|| if options.is_strict() { name(a).cmp(&name(b)) } else { name(b).cmp(&name(a)) })
+    age(a).cmp(&age(b)).then_with(|| {
+        let by_name = text(a).cmp(text(b));
+        if options.is_strict() { by_name } else { by_name.reverse() }
+    })
+}
+
+/// `namespace/name` as one text with the slash, in which `a-b/c` sorts before `a/b`.
+fn text(ingress: &Ingress) -> impl Iterator<Item = u8> {
+    let NamespacedName { namespace, name } = &ingress.meta.name;
+    namespace.bytes().chain([b'/']).chain(name.bytes())
 }
 
 /// Class ownership (ingress-nginx store.go GetIngressClass): `spec.ingressClassName` counts before the annotation.

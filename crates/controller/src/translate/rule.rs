@@ -1,62 +1,127 @@
 //! Rules: the routes of every host, which of two wins, and what takes the rest of a host.
 
-use std::collections::BTreeMap;
+use std::fmt::{self, Write};
 
-use edgeward_routing::backend::BackendKey;
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::origin::Origin;
 use edgeward_routing::path::PathPattern;
 use edgeward_routing::policy::{Policies, SslRedirect};
+use hashbrown::HashMap;
 
-use super::backend::References;
+use super::backend::{ReferenceId, References};
 use super::class::Owned;
 use super::options::Options;
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::index::Index;
 use crate::object::{IngressPath, IngressRule};
 
-/// The routes of all hosts, before backends have numbers.
-#[derive(Default)]
-pub(super) struct Plan {
-    pub(super) hosts: BTreeMap<HostPattern, HostPlan>,
+/// The routes of all hosts, before backends have numbers. It borrows from the objects: of thousands of routes most are
+/// those of the previous snapshot, and become no new objects.
+pub(super) struct Plan<'a> {
+    /// In the order in which Ingresses name them.
+    pub(super) hosts: Vec<HostPlan<'a>>,
+    by_host: HashMap<HostPattern, usize>,
 }
 
 /// The routes of one host.
-#[derive(Default)]
-pub(super) struct HostPlan {
-    /// The first Ingress with a rule for the host, and its place in the order.
+pub(super) struct HostPlan<'a> {
+    pub(super) host: HostPattern,
+    /// The first Ingress with a rule for the host, by its place in the order.
     oldest: Option<usize>,
     /// The first Ingress with a rule for the host and a `tls` section.
     pub(super) tls: Option<usize>,
     /// Why every route of the host is closed.
     closed: Option<Box<str>>,
     /// In order of precedence.
-    pub(super) routes: Vec<PlannedRoute>,
-    /// Which route has which path, in the form in which two are the same.
-    taken: BTreeMap<PathPattern, usize>,
+    pub(super) routes: Vec<PlannedRoute<'a>>,
 }
 
 /// A route before backends have numbers.
-pub(super) struct PlannedRoute {
-    pub(super) path: PathPattern,
+pub(super) struct PlannedRoute<'a> {
+    pub(super) path: Path<'a>,
     /// `None` is the default backend of the snapshot.
-    pub(super) target: Option<BackendKey>,
+    pub(super) target: Option<ReferenceId>,
     pub(super) policies: Policies,
-    pub(super) origin: Origin,
+    pub(super) by: &'a Owned<'a>,
+    pub(super) place: Place,
     pub(super) fallback: bool,
 }
 
-impl Plan {
-    /// The backends that routes name.
-    pub(super) fn targets(&self) -> impl Iterator<Item = &BackendKey> {
-        self.hosts.values().flat_map(|host| &host.routes).filter_map(|route| route.target.as_ref())
+/// A [`PathPattern`] that is still the rule's own text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Path<'a> {
+    Exact(&'a str),
+    Prefix(&'a str),
+}
+
+impl<'a> From<&'a PathPattern> for Path<'a> {
+    fn from(path: &'a PathPattern) -> Self {
+        match path {
+            PathPattern::Exact(text) => Self::Exact(text),
+            PathPattern::Prefix(text) => Self::Prefix(text),
+        }
+    }
+}
+
+impl From<Path<'_>> for PathPattern {
+    fn from(path: Path<'_>) -> Self {
+        match path {
+            Path::Exact(text) => Self::Exact(text.into()),
+            Path::Prefix(text) => Self::Prefix(text.into()),
+        }
+    }
+}
+
+/// The field of an Ingress that a route comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A path, by the number of its rule and its own number in it.
+    Path(usize, usize),
+    DefaultBackend,
+    /// The rules as a whole.
+    Rules,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(rule, path) => write!(f, "spec.rules[{rule}].http.paths[{path}]"),
+            Self::DefaultBackend => f.write_str("spec.defaultBackend"),
+            Self::Rules => f.write_str("spec.rules"),
+        }
+    }
+}
+
+impl Place {
+    /// Whether this is the place of a field, found out without writing it down.
+    pub(super) fn is_written(self, field: &str) -> bool {
+        let mut rest = Unwritten(field);
+        write!(rest, "{self}").is_ok() && rest.0.is_empty()
+    }
+}
+
+/// Takes only what is the beginning of this text.
+struct Unwritten<'t>(&'t str);
+
+impl Write for Unwritten<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
+        Ok(())
+    }
+}
+
+const ROOT: Path<'static> = Path::Prefix("/");
+
+impl Plan<'_> {
+    /// Whether a rule names the host pattern itself.
+    pub(super) fn contains(&self, host: &HostPattern) -> bool {
+        self.by_host.contains_key(host)
     }
 
     /// Whether a certificate is configured for a host, by itself or by the wildcard above it (row 15 of ingress-nginx's
     /// semantics: a `tls` section counts for all rule hosts of its Ingress).
     pub(super) fn has_certificate(&self, host: &HostPattern) -> bool {
-        let has = |host: &HostPattern| self.hosts.get(host).is_some_and(|plan| plan.tls.is_some());
+        let has = |host: &HostPattern| self.by_host.get(host).is_some_and(|at| self.hosts[*at].tls.is_some());
         match host {
             HostPattern::Any => false,
             HostPattern::Wildcard(_) => has(host),
@@ -65,19 +130,29 @@ impl Plan {
             }
         }
     }
+
+    /// The number of a host, which is there from now on.
+    fn number(&mut self, host: HostPattern) -> usize {
+        let Self { hosts, by_host } = self;
+        *by_host.entry(host).or_insert_with_key(|host| {
+            hosts.push(HostPlan { host: host.clone(), oldest: None, tls: None, closed: None, routes: Vec::new() });
+            hosts.len() - 1
+        })
+    }
 }
 
 /// Plans the routes of these Ingresses, of which the earlier win.
 pub(super) fn plan<'a>(
-    index: &'a Index,
     options: &'a Options,
     configuration: &'a Configuration,
     owned: &'a [Owned<'a>],
     references: &mut References<'a>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Plan {
-    let mut planner = Planner { index, options, configuration, owned, references, diagnostics, plan: Plan::default() };
-    let defaults: Vec<_> = (0..owned.len()).map(|at| planner.default_backend(at)).collect();
+) -> Plan<'a> {
+    let plan = Plan { hosts: Vec::new(), by_host: HashMap::with_capacity(owned.len()) };
+    let taken = HashMap::with_capacity(owned.len());
+    let mut planner = Planner { options, configuration, owned, references, diagnostics, plan, taken };
+    let defaults: Vec<_> = owned.iter().map(|owned| planner.default_backend(owned)).collect();
     // An Ingress that is only a default backend takes `/` of all hosts before any rule can (createServers runs before
     // the paths are added); to the specification it is what no rule takes.
     if !options.is_strict() {
@@ -90,41 +165,42 @@ pub(super) fn plan<'a>(
         planner.add_catch_alls(&defaults);
     }
     planner.add_fallbacks(&defaults);
+    planner.close_hosts();
     planner.plan
 }
 
 struct Planner<'a, 'r> {
-    index: &'a Index,
     options: &'a Options,
     configuration: &'a Configuration,
     owned: &'a [Owned<'a>],
     references: &'r mut References<'a>,
     diagnostics: &'r mut Vec<Diagnostic>,
-    plan: Plan,
+    plan: Plan<'a>,
+    /// Which route of a host has which path, in the form in which two are the same.
+    taken: HashMap<(usize, Path<'a>), usize>,
 }
 
 /// What `spec.defaultBackend` says.
+#[derive(Clone, Copy)]
 enum DefaultBackend {
     /// There is none.
     Absent,
     /// It names no Service: the snapshot's default backend.
     Unusable,
     /// A Service port.
-    Backend(BackendKey),
+    Backend(ReferenceId),
 }
-
-const DEFAULT_BACKEND: &str = "spec.defaultBackend";
 
 impl<'a> Planner<'a, '_> {
     fn say(&mut self, severity: Severity, code: &'static str, origin: Origin, message: String, mend: &str) {
         self.diagnostics.push(Diagnostic::new(severity, code, origin, message, mend));
     }
 
-    fn default_backend(&mut self, at: usize) -> DefaultBackend {
-        let owned = &self.owned[at];
+    fn default_backend(&mut self, owned: &'a Owned<'a>) -> DefaultBackend {
         let Some(backend) = &owned.ingress.default_backend else { return DefaultBackend::Absent };
-        match self.references.add(self.index, owned, backend, DEFAULT_BACKEND, self.diagnostics) {
-            Some(key) => DefaultBackend::Backend(key),
+        let field = || Place::DefaultBackend.to_string();
+        match self.references.add(owned, backend, field, self.diagnostics) {
+            Some(id) => DefaultBackend::Backend(id),
             None => DefaultBackend::Unusable,
         }
     }
@@ -144,23 +220,25 @@ impl<'a> Planner<'a, '_> {
                 _ if self.options.disable_catch_all => {
                     let message = "an Ingress that is only a default backend is left out".to_owned();
                     let mend = "remove `--disable-catch-all`, or give it rules";
-                    self.say(Severity::Warning, "CatchAllDisabled", owned.origin.at(DEFAULT_BACKEND), message, mend);
+                    self.say(
+                        Severity::Warning,
+                        "CatchAllDisabled",
+                        owned.origin.at(Place::DefaultBackend.to_string()),
+                        message,
+                        mend,
+                    );
                 }
                 DefaultBackend::Unusable => {}
-                DefaultBackend::Backend(key) => {
+                DefaultBackend::Backend(target) => {
                     // Its redirects do not count: they would take every unknown host to HTTPS (createServers).
                     let policies = Policies {
                         ssl_redirect: SslRedirect::Off,
                         ..self.configuration.policies(&owned.settings, "/")
                     };
-                    let route = PlannedRoute {
-                        path: PathPattern::Prefix("/".into()),
-                        target: Some(key.clone()),
-                        policies,
-                        origin: owned.origin.at(DEFAULT_BACKEND),
-                        fallback: true,
-                    };
-                    self.insert(&HostPattern::Any, route);
+                    let host = self.plan.number(HostPattern::Any);
+                    let place = Place::DefaultBackend;
+                    let target = Some(*target);
+                    self.insert(host, PlannedRoute { path: ROOT, target, policies, by: owned, place, fallback: true });
                 }
             }
         }
@@ -169,10 +247,10 @@ impl<'a> Planner<'a, '_> {
     fn add_rules(&mut self, at: usize) {
         let owned = &self.owned[at];
         for (number, rule) in owned.ingress.rules.iter().enumerate() {
-            let field = format!("spec.rules[{number}]");
             match rule.host.parse::<HostPattern>() {
                 Ok(host) => {
-                    let plan = self.plan.hosts.entry(host.clone()).or_default();
+                    let host = self.plan.number(host);
+                    let plan = &mut self.plan.hosts[host];
                     plan.oldest.get_or_insert(at);
                     if !owned.ingress.tls.is_empty() {
                         plan.tls.get_or_insert(at);
@@ -180,45 +258,45 @@ impl<'a> Planner<'a, '_> {
                     if owned.settings.closes_hosts && plan.closed.is_none() {
                         plan.closed.clone_from(&owned.settings.closed);
                     }
-                    self.add_paths(owned, &host, rule, &field);
+                    self.add_paths(owned, host, number, rule);
                 }
                 Err(error) => {
                     let message = format!("host `{}` {error}: the rule is left out", rule.host);
                     let mend = "write a DNS name, with `*.` in front for exactly one more label";
-                    self.say(Severity::Error, "InvalidHost", owned.origin.at(format!("{field}.host")), message, mend);
+                    let origin = owned.origin.at(format!("spec.rules[{number}].host"));
+                    self.say(Severity::Error, "InvalidHost", origin, message, mend);
                 }
             }
         }
     }
 
-    fn add_paths(&mut self, owned: &'a Owned<'a>, host: &HostPattern, rule: &IngressRule, field: &str) {
-        for (number, path) in rule.paths.iter().flatten().enumerate() {
-            let field = format!("{field}.http.paths[{number}]");
-            let Some(pattern) = self.pattern(owned, path, &field) else { continue };
-            let backend = format!("{field}.backend");
-            let target = self.references.add(self.index, owned, &path.backend, &backend, self.diagnostics);
-            let policies = self.configuration.policies(&owned.settings, pattern.as_str());
-            let origin = owned.origin.at(field);
-            self.insert(host, PlannedRoute { path: pattern, target, policies, origin, fallback: false });
+    fn add_paths(&mut self, owned: &'a Owned<'a>, host: usize, number: usize, rule: &'a IngressRule) {
+        for (at, path) in rule.paths.iter().flatten().enumerate() {
+            let place = Place::Path(number, at);
+            let Some((pattern, text)) = self.pattern(owned, path, place) else { continue };
+            let field = || format!("{place}.backend");
+            let target = self.references.add(owned, &path.backend, field, self.diagnostics);
+            let policies = self.configuration.policies(&owned.settings, text);
+            self.insert(host, PlannedRoute { path: pattern, target, policies, by: owned, place, fallback: false });
         }
     }
 
-    /// The path of a rule: an empty one is `/`, and a type that is absent or ImplementationSpecific is Prefix
-    /// (internal/k8s SetDefaultNGINXPathType).
-    fn pattern(&mut self, owned: &Owned<'_>, path: &IngressPath, field: &str) -> Option<PathPattern> {
-        let text = if path.path.is_empty() { "/" } else { &path.path };
+    /// The path of a rule, and its text: an empty one is `/`, and a type that is absent or ImplementationSpecific is
+    /// Prefix (internal/k8s SetDefaultNGINXPathType).
+    fn pattern(&mut self, owned: &Owned<'_>, path: &'a IngressPath, place: Place) -> Option<(Path<'a>, &'a str)> {
+        let text = if path.path.is_empty() { "/" } else { path.path.as_str() };
         if let Err(error) = PathPattern::check(text) {
             let message = format!("path {text:?} {error}: it is left out");
-            let origin = owned.origin.at(format!("{field}.path"));
+            let origin = owned.origin.at(format!("{place}.path"));
             self.say(Severity::Error, "InvalidPath", origin, message, "write a path that starts with `/`");
             return None;
         }
         match path.path_type.as_deref() {
-            Some("Exact") => Some(PathPattern::Exact(text.into())),
-            None | Some("Prefix" | "ImplementationSpecific") => Some(PathPattern::Prefix(text.into())),
+            Some("Exact") => Some((Path::Exact(text), text)),
+            None | Some("Prefix" | "ImplementationSpecific") => Some((Path::Prefix(text), text)),
             Some(other) => {
                 let message = format!("`{other}` is no path type: the path is left out");
-                let origin = owned.origin.at(format!("{field}.pathType"));
+                let origin = owned.origin.at(format!("{place}.pathType"));
                 let mend = "use `Exact`, `Prefix` or `ImplementationSpecific`";
                 self.say(Severity::Error, "InvalidPathType", origin, message, mend);
                 None
@@ -227,56 +305,58 @@ impl<'a> Planner<'a, '_> {
     }
 
     /// Adds a route unless its host and path are taken (getBackendServers: same path and same type).
-    fn insert(&mut self, host: &HostPattern, route: PlannedRoute) {
-        let identity = self.identity(&route.path);
-        let plan = self.plan.hosts.entry(host.clone()).or_default();
-        if let Some(&winner) = plan.taken.get(&identity) {
+    fn insert(&mut self, host: usize, route: PlannedRoute<'a>) {
+        let identity = (host, self.identity(route.path));
+        let plan = &mut self.plan.hosts[host];
+        if let Some(&winner) = self.taken.get(&identity) {
             let winner = &plan.routes[winner];
-            let message = format!("host `{host}` {} is already taken by {}", route.path, winner.origin);
+            let winner = winner.by.origin.at(winner.place.to_string());
+            let message =
+                format!("host `{}` {} is already taken by {winner}", plan.host, PathPattern::from(route.path));
             let mend = "remove one of the two, or change its host, path or path type";
-            self.say(Severity::Warning, "RouteConflict", route.origin, message, mend);
+            self.say(Severity::Warning, "RouteConflict", route.by.origin.at(route.place.to_string()), message, mend);
             return;
         }
-        plan.taken.insert(identity, plan.routes.len());
+        if let Some(target) = route.target {
+            self.references.mark_used(target);
+        }
+        self.taken.insert(identity, plan.routes.len());
         plan.routes.push(route);
     }
 
     /// The form in which two paths are the same: a Prefix without its trailing slash where that means nothing.
-    fn identity(&self, path: &PathPattern) -> PathPattern {
+    fn identity(&self, path: Path<'a>) -> Path<'a> {
         match path {
-            PathPattern::Prefix(text) if self.options.is_strict() => {
-                PathPattern::Prefix(text.strip_suffix('/').unwrap_or(text).into())
-            }
-            _ => path.clone(),
+            Path::Prefix(text) if self.options.is_strict() => Path::Prefix(text.strip_suffix('/').unwrap_or(text)),
+            path => path,
         }
     }
 
     /// Gives every host its implicit `/`: the default backend of the first Ingress that names the host, else the global
     /// one, under the policies of that Ingress (createServers), so that what guards its paths guards the rest too.
     fn add_fallbacks(&mut self, defaults: &[DefaultBackend]) {
-        let root = PathPattern::Prefix("/".into());
-        let identity = self.identity(&root);
-        for (host, plan) in &mut self.plan.hosts {
+        for host in 0..self.plan.hosts.len() {
+            let plan = &self.plan.hosts[host];
+            let Some(at) = plan.oldest else { continue };
             // The rest of all hosts has no owner in ingress-nginx: it is the built-in default server's.
-            let has_owner = *host != HostPattern::Any || self.options.is_strict();
-            if let Some(at) = plan.oldest
-                && has_owner
-                && !plan.taken.contains_key(&identity)
-            {
-                let owned = &self.owned[at];
-                let (target, field) = match &defaults[at] {
-                    DefaultBackend::Backend(key) => (Some(key.clone()), DEFAULT_BACKEND),
-                    DefaultBackend::Unusable => (None, DEFAULT_BACKEND),
-                    DefaultBackend::Absent => (None, "spec.rules"),
-                };
-                plan.routes.push(PlannedRoute {
-                    path: root.clone(),
-                    target,
-                    policies: self.configuration.policies(&owned.settings, "/"),
-                    origin: owned.origin.at(field),
-                    fallback: true,
-                });
+            let has_owner = plan.host != HostPattern::Any || self.options.is_strict();
+            if !has_owner || self.taken.contains_key(&(host, self.identity(ROOT))) {
+                continue;
             }
+            let by = &self.owned[at];
+            let (target, place) = match defaults[at] {
+                DefaultBackend::Backend(id) => (Some(id), Place::DefaultBackend),
+                DefaultBackend::Unusable => (None, Place::DefaultBackend),
+                DefaultBackend::Absent => (None, Place::Rules),
+            };
+            let policies = self.configuration.policies(&by.settings, "/");
+            self.insert(host, PlannedRoute { path: ROOT, target, policies, by, place, fallback: true });
+        }
+    }
+
+    /// Closes the hosts of which one Ingress guards the whole.
+    fn close_hosts(&mut self) {
+        for plan in &mut self.plan.hosts {
             if let Some(reason) = &plan.closed {
                 for route in &mut plan.routes {
                     route.policies.closed.get_or_insert_with(|| reason.clone());

@@ -5,82 +5,110 @@ use std::sync::Arc;
 use edgeward_routing::Snapshot;
 use edgeward_routing::backend::{Backend, Backends};
 use edgeward_routing::certificate::CertificateTable;
-use edgeward_routing::host::HostPattern;
 use edgeward_routing::path::PathPattern;
 use edgeward_routing::route::{Route, Target};
 use edgeward_routing::settings::Settings;
-use edgeward_routing::table::RouteTable;
+use edgeward_routing::table::{HostRoutes, RouteTable};
 use hashbrown::HashMap;
 
-use super::backend::id_of;
-use super::rule::Plan;
+use super::backend::Built;
+use super::rule::{HostPlan, Path, Plan, PlannedRoute};
 
-/// The route table of a plan. Routes that did not change stay the same objects, with what the data plane hung on them.
-pub(super) fn routes(
-    plan: Plan,
-    backends: &[Arc<Backend>],
-    settings: &Settings,
-    previous: &Snapshot,
-) -> Arc<RouteTable> {
-    let known: HashMap<(&HostPattern, &PathPattern), &Arc<Route>> = previous
-        .routes
-        .hosts()
-        .iter()
-        .flat_map(|host| host.routes())
-        .map(|route| ((&route.host, &route.path), route))
-        .collect();
-    let certified: HashMap<HostPattern, bool> =
-        plan.hosts.keys().map(|host| (host.clone(), plan.has_certificate(host))).collect();
-    let has_certificate = |host: &HostPattern| certified.get(host).copied().unwrap_or_default();
-    let mut routes: Vec<Arc<Route>> = Vec::new();
-    for (host, host_plan) in plan.hosts {
-        for planned in host_plan.routes {
-            let id = planned.target.as_ref().and_then(|key| id_of(backends, key));
-            let route = Route {
-                host: host.clone(),
-                path: planned.path,
-                target: id.map_or(Target::Default, Target::Backend),
-                policies: planned.policies,
-                origin: planned.origin,
-                service: planned.target.as_ref().map_or_else(Box::default, |key| Box::from(&*key.service)),
-                fallback: planned.fallback,
-                metrics: Default::default(),
-            };
-            let old = known.get(&(&route.host, &route.path)).copied();
-            routes.push(match old.filter(|old| is_equal(old, &route) && means_the_same(old, backends, previous)) {
-                Some(old) => Arc::clone(old),
-                None => Arc::new(route),
-            });
-        }
-    }
-    let is_unchanged = previous.settings.trailing_slash == settings.trailing_slash
-        && previous.backends.0.iter().map(|backend| &backend.key).eq(backends.iter().map(|backend| &backend.key))
-        && previous.routes.hosts().iter().all(|host| host.has_certificate == has_certificate(&host.host))
-        && previous.routes.len() == routes.len()
-        && previous.routes.hosts().iter().flat_map(|host| host.routes()).zip(&routes).all(|(a, b)| Arc::ptr_eq(a, b));
-    if is_unchanged {
+/// The route table of a plan. Routes that did not change stay the same objects, with what the data plane hung on them;
+/// so do hosts whose routes did not, and the whole table when none did. Only what did change costs memory.
+pub(super) fn routes(plan: &Plan<'_>, built: &Built, settings: &Settings, previous: &Snapshot) -> Arc<RouteTable> {
+    let old = &previous.backends.0;
+    let is_kept = built.backends.iter().enumerate().map(|(at, new)| old.get(at).is_some_and(|old| old.key == new.key));
+    let sharer = Sharer {
+        plan,
+        built,
+        is_kept: is_kept.collect(),
+        settings,
+        previous,
+        is_indexed_alike: previous.settings.trailing_slash == settings.trailing_slash,
+    };
+    let hosts: Vec<Arc<HostRoutes>> =
+        plan.hosts.iter().filter(|host| !host.routes.is_empty()).map(|host| sharer.host(host)).collect();
+    let known = previous.routes.hosts();
+    if known.len() == hosts.len() && known.iter().zip(&hosts).all(|(a, b)| Arc::ptr_eq(a, b)) {
         return Arc::clone(&previous.routes);
     }
-    Arc::new(RouteTable::new(routes, settings.trailing_slash, has_certificate))
+    Arc::new(RouteTable::of(hosts))
 }
 
-/// Whether two routes are equal in everything but what the data plane hung on them.
-fn is_equal(a: &Route, b: &Route) -> bool {
-    a.target == b.target
-        && a.fallback == b.fallback
-        && a.service == b.service
-        && a.origin == b.origin
-        && a.policies == b.policies
-        && a.path == b.path
-        && a.host == b.host
+struct Sharer<'p> {
+    plan: &'p Plan<'p>,
+    built: &'p Built,
+    /// Whether the backend of a number is the one that had it before.
+    is_kept: Vec<bool>,
+    settings: &'p Settings,
+    previous: &'p Snapshot,
+    /// Whether paths mean what they meant before.
+    is_indexed_alike: bool,
 }
 
-/// Whether the number of a route's backend means the same backend as before.
-fn means_the_same(route: &Route, backends: &[Arc<Backend>], previous: &Snapshot) -> bool {
-    let Target::Backend(id) = route.target else { return true };
-    match (previous.backends.by_id(id), backends.get(id.0 as usize)) {
-        (Some(old), Some(new)) => old.key == new.key,
-        _ => false,
+impl Sharer<'_> {
+    fn host(&self, plan: &HostPlan<'_>) -> Arc<HostRoutes> {
+        let has_certificate = self.plan.has_certificate(&plan.host);
+        let known = self.previous.routes.of_pattern(&plan.host);
+        let old_routes = known.map_or(&[][..], |known| known.routes());
+        if let Some(known) = known
+            && self.is_indexed_alike
+            && known.has_certificate == has_certificate
+            && old_routes.len() == plan.routes.len()
+            && old_routes.iter().zip(&plan.routes).all(|(old, planned)| self.is_equal(old, planned))
+        {
+            return Arc::clone(known);
+        }
+        let old_routes: HashMap<&PathPattern, &Arc<Route>> = old_routes.iter().map(|old| (&old.path, old)).collect();
+        let routes = plan.routes.iter().map(|planned| {
+            let path = PathPattern::from(planned.path);
+            match old_routes.get(&path).filter(|old| self.is_equal(old, planned)) {
+                Some(old) => Arc::clone(old),
+                None => Arc::new(self.route(plan, planned, path)),
+            }
+        });
+        let routes: Vec<_> = routes.collect();
+        Arc::new(HostRoutes::new(plan.host.clone(), has_certificate, self.settings.trailing_slash, routes))
+    }
+
+    fn target(&self, planned: &PlannedRoute<'_>) -> Target {
+        planned.target.and_then(|target| self.built.id(target)).map_or(Target::Default, Target::Backend)
+    }
+
+    /// Whether a route of the previous snapshot, whose host is the same, is what is planned.
+    fn is_equal(&self, old: &Route, planned: &PlannedRoute<'_>) -> bool {
+        let target = self.target(planned);
+        let is_kept = match target {
+            Target::Backend(id) => self.is_kept.get(id.0 as usize) == Some(&true),
+            Target::Default => true,
+        };
+        let origin = &planned.by.origin;
+        is_kept
+            && old.target == target
+            && old.fallback == planned.fallback
+            && old.policies == planned.policies
+            && planned.path == Path::from(&old.path)
+            && planned.place.is_written(&old.origin.field)
+            && (&old.origin.name, &old.origin.namespace) == (&origin.name, &origin.namespace)
+    }
+
+    fn route(&self, plan: &HostPlan<'_>, planned: &PlannedRoute<'_>, path: PathPattern) -> Route {
+        let target = self.target(planned);
+        let backend = match target {
+            Target::Backend(id) => self.built.backends.get(id.0 as usize),
+            Target::Default => None,
+        };
+        Route {
+            host: plan.host.clone(),
+            path,
+            target,
+            policies: planned.policies.clone(),
+            origin: planned.by.origin.at(planned.place.to_string()),
+            service: backend.map_or_else(Box::default, |backend| Box::from(&*backend.key.service)),
+            fallback: planned.fallback,
+            metrics: Default::default(),
+        }
     }
 }
 
@@ -98,6 +126,6 @@ pub(super) fn certificates(table: CertificateTable, previous: &Snapshot) -> Arc<
     if is_unchanged { Arc::clone(old) } else { Arc::new(table) }
 }
 
-pub(super) fn settings(settings: Settings, previous: &Snapshot) -> Arc<Settings> {
-    if *previous.settings == settings { Arc::clone(&previous.settings) } else { Arc::new(settings) }
+pub(super) fn settings(settings: &Settings, previous: &Snapshot) -> Arc<Settings> {
+    if previous.settings.as_ref() == settings { Arc::clone(&previous.settings) } else { Arc::new(settings.clone()) }
 }

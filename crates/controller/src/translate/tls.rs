@@ -10,7 +10,7 @@ use edgeward_routing::origin::Origin;
 
 use super::class::Owned;
 use super::options::Options;
-use super::rule::Plan;
+use super::rule::{HostPlan, Plan};
 use crate::certificate::covers;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::{CertificateState, Index};
@@ -26,7 +26,7 @@ pub(super) fn certificates(
     index: &Index,
     options: &Options,
     owned: &[Owned<'_>],
-    plan: &Plan,
+    plan: &Plan<'_>,
     previous: &Snapshot,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> CertificateTable {
@@ -38,8 +38,8 @@ pub(super) fn certificates(
     let default = wallet.default(options);
     let sections: Vec<Vec<Section>> = owned.iter().map(|owned| wallet.sections(owned)).collect();
     let mut by_host = BTreeMap::new();
-    for (host, host_plan) in &plan.hosts {
-        let Some(at) = host_plan.tls.filter(|_| *host != HostPattern::Any) else { continue };
+    for HostPlan { host, tls, .. } in &plan.hosts {
+        let Some(at) = tls.filter(|_| *host != HostPattern::Any) else { continue };
         let chosen = match choose(host, &sections[at]) {
             Choice::Certificate(certificate) => Some(certificate),
             Choice::Default => None,
@@ -57,7 +57,7 @@ pub(super) fn certificates(
         let Some(certificate) = &section.certificate else { continue };
         for host in &section.hosts {
             // What a rule names has been decided above, with or without a certificate.
-            if !plan.hosts.contains_key(host) && covers(certificate, host) {
+            if !plan.contains(host) && covers(certificate, host) {
                 by_host.entry(host.clone()).or_insert_with(|| Arc::clone(certificate));
             }
         }

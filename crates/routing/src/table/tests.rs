@@ -238,6 +238,23 @@ fn paths() -> impl Strategy<Value = String> {
     )
 }
 
+#[test]
+fn a_table_of_indexed_hosts_is_a_table_of_their_routes() {
+    let rules = [("b.test", "Prefix /"), ("*.b.test", "Exact /x"), ("", "Prefix /y"), ("a.test", "Prefix /z")];
+    let first = table(&rules, TrailingSlash::Redirect);
+    let second = RouteTable::of(first.hosts().to_vec());
+    for (host, path) in [("b.test", "/"), ("a.b.test", "/x"), ("c.test", "/y"), ("a.test", "/z"), ("a.test", "/")] {
+        assert_eq!(found(&first, host, path), found(&second, host, path), "{host}{path}");
+    }
+    assert_eq!((second.len(), second.is_empty()), (4, false));
+    for (host, path) in rules {
+        let routes = second.of_pattern(&host.parse().unwrap()).unwrap();
+        assert_eq!(routes.routes()[0].path.to_string(), path);
+    }
+    assert!(second.of_pattern(&"x.b.test".parse().unwrap()).is_none(), "the pattern itself, not what it covers");
+    assert!(RouteTable::of(Vec::new()).is_empty());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]

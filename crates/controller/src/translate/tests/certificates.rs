@@ -1,0 +1,252 @@
+//! Which certificate answers to which name, and which hosts count as having one.
+
+use std::sync::Arc;
+
+use edgeward_routing::certificate::Certificate;
+use edgeward_routing::host::HostPattern;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+use super::super::Options;
+use super::{empty, found, options, run, run_with};
+use crate::certificate::generate_default;
+use crate::change::Change;
+use crate::diagnostic::Severity;
+use crate::index::Index;
+use crate::object::{Kind, Object, ObjectRef};
+use crate::translate::fixture::{ingress, name, secret, secret_for};
+use crate::translate::{Translation, translate};
+
+fn with_default() -> Options {
+    let generated = generate_default(&["ingress.local".to_owned()]).unwrap();
+    Options { generated_certificate: Some(Arc::new(generated)), ..options() }
+}
+
+/// What answers to a name: the Secret, `default`, or `none`.
+fn answer(translation: &Translation, host: &str) -> String {
+    let table = &translation.snapshot.certificates;
+    let by_name = host.parse::<HostPattern>().ok().and_then(|host| table.by_host.get(&host));
+    let is_default =
+        |found: &&Arc<Certificate>| table.default.as_ref().is_some_and(|default| Arc::ptr_eq(default, found));
+    match by_name.or_else(|| table.find(Some(host))) {
+        None => "none".to_owned(),
+        Some(found) if is_default(&found) => "default".to_owned(),
+        Some(found) => found.origin.as_ref().unwrap().name.to_string(),
+    }
+}
+
+fn has_certificate(translation: &Translation, host: &str) -> bool {
+    translation.snapshot.routes.of_pattern(&host.parse().unwrap()).unwrap().has_certificate
+}
+
+/// A certificate that is valid between these years.
+fn secret_between(name: &str, host: &str, from: i32, to: i32) -> Object {
+    let mut params = CertificateParams::new([host.to_owned()]).unwrap();
+    params.not_before = date_time_ymd(from, 1, 1);
+    params.not_after = date_time_ymd(to, 1, 10);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    Object::Secret(secret(name, &certificate.pem(), &key.serialize_pem()))
+}
+
+#[test]
+fn a_tls_section_counts_for_every_host_of_its_ingress_listed_or_not() {
+    let path = &["Prefix / web"];
+    let translation = run_with(
+        &with_default(),
+        [
+            ingress("listed").rule("a.test", path).rule("b.test", path).tls(&["a.test"], "t").object(),
+            ingress("empty").rule("c.test", path).tls(&[], "").object(),
+            ingress("plain").rule("d.test", path).object(),
+            ingress("wildcard").rule("*.w.test", path).tls(&["*.w.test"], "").object(),
+            ingress("below").rule("x.w.test", path).rule("y.x.w.test", path).object(),
+            ingress("any").rule("", path).tls(&[""], "t").object(),
+            secret_for("t", &["a.test"]),
+        ],
+    );
+    for (host, expected, certificate) in [
+        ("a.test", true, "t"),
+        ("b.test", true, "default"),
+        ("c.test", true, "default"),
+        ("d.test", false, "default"),
+        ("*.w.test", true, "default"),
+        ("x.w.test", true, "default"),
+        ("y.x.w.test", false, "default"),
+        ("", false, "default"),
+    ] {
+        assert_eq!(has_certificate(&translation, host), expected, "{host}");
+        assert_eq!(answer(&translation, host), certificate, "{host}");
+    }
+}
+
+#[test]
+fn the_first_ingress_of_a_host_with_tls_decides() {
+    let path = &["Prefix / web"];
+    let translation = run([
+        ingress("oldest").created(1).rule("a.test", path).object(),
+        ingress("middle").created(2).rule("a.test", &["Prefix /m web"]).tls(&["a.test"], "middle").object(),
+        ingress("youngest").created(3).rule("a.test", &["Prefix /y web"]).tls(&["a.test"], "youngest").object(),
+        secret_for("middle", &["a.test"]),
+        secret_for("youngest", &["a.test"]),
+    ]);
+    assert_eq!(answer(&translation, "a.test"), "middle");
+    assert!(has_certificate(&translation, "a.test"));
+}
+
+#[test]
+fn a_host_takes_the_secret_that_lists_it_else_one_that_is_for_it() {
+    let secrets =
+        || [secret_for("wild", &["*.test", "test"]), secret_for("own", &["a.test"]), secret_for("other", &["b.test"])];
+    for (sections, certificate, code) in [
+        (vec![(vec!["b.test"], "other"), (vec!["A.test."], "own")], "own", None),
+        (vec![(vec!["*.test"], "wild")], "wild", None),
+        (vec![(vec!["b.test"], "other"), (vec![], "own")], "own", None),
+        (vec![(vec!["b.test"], "other")], "default", Some("HostWithoutCertificate")),
+        (vec![(vec![], "")], "default", Some("HostWithoutCertificate")),
+        // The section that lists it decides, although another Secret would do.
+        (vec![(vec!["a.test"], "other"), (vec![], "own")], "default", Some("CertificateNameMismatch")),
+        (vec![(vec!["a.test"], ""), (vec![], "own")], "default", None),
+        (vec![(vec!["a.test"], "missing"), (vec![], "own")], "default", Some("SecretNotFound")),
+    ] {
+        let mut one = ingress("a").rule("a.test", &["Prefix / web"]);
+        for (hosts, secret) in &sections {
+            one = one.tls(hosts, secret);
+        }
+        let translation = run_with(&with_default(), secrets().into_iter().chain([one.object()]));
+        assert_eq!(answer(&translation, "a.test"), certificate, "{sections:?}");
+        let codes: Vec<_> =
+            translation.diagnostics.iter().map(|d| d.code).filter(|c| *c != "ServiceNotFound").collect();
+        assert_eq!(codes, Vec::from_iter(code), "{sections:?}");
+    }
+}
+
+#[test]
+fn a_host_whose_secret_cannot_be_used_gets_the_default_and_not_that_of_the_wildcard_above() {
+    let path = &["Prefix / web"];
+    let translation = run_with(
+        &with_default(),
+        [
+            ingress("wild").rule("*.a.test", path).tls(&["*.a.test"], "wild").object(),
+            ingress("own").rule("x.a.test", path).tls(&["x.a.test"], "missing").object(),
+            secret_for("wild", &["*.a.test"]),
+        ],
+    );
+    assert_eq!(answer(&translation, "x.a.test"), "default");
+    assert_eq!(answer(&translation, "y.a.test"), "wild");
+}
+
+#[test]
+fn a_name_that_only_a_tls_section_has_is_served_its_certificate() {
+    let translation = run([
+        ingress("a").rule("a.test", &["Prefix / web"]).tls(&["a.test", "mail.test", "b.test"], "t").object(),
+        ingress("plain").rule("b.test", &["Prefix / web"]).object(),
+        secret_for("t", &["a.test", "mail.test", "b.test"]),
+    ]);
+    assert_eq!(answer(&translation, "mail.test"), "t");
+    assert_eq!(answer(&translation, "b.test"), "none", "a rule of an Ingress without TLS decided that");
+    assert!(!has_certificate(&translation, "b.test"));
+}
+
+#[test]
+fn what_is_wrong_with_a_secret_is_told_where_it_is_named() {
+    let garbage = || Object::Secret(secret("t", "garbage", "garbage"));
+    let (error, warning) = (Severity::Error, Severity::Warning);
+    for (object, certificate, expected, part) in [
+        (vec![], "default", Some((error, "SecretNotFound", "secretName")), "the default certificate is served"),
+        (vec![garbage()], "default", Some((error, "CertificateInvalid", "secretName")), "the default certificate"),
+        (
+            vec![secret_for("t", &["b.test"])],
+            "default",
+            Some((error, "CertificateNameMismatch", "hosts[0]")),
+            "`b.test`",
+        ),
+        (
+            vec![secret_between("t", "a.test", 2020, 2029)],
+            "t",
+            Some((error, "CertificateExpired", "secretName")),
+            "2029-01-10",
+        ),
+        (
+            vec![secret_between("t", "a.test", 2020, 2030)],
+            "t",
+            Some((warning, "CertificateExpiring", "secretName")),
+            "2030-01-10",
+        ),
+        (
+            vec![secret_between("t", "a.test", 2031, 2032)],
+            "t",
+            Some((warning, "CertificateNotYetValid", "secretName")),
+            "2031-01-01",
+        ),
+        (vec![secret_between("t", "a.test", 2020, 2031)], "t", None, ""),
+    ] {
+        let one = ingress("a").rule("a.test", &["Prefix / web"]).tls(&["a.test"], "t").object();
+        let translation = run_with(&with_default(), object.into_iter().chain([one]));
+        assert_eq!(answer(&translation, "a.test"), certificate, "{expected:?}");
+        assert!(has_certificate(&translation, "a.test"), "{expected:?}");
+        let mut said = translation.diagnostics.iter().filter(|diagnostic| diagnostic.code != "ServiceNotFound");
+        let Some((severity, code, field)) = expected else { continue };
+        let diagnostic = said.next().unwrap();
+        assert_eq!((diagnostic.severity, diagnostic.code), (severity, code));
+        assert_eq!(diagnostic.origin.as_ref().unwrap().field, format!("spec.tls[0].{field}"));
+        assert!(diagnostic.message.contains(part), "{}", diagnostic.message);
+        assert!(said.next().is_none());
+    }
+}
+
+#[test]
+fn a_bad_name_in_a_tls_section_costs_only_itself() {
+    let one = ingress("a").rule("a.test", &["Prefix / web"]).tls(&["a b", "a.test"], "t").object();
+    let translation = run([one, secret_for("t", &["a.test"])]);
+    assert_eq!(answer(&translation, "a.test"), "t");
+    assert!(found(&translation).contains(&"InvalidHost Ingress default/a spec.tls[0].hosts[0]".to_owned()));
+}
+
+#[test]
+fn the_default_certificate_is_the_one_given_else_the_generated() {
+    let given = Options { default_ssl_certificate: Some(name("ops/tls")), ..with_default() };
+    let default = |translation: &Translation| {
+        translation.snapshot.certificates.default.as_ref().map(|certificate| certificate.origin.is_some())
+    };
+    assert_eq!(default(&run_with(&given, [secret_for("ops/tls", &["x.test"])])), Some(true));
+    let missing = run_with(&given, []);
+    assert_eq!(default(&missing), Some(false));
+    assert_eq!(found(&missing), ["SecretNotFound Secret ops/tls"]);
+    let broken = run_with(&given, [Object::Secret(secret("ops/tls", "x", "y"))]);
+    assert_eq!(default(&broken), Some(false));
+    assert_eq!(found(&broken), ["CertificateInvalid Secret ops/tls"]);
+    assert_eq!(default(&run([])), None);
+}
+
+/// Recorded: sequence "late secret".
+#[test]
+fn a_secret_that_breaks_keeps_its_certificate_and_one_that_goes_does_not() {
+    let options = with_default();
+    let one = ingress("a").rule("a.test", &["Prefix / web"]).tls(&["a.test"], "t").object();
+    let mut index = Index::of([one]);
+    let mut previous = empty();
+    let mut step = |change: Option<Change>| {
+        change.into_iter().for_each(|change| drop(index.apply(change)));
+        let translation = translate(&index, &options, &previous);
+        previous = translation.snapshot.clone();
+        let code = translation.diagnostics.iter().map(|d| d.code).find(|code| *code != "ServiceNotFound");
+        let serial = translation.snapshot.certificates.find(Some("a.test")).unwrap().serial.clone();
+        (answer(&translation, "a.test"), code, serial)
+    };
+    let apply = |object: Object| Some(Change::Apply(Box::new(object)));
+    let remove = || Some(Change::Remove(ObjectRef { kind: Kind::Secret, name: name("t") }));
+    let is = |(answer, code, _): (String, Option<&'static str>, String)| (answer, code);
+
+    assert_eq!(is(step(None)), ("default".to_owned(), Some("SecretNotFound")));
+    let (found, code, first) = step(apply(secret_for("t", &["a.test"])));
+    assert_eq!((found.as_str(), code), ("t", None), "it came late");
+    let (found, code, renewed) = step(apply(secret_for("t", &["a.test"])));
+    assert_eq!((found.as_str(), code), ("t", None));
+    assert_ne!(first, renewed, "it was renewed");
+    let (found, code, kept) = step(apply(Object::Secret(secret("t", "garbage", "garbage"))));
+    assert_eq!((found.as_str(), code), ("t", Some("CertificateInvalid")));
+    assert_eq!(kept, renewed, "the last good one is kept");
+    assert_eq!(is(step(remove())), ("default".to_owned(), Some("SecretNotFound")));
+    let broken = step(apply(Object::Secret(secret("t", "garbage", "garbage"))));
+    assert_eq!(is(broken), ("default".to_owned(), Some("CertificateInvalid")), "there is nothing to keep any more");
+    assert_eq!(is(step(apply(secret_for("t", &["a.test"])))), ("t".to_owned(), None));
+}

@@ -1,0 +1,178 @@
+//! The order in which objects come, and what was there before them, change nothing.
+
+use edgeward_routing::Snapshot;
+use edgeward_routing::render::render;
+use proptest::prelude::*;
+
+use super::super::{Options, refresh_endpoints};
+use super::{empty, options, strict};
+use crate::change::Change;
+use crate::index::Index;
+use crate::object::{Kind, Object, PortRef};
+use crate::translate::fixture::{
+    class, config_map, external, ingress, name, port, ready, secret, service, slice, terminating,
+};
+use crate::translate::{Translation, translate};
+
+/// The certificate is for `sec1.test` and what is below it.
+const HOSTS: [&str; 6] = ["sec1.test", "b.sec1.test", "*.sec1.test", "*.test", "", "no host"];
+const PATHS: [&str; 6] = ["/", "/x", "/x/", "/x/y", "bad", "/X"];
+const TYPES: [&str; 4] = ["Prefix", "Exact", "-", "Regex"];
+const TARGETS: [&str; 6] = ["web", "web:http", "web:99", "api", "ext:443", "gone"];
+const ANNOTATIONS: [(&str, &str); 10] = [
+    ("ssl-redirect", "false"),
+    ("force-ssl-redirect", "true"),
+    ("load-balance", "ewma"),
+    ("upstream-hash-by", "$request_uri"),
+    ("edgeward.dev/health-check", "http"),
+    ("auth-url", "http://auth.test"),
+    ("server-snippet", "deny all;"),
+    ("canary", "true"),
+    ("proxy-body-size", "nonsense"),
+    ("rewrite-traget", "/"),
+];
+
+/// One certificate for all runs, and one Secret that holds none.
+const CERTIFICATE: (&str, &str) =
+    (include_str!("../../certificate/fixtures/sec1.crt"), include_str!("../../certificate/fixtures/sec1.key"));
+
+fn ingresses() -> impl Strategy<Value = Object> {
+    let rule = (0..HOSTS.len(), proptest::collection::vec((0..PATHS.len(), 0..TYPES.len(), 0..TARGETS.len()), 0..4));
+    let rules = proptest::collection::vec(rule, 0..3);
+    let tls = proptest::collection::vec((0..HOSTS.len(), 0..4usize), 0..2);
+    let head = (0..12usize, proptest::option::of(0..3i64), 0..4usize, proptest::option::of(0..TARGETS.len()));
+    (head, rules, tls, proptest::collection::vec(0..ANNOTATIONS.len(), 0..3)).prop_map(
+        |((number, created, class, default), rules, tls, annotations)| {
+            let mut one = ingress(&format!("{}/i{number}", ["default", "a", "a-b"][number % 3]));
+            one.meta.created = created;
+            one.class_name = [None, None, Some("nginx".to_owned()), Some("other".to_owned())][class].clone();
+            for (host, paths) in rules {
+                let paths: Vec<String> = paths
+                    .into_iter()
+                    .map(|(path, kind, target)| format!("{} {} {}", TYPES[kind], PATHS[path], TARGETS[target]))
+                    .collect();
+                one = one.rule(HOSTS[host], &paths.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+            for (host, secret) in tls {
+                one = one.tls(&[HOSTS[host]], ["good", "bad", "missing", ""][secret]);
+            }
+            if let Some(target) = default {
+                one = one.default_backend(TARGETS[target]);
+            }
+            for annotation in annotations {
+                one = one.annotated(ANNOTATIONS[annotation].0, ANNOTATIONS[annotation].1);
+            }
+            one.object()
+        },
+    )
+}
+
+fn others() -> impl Strategy<Value = Object> {
+    prop_oneof![
+        (0..3usize, 0..2usize).prop_map(|(namespace, target)| {
+            let target = [Some(PortRef::Number(8080)), None][target].clone();
+            let ports = vec![port("http", 80, target), port("m", 99, None)];
+            Object::Service(service(&format!("{}/web", ["default", "a", "a-b"][namespace]), ports))
+        }),
+        Just(Object::Service(service("api", vec![port("", 80, None)]))),
+        Just(Object::Service(external("ext", "192.0.2.1"))),
+        (0..4usize, 0..3usize, proptest::collection::vec(0..6u8, 0..4)).prop_map(|(number, of, hosts)| {
+            let of = ["web", "api", "nothing"][of];
+            let address = |host: u8| format!("10.0.0.{host}");
+            let endpoints = hosts.iter().map(|&host| match host % 3 {
+                0 => terminating(&address(host)),
+                _ => ready(&address(host)),
+            });
+            Object::EndpointSlice(slice(&format!("s{number}"), of, ("http", 8080), endpoints.collect()))
+        }),
+        Just(Object::Secret(secret("good", CERTIFICATE.0, CERTIFICATE.1))),
+        Just(Object::Secret(secret("bad", "garbage", "garbage"))),
+        Just(class("nginx", "k8s.io/ingress-nginx")),
+        Just(class("other", "else")),
+        Just(config_map("options", &[("proxy-body-size", "2m"), ("nonsense", "x")])),
+    ]
+}
+
+/// Objects of which no two have the same name: of those the later would count.
+fn objects() -> impl Strategy<Value = Vec<Object>> {
+    let ingresses = proptest::collection::vec(ingresses(), 0..10);
+    (ingresses, proptest::collection::vec(others(), 0..14)).prop_map(|(mut objects, others)| {
+        objects.extend(others);
+        let mut seen = std::collections::BTreeSet::new();
+        objects.retain(|object| seen.insert(object.reference()));
+        objects
+    })
+}
+
+fn all_options() -> [Options; 2] {
+    [options(), strict()].map(|options| Options { configmap: Some(name("options")), ..options })
+}
+
+/// All that a translation gives but identity.
+fn whole(translation: &Translation) -> (String, String) {
+    (render(&translation.snapshot), format!("{:#?}", translation.diagnostics))
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_objects_changes_no_byte(
+        (objects, shuffled) in objects().prop_flat_map(|objects| (Just(objects.clone()), Just(objects).prop_shuffle()))
+    ) {
+        for options in all_options() {
+            let first = translate(&Index::of(objects.clone()), &options, &empty());
+            let second = translate(&Index::of(shuffled.clone()), &options, &first.snapshot);
+            prop_assert_eq!(whole(&first), whole(&second));
+            prop_assert!(crate::translate::is_same(&first.snapshot, &Snapshot {
+                certificates: first.snapshot.certificates.clone(),
+                ..second.snapshot
+            }), "the same objects, so the same parts");
+        }
+    }
+
+    /// Objects come, change and go in any order; what is translated on top of what was there before is what would have
+    /// been translated from nothing.
+    #[test]
+    fn what_was_there_before_changes_no_byte(
+        before in objects(),
+        after in objects(),
+        by_reset in any::<bool>(),
+    ) {
+        for options in all_options() {
+            let mut index = Index::of(before.clone());
+            let first = translate(&index, &options, &empty());
+            if by_reset {
+                for kind in Kind::ALL {
+                    let of_kind = after.iter().filter(|object| object.kind() == kind).cloned().collect();
+                    index.apply(Change::Reset(kind, of_kind));
+                }
+            } else {
+                for object in &before {
+                    index.apply(Change::Remove(object.reference()));
+                }
+                for object in &after {
+                    index.apply(Change::Apply(Box::new(object.clone())));
+                }
+            }
+            let second = translate(&index, &options, &first.snapshot);
+            let fresh = translate(&Index::of(after.clone()), &options, &empty());
+            prop_assert_eq!(whole(&second), whole(&fresh));
+        }
+    }
+
+    #[test]
+    fn a_refresh_of_endpoints_is_a_translation(
+        (objects, slices) in (objects(), proptest::collection::vec(others(), 0..6)),
+    ) {
+        for options in all_options() {
+            let mut index = Index::of(objects.clone());
+            let first = translate(&index, &options, &empty());
+            let mut dirty = crate::index::Dirty::default();
+            for slice in slices.iter().filter(|object| object.kind() == Kind::EndpointSlice) {
+                dirty |= index.apply(Change::Apply(Box::new(slice.clone())));
+            }
+            let refreshed = refresh_endpoints(&index, &options, &first.snapshot, &dirty.endpoints);
+            let whole = translate(&index, &options, &first.snapshot);
+            prop_assert_eq!(render(&refreshed.snapshot), render(&whole.snapshot));
+        }
+    }
+}

@@ -14,6 +14,9 @@ use edgeward_tests::message::Message;
 use edgeward_tests::turn;
 
 const GENERATIONS: u64 = 100;
+
+/// Requests per second.
+const RATE: u32 = 2000;
 const HOSTS: [&str; 2] = ["one.change.test", "two.change.test"];
 
 /// Bytes of a POST: more than even generations allow, less than odd ones do.
@@ -106,7 +109,8 @@ async fn a_hundred_route_changes_under_load_fail_and_tear_no_request() {
     wait_for(edgeward.http, &Request::get(HOSTS[0], "/"), |answer| answer.status() == 200).await;
 
     let workload = Arc::new(Consistent::default());
-    let plan = Plan { addr: edgeward.http, rate: 2000, connections: 50, requests: 1_000_000 };
+    let plan = Plan { addr: edgeward.http, rate: RATE, connections: 50, requests: 1_000_000 };
+    let started = Instant::now();
     let load = Load::start(plan, workload.clone());
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut written = BTreeMap::new();
@@ -121,6 +125,7 @@ async fn a_hundred_route_changes_under_load_fail_and_tear_no_request() {
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     load.stop();
+    let due = started.elapsed().as_millis() * u128::from(RATE) / 1000;
     let report = load.report().await;
 
     let first_seen = workload.first_seen.lock().unwrap();
@@ -135,6 +140,11 @@ async fn a_hundred_route_changes_under_load_fail_and_tear_no_request() {
         delays.last()
     );
     report.assert_clean();
+    assert!(
+        report.sent as u128 * 10 > due * 9,
+        "only {} of {due} requests were sent: no load worth the name",
+        report.sent
+    );
     assert_eq!(workload.newest_seen.load(Ordering::SeqCst), GENERATIONS, "the last change is not served");
     // Changes that follow each other quickly may be taken in together, but they are 100 ms apart.
     assert!(delays.len() >= 90, "only {} of {GENERATIONS} changes were seen", delays.len());

@@ -135,6 +135,35 @@ async fn a_client_address_can_be_held_to_a_number_of_connections() {
 }
 
 #[tokio::test]
+async fn all_clients_together_can_be_held_to_a_number_of_connections() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.launch().argument("--max-connections=6").start().await;
+    let mut kept = Vec::new();
+    let mut refused = 0;
+    for client in 1..=10 {
+        let stream = connect(edgeward.http, Some([127, 0, 0, client].into())).await.unwrap();
+        let mut connection = Connection::over(stream);
+        match connection.try_exchange(&Request::get(HOST, "/")).await {
+            Ok(_) => kept.push(connection),
+            Err(_) => refused += 1,
+        }
+    }
+    assert_eq!((kept.len(), refused), (6, 4));
+    // The ones that are in are not harmed, health pages are reached, and closing makes room.
+    for connection in &mut kept {
+        assert_eq!(connection.exchange(&Request::get(HOST, "/")).await.status(), 200);
+    }
+    assert!(edgeward.is_ready().await);
+    drop(kept);
+    let started = Instant::now();
+    while Connection::open(edgeward.http).await.try_exchange(&Request::get(HOST, "/")).await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(5), "closed connections still count");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_connection_serves_a_number_of_requests_and_says_when_it_ends() {
     let _turn = turn::shared().await;
     let site = Site::with_host(HOST, "web").await;

@@ -1,18 +1,28 @@
 //! The integration tests: the `edgeward` binary from outside.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod bad_input;
+mod balancing;
 mod certificates;
 mod change;
+mod cli;
 mod conformance;
+mod directory;
 mod failures;
 mod framing;
 mod harness;
+mod health;
 mod http1;
 mod http2;
 mod limits;
+mod listeners;
+mod observability;
 mod oracle;
 mod proxy_protocol;
 mod rollout;
+mod scale;
+mod services;
 mod shutdown;
 mod site;
+mod translate;
 mod tunnel;

@@ -158,3 +158,33 @@ async fn a_second_signal_ends_the_process_at_once() {
     edgeward.signal(Signal::Terminate);
     edgeward.wait_exit(Duration::from_secs(5)).await;
 }
+
+#[tokio::test]
+async fn during_the_grace_period_readiness_fails_and_new_connections_are_served() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let mut edgeward = site.launch().argument("--shutdown-grace-period=2").argument("--drain-timeout=1").start().await;
+    let terminated = Instant::now();
+    edgeward.signal(Signal::Terminate);
+    while edgeward.is_ready().await {
+        assert!(terminated.elapsed() < Duration::from_millis(500), "readiness does not fail");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut served = 0;
+    while terminated.elapsed() < Duration::from_millis(1600) {
+        let ready = edgeward.health("/readyz").await.expect("health pages during the grace period");
+        assert_eq!((ready.status(), &ready.json()["draining"]), (503, &true.into()));
+        // The process lives: a liveness probe must not kill it.
+        assert_eq!(edgeward.health("/healthz").await.map(|answer| answer.status()), Some(200));
+        let mut connection = Connection::open(edgeward.http).await;
+        assert_eq!(connection.exchange(&Request::get(HOST, "/")).await.status(), 200);
+        let mut h2 = H2Client::over(connect(edgeward.http, None).await.unwrap()).await;
+        assert_eq!(h2.get(&format!("http://{HOST}/")).await.status.as_u16(), 200);
+        served += 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(served > 5, "{served}");
+    let status = edgeward.wait_exit(Duration::from_secs(5)).await;
+    assert!(status.success(), "{status}");
+    assert!(connect(edgeward.http, None).await.is_err(), "something still listens");
+}

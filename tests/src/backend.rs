@@ -22,7 +22,7 @@ mod answer;
 mod upgrade;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -114,6 +114,7 @@ struct Shared {
     active: AtomicUsize,
     served: AtomicU64,
     delay_micros: AtomicU64,
+    status: AtomicU16,
     records: AtomicBool,
     recording: Recording,
 }
@@ -212,6 +213,7 @@ impl Start {
             active: AtomicUsize::new(0),
             served: AtomicU64::new(0),
             delay_micros: AtomicU64::new(u64::try_from(self.delay.as_micros()).unwrap_or(u64::MAX)),
+            status: AtomicU16::new(200),
             records: AtomicBool::new(!self.quiet),
             recording: recording.clone(),
         });
@@ -250,6 +252,16 @@ impl Backend {
     /// How many requests it has answered.
     pub fn served(&self) -> u64 {
         self.shared.served.load(Ordering::SeqCst)
+    }
+
+    /// From now on answers with this status, unless a request asks for another.
+    pub fn answer_with(&self, status: u16) {
+        self.shared.status.store(status, Ordering::SeqCst);
+    }
+
+    /// From now on waits this long before each answer.
+    pub fn delay(&self, delay: Duration) {
+        self.shared.delay_micros.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
     /// Dies without notice: every connection is reset and nothing listens any more.
@@ -392,7 +404,8 @@ async fn request(stream: &mut impl Stream, reader: &mut Reader, number: u64, sha
     if message.header("x-echo-close").is_some() && shared.persona == Persona::Echo {
         return Next::End;
     }
-    let answer = answer::answer(shared.persona, &message, &received);
+    let status = shared.status.load(Ordering::SeqCst);
+    let answer = answer::answer(shared.persona, status, &message, &received);
     if stream.write_all(&answer.bytes).await.is_err() || stream.flush().await.is_err() {
         return Next::End;
     }

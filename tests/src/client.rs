@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::PATIENCE;
-use crate::message::{Broken, Message, Reader};
+use crate::message::{Broken, Excerpt, Fields, Message, Reader};
 use crate::tls::{Hello, describe, peer_certificate};
 
 /// A byte stream, encrypted or not.
@@ -237,7 +237,7 @@ fn local_address(stream: &TcpStream) -> SocketAddr {
 }
 
 /// A request being written. Only what is asked for is sent.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     method: String,
     target: String,
@@ -245,6 +245,18 @@ pub struct Request {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     chunked: bool,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let line = format!("{} {} {}", self.method, self.target, self.version);
+        f.debug_struct("Request")
+            .field("line", &Excerpt(line.as_bytes()))
+            .field("headers", &Fields(&self.headers))
+            .field("body", &Excerpt(&self.body))
+            .field("chunked", &self.chunked)
+            .finish()
+    }
 }
 
 impl Request {
@@ -356,6 +368,37 @@ pub async fn send(addr: SocketAddr, request: &Request) -> Message {
 /// When there is no whole answer.
 pub async fn get(addr: SocketAddr, host: &str, target: &str) -> Message {
     send(addr, &Request::get(host, target)).await
+}
+
+/// A client that keeps its connection for as long as the server does: it opens another when it is told to.
+#[derive(Debug)]
+pub struct Keeper {
+    addr: SocketAddr,
+    open: Option<Connection>,
+}
+
+impl Keeper {
+    /// A client of this address.
+    pub fn new(addr: SocketAddr) -> Self {
+        Self { addr, open: None }
+    }
+
+    /// Sends a request and reads the response.
+    ///
+    /// # Panics
+    ///
+    /// When there is no whole answer.
+    pub async fn exchange(&mut self, request: &Request) -> Message {
+        let connection = match &mut self.open {
+            Some(connection) => connection,
+            None => self.open.insert(Connection::open(self.addr).await),
+        };
+        let answer = connection.exchange(request).await;
+        if answer.closes() {
+            self.open = None;
+        }
+        answer
+    }
 }
 
 /// Asks again and again until the answer is as wanted, and says how long that took.

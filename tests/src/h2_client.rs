@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::PATIENCE;
 use crate::client::Stream;
+use crate::message::Excerpt;
 
 /// An open HTTP/2 connection; a clone is another handle to the same one.
 #[derive(Debug, Clone)]
@@ -16,7 +17,6 @@ pub struct H2Client {
 }
 
 /// A whole response.
-#[derive(Debug)]
 pub struct H2Response {
     /// Status.
     pub status: StatusCode,
@@ -26,6 +26,17 @@ pub struct H2Response {
     pub body: Vec<u8>,
     /// Trailers, if there were any.
     pub trailers: Option<HeaderMap>,
+}
+
+impl std::fmt::Debug for H2Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("H2Response")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("body", &Excerpt(&self.body))
+            .field("trailers", &self.trailers)
+            .finish()
+    }
 }
 
 impl H2Response {

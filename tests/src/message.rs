@@ -1,11 +1,11 @@
 //! HTTP/1.1 messages as bytes: a reader that hides nothing, for clients and backends alike.
 
-use std::io;
+use std::{fmt, io};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// A message that was read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Message {
     /// The first line, without its line end.
     pub start: String,
@@ -62,6 +62,40 @@ impl Message {
     }
 }
 
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("start", &Excerpt(self.start.as_bytes()))
+            .field("headers", &Fields(&self.headers))
+            .field("body", &Excerpt(&self.body))
+            .field("trailers", &Fields(&self.trailers))
+            .finish()
+    }
+}
+
+/// Text for a failed assertion: its beginning, and its length when that is not all. Bodies of tests have megabytes.
+pub struct Excerpt<'a>(pub &'a [u8]);
+
+impl fmt::Debug for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 400;
+        if self.0.len() <= SHOWN {
+            return write!(f, "{:?}", String::from_utf8_lossy(self.0));
+        }
+        write!(f, "{:?}… of {} bytes", String::from_utf8_lossy(&self.0[..SHOWN]), self.0.len())
+    }
+}
+
+/// Header fields for a failed assertion.
+pub(crate) struct Fields<'a>(pub(crate) &'a [(String, String)]);
+
+impl fmt::Debug for Fields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = self.0.iter().map(|(name, value)| (Excerpt(name.as_bytes()), Excerpt(value.as_bytes())));
+        f.debug_map().entries(fields).finish()
+    }
+}
+
 /// How a message ended before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
@@ -75,8 +109,8 @@ pub enum Broken {
     Malformed,
 }
 
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Closed => "closed without an answer",
             Self::Truncated => "truncated",

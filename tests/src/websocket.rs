@@ -41,7 +41,11 @@ impl WebSocket {
         self.0.send(Message::text(text)).await.map_err(|e| e.to_string())?;
         match timeout(PATIENCE, self.0.next()).await {
             Ok(Some(Ok(message))) if message.to_text().is_ok_and(|got| got == text) => Ok(()),
-            other => Err(format!("{text:?} came back as {other:?}")),
+            // Messages may be large, and a log is no place for them.
+            Ok(Some(Ok(message))) => Err(format!("{} bytes came back as {} others", text.len(), message.len())),
+            Ok(Some(Err(e))) => Err(format!("instead of the echo of {} bytes: {e}", text.len())),
+            Ok(None) => Err(format!("the stream ended instead of the echo of {} bytes", text.len())),
+            Err(_) => Err(format!("no echo of {} bytes within {PATIENCE:?}", text.len())),
         }
     }
 

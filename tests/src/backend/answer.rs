@@ -14,8 +14,8 @@ pub(super) struct Answer {
 /// Status and extra header fields of an answer.
 type Head = (u16, Vec<String>);
 
-fn echo_head(message: &Message) -> Head {
-    let status = message.header("x-echo-status").and_then(|status| status.parse().ok()).unwrap_or(200);
+fn echo_head(message: &Message, status: u16) -> Head {
+    let status = message.header("x-echo-status").and_then(|status| status.parse().ok()).unwrap_or(status);
     (status, message.header_values("x-echo-set").into_iter().map(str::to_owned).collect())
 }
 
@@ -45,10 +45,10 @@ fn auth_head(message: &Message, target: &str) -> Head {
     (status, extra)
 }
 
-/// The answer to a request, as its steering headers want it.
-pub(super) fn answer(persona: Persona, message: &Message, received: &Received) -> Answer {
+/// The answer to a request, as its steering headers want it; an echo that is not steered has `status`.
+pub(super) fn answer(persona: Persona, status: u16, message: &Message, received: &Received) -> Answer {
     let (status, extra) = match persona {
-        Persona::Echo | Persona::Mirror => echo_head(message),
+        Persona::Echo | Persona::Mirror => echo_head(message, status),
         Persona::Auth => auth_head(message, &received.target),
         Persona::Errors => errors_head(message),
     };

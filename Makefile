@@ -7,7 +7,7 @@ DENY_VERSION := 0.20.2
 # Needed to build the TLS and compression libraries, and by the demo's printed lines.
 TOOLS := cc cmake curl
 
-.PHONY: demo build test check fmt clippy doc deny build-tests unit integration bench setup
+.PHONY: demo build test check fmt clippy doc deny build-tests unit integration scale bench setup
 
 demo: build
 	./target/release/edgeward demo
@@ -16,7 +16,7 @@ build: setup
 	$(CARGO) build --release --locked -p edgeward
 
 # Everything that a change has to pass.
-test: setup unit integration
+test: setup unit integration scale
 
 # Format, lints, docs and dependencies: what needs no running proxy.
 check: fmt clippy doc deny
@@ -48,13 +48,19 @@ unit: build-tests
 integration: build-tests
 	$(CARGO) test --workspace --test it --locked -- --nocapture
 
-# CPU per request beside nginx and HAProxy; see docs/performance.md for how to read it.
+# The same test binary against the release build: what is promised of a large site is promised of that.
+scale: build build-tests
+	EDGEWARD_BIN=$(CURDIR)/target/release/edgeward $(CARGO) test --workspace --test it --locked -- --nocapture scale::
+
+# CPU per request beside nginx and HAProxy; benches/README.md says how to read it.
 bench: build
 	$(CARGO) build --release --locked -p edgeward-benches
 	./target/release/side-by-side
 
 setup:
-	@command -v $(CARGO) >/dev/null || { echo "Rust 1.89 or newer is missing: install it from https://rustup.rs"; exit 1; }
+	@version=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
+	if ! printf '1.89\n%s\n' "$${version:-0}" | sort -V -C; then \
+	  echo "Rust 1.89 or newer is missing (found: $${version:-none}): install it from https://rustup.rs"; exit 1; fi
 	@missing=""; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
 	  packages="$${missing/ cc/ build-essential}"; \

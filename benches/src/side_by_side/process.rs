@@ -16,10 +16,16 @@ pub(crate) struct Process {
     child: Child,
 }
 
-/// A command that runs on these cores and gets SIGTERM when this program dies, however it dies.
+/// A command that runs on these cores and gets SIGTERM when this program dies, however it dies. Settings of Edgeward in
+/// this program's environment are not its own.
 pub(crate) fn pinned(cpus: &str, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "taskset", "-c", cpus]).arg(program).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("EDGEWARD_")) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -131,7 +131,12 @@ fn command(
                 ("--https-port", https.map(port).unwrap_or_default()),
                 ("--healthz-port", port(site.free_address()?)),
                 ("--admin-address", site.free_address()?.to_string()),
+                ("--healthz-host", http.ip().to_string()),
                 ("--access-log", "off".to_owned()),
+                // As the peers have it.
+                ("--keepalive-requests", "0".to_owned()),
+                // An empty one, rather than what this machine may have.
+                ("--config", site.write("edgeward.yaml", "")?.display().to_string()),
             ];
             arguments.extend(options.into_iter().flat_map(|(name, value)| [name.into(), value.into()]));
             (edgeward(args)?, Some("version"), arguments)

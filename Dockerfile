@@ -10,10 +10,9 @@
 #   docker run --rm --publish 80:80 --publish 443:443 --volume ./manifests:/etc/edgeward/manifests:ro edgeward
 
 FROM rust:1-bookworm AS build
-# cmake builds zlib-ng. setcap lets a user other than root listen on 80 and 443, where the container may do that at all
-# (capability NET_BIND_SERVICE, which is there by default).
+# cmake builds zlib-ng.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends cmake libcap2-bin \
+    && apt-get install --yes --no-install-recommends cmake \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -21,13 +20,15 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --package edgeward \
     && install -m 0755 target/release/edgeward /edgeward \
-    && strip --strip-debug /edgeward \
-    && setcap cap_net_bind_service=+ep /edgeward
+    && strip --strip-debug /edgeward
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /edgeward /usr/local/bin/edgeward
 COPY config/edgeward.yaml /etc/edgeward/edgeward.yaml
-# By number, so that Kubernetes can see that it is not root.
+# By number, so that Kubernetes can see that it is not root. Container runtimes let every user listen on 80 and 443 in a
+# network of the container's own (net.ipv4.ip_unprivileged_port_start=0). On the host's network, run as user 0 with all
+# capabilities dropped but NET_BIND_SERVICE, or listen on higher ports. A file capability would keep the program from
+# starting at all where capabilities are dropped.
 USER 65532:65532
 EXPOSE 80 443 10254
 STOPSIGNAL SIGTERM

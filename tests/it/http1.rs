@@ -15,7 +15,7 @@ async fn a_connection_is_kept_alive_on_both_sides() {
     let _turn = turn::shared().await;
     let site = Site::with_host(HOST, "web").await;
     // One worker has one pool of upstream connections.
-    let edgeward = site.launch().argument("--workers=1").start().await;
+    let edgeward = site.launch().workers(1).start().await;
     let mut connection = Connection::open(edgeward.http).await;
     for number in 0..20 {
         let answer = connection.exchange(&Request::get(HOST, &format!("/{number}"))).await;
@@ -42,9 +42,8 @@ async fn http_1_0_is_served_and_closed_unless_it_asks_to_be_kept() {
     let answer = connection.exchange(&kept).await;
     assert_eq!(answer.status(), 200);
     assert!(answer.header("transfer-encoding").is_none(), "an HTTP/1.0 client knows no chunks");
-    if !answer.closes() {
-        assert_eq!(connection.exchange(&kept).await.status(), 200);
-    }
+    assert_eq!(answer.header("connection").map(str::to_ascii_lowercase).as_deref(), Some("keep-alive"));
+    assert_eq!(connection.exchange(&kept).await.status(), 200);
 
     let mut connection = Connection::open(edgeward.http).await;
     let chunked = Request::get(HOST, "/").version("1.0").header("X-Echo-Chunked", "1").header("X-Echo-Size", "9000");
@@ -227,4 +226,91 @@ async fn a_short_circuit_answer_never_lets_its_body_be_read_as_a_request() {
         assert!(connection.is_closed_within(Duration::from_secs(5)).await, "{host}: a second answer");
     }
     assert!(site.recording.take().is_empty(), "a body was taken for a request");
+}
+
+#[tokio::test]
+async fn a_target_is_passed_on_byte_for_byte() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut wrong = Vec::new();
+    // Not all of these are URIs (RFC 3986), but clients send them and nginx passes them on. Characters stand for bytes.
+    for part in [
+        "plain",
+        "a%20b",
+        "%C3%A9",
+        "%2F",
+        "a+b",
+        "\"",
+        "<",
+        ">",
+        "{x}",
+        "|",
+        "\\",
+        "^",
+        "`",
+        "'",
+        "(a)",
+        "[a]",
+        "\u{c3}\u{a9}",
+        "\u{ff}",
+        "a;b",
+        "a:b@c",
+        "~",
+        "!$&*,=",
+    ] {
+        for target in [format!("/path/{part}"), format!("/?query={part}")] {
+            let mut connection = Connection::open(edgeward.http).await;
+            let answer = connection.try_exchange(&Request::get(HOST, &target)).await;
+            let got = site.recording.take().pop().map(|got| got.target);
+            let status = answer.as_ref().map_or(0, edgeward_tests::message::Message::status);
+            if status != 200 || got.as_deref() != Some(&target) {
+                wrong.push(format!("{target:?}: {status}, the backend got {got:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn every_answer_stands_in_the_access_log_and_names_no_engine() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.launch().argument("--header-timeout=1").start().await;
+    let host = format!("Host: {HOST}\r\n");
+    let long = "x".repeat(9000);
+    let table = [
+        ("a target that is no URI", format!("GET /a<b HTTP/1.1\r\n{host}\r\n")),
+        ("a bad escape", format!("GET /%zz HTTP/1.1\r\n{host}\r\n")),
+        ("two lengths", format!("POST / HTTP/1.1\r\n{host}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab")),
+        ("no host", "GET / HTTP/1.1\r\n\r\n".to_owned()),
+        ("a long target", format!("GET /{long} HTTP/1.1\r\n{host}\r\n")),
+        ("a large header", format!("GET / HTTP/1.1\r\n{host}X: {long}{long}{long}{long}\r\n\r\n")),
+        ("an unfinished header", format!("GET / HTTP/1.1\r\n{host}")),
+    ];
+    let mut wrong = Vec::new();
+    for (what, bytes) in table {
+        let before = edgeward.access_log().len();
+        let mut connection = Connection::open(edgeward.http).await;
+        connection.send(bytes).await;
+        let Ok(answer) = connection.read_response("GET").await else {
+            wrong.push(format!("{what}: no answer"));
+            continue;
+        };
+        if let Some(engine) = answer.header("server") {
+            wrong.push(format!("{what}: {} with Server: {engine}", answer.status()));
+        }
+        let started = std::time::Instant::now();
+        while edgeward.access_log().len() == before && started.elapsed() < Duration::from_secs(1) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        match edgeward.access_log().get(before) {
+            None => wrong.push(format!("{what}: {} is not in the access log", answer.status())),
+            Some(entry) if entry["status"] != answer.status() || entry["reason"] == "" => {
+                wrong.push(format!("{what}: {} but the access log has {entry}", answer.status()));
+            }
+            Some(_) => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

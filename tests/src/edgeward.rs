@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::PATIENCE;
@@ -43,10 +44,40 @@ pub fn binary() -> PathBuf {
 ///
 /// # Panics
 ///
-/// When it cannot be started.
+/// When it cannot be started, or has not ended after three times [`PATIENCE`].
 pub fn run<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
     let binary = binary();
-    command(&binary).args(arguments).output().unwrap_or_else(|e| panic!("cannot run {}: {e}", binary.display()))
+    let mut child = command(&binary)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("cannot run {}: {e}", binary.display()));
+    let stdout = read_to_end(child.stdout.take().expect("stdout is piped"));
+    let stderr = read_to_end(child.stderr.take().expect("stderr is piped"));
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("the process can be waited for") {
+            break status;
+        }
+        if started.elapsed() > 3 * PATIENCE {
+            // It is this very child; that it may have ended by now is all the same.
+            let _ = child.kill();
+            panic!("{} should have ended by itself", binary.display());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let collect = |reader: JoinHandle<Vec<u8>>| reader.join().expect("reading a pipe does not panic");
+    Output { status, stdout: collect(stdout), stderr: collect(stderr) }
+}
+
+fn read_to_end(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What came before a failure is all there is to show.
+        let _ = stream.read_to_end(&mut bytes);
+        bytes
+    })
 }
 
 /// The binary without settings from this process' environment.
@@ -66,14 +97,25 @@ fn command(binary: &Path) -> Command {
 pub struct Launch {
     manifests: PathBuf,
     arguments: Vec<String>,
-    access_log: &'static str,
+    environment: Vec<(String, String)>,
+    access_log: String,
+    workers: usize,
+    reads_output: bool,
     patience: Duration,
 }
 
 impl Launch {
     /// Over a directory of manifests; two workers, the access log as JSON.
     pub fn new(manifests: &Path) -> Self {
-        Self { manifests: manifests.to_owned(), arguments: Vec::new(), access_log: "json", patience: 3 * PATIENCE }
+        Self {
+            manifests: manifests.to_owned(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            access_log: "json".to_owned(),
+            workers: 2,
+            reads_output: true,
+            patience: 3 * PATIENCE,
+        }
     }
 
     /// With one more argument.
@@ -83,10 +125,31 @@ impl Launch {
         self
     }
 
+    /// With a variable in its environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// With `--access-log`.
     #[must_use]
-    pub fn access_log(mut self, format: &'static str) -> Self {
-        self.access_log = format;
+    pub fn access_log(mut self, format: &str) -> Self {
+        format.clone_into(&mut self.access_log);
+        self
+    }
+
+    /// With this number of workers.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// With an output stream that is open and that nobody reads, as when a log collector hangs.
+    #[must_use]
+    pub fn output_unread(mut self) -> Self {
+        self.reads_output = false;
         self
     }
 
@@ -104,15 +167,28 @@ impl Launch {
             .arg("serve")
             .arg("--manifests")
             .arg(&self.manifests)
-            .args(["--bind-address", "127.0.0.1", "--workers", "2", "--access-log", self.access_log])
+            .args(["--bind-address", "127.0.0.1", "--workers", &self.workers.to_string()])
+            .args(["--access-log", &self.access_log])
             .args(["--http-port", &http.port().to_string(), "--https-port", &https.port().to_string()])
-            .args(["--healthz-port", &health.port().to_string(), "--admin-address", &admin.to_string()])
+            .args([
+                "--healthz-host",
+                "127.0.0.1",
+                "--healthz-port",
+                &health.port().to_string(),
+                "--admin-address",
+                &admin.to_string(),
+            ])
             .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|e| panic!("cannot run {}: {e}", binary.display()));
-        let stdout = Lines::collect(child.stdout.take().expect("stdout is piped"));
+        let stdout = match self.reads_output {
+            true => Lines::collect(child.stdout.take().expect("stdout is piped")),
+            // The pipe stays open in `child`.
+            false => Lines::default(),
+        };
         let stderr = Lines::collect(child.stderr.take().expect("stderr is piped"));
         let mut edgeward = Edgeward { child, http, https, health, admin, stdout, stderr, ready_after: Duration::ZERO };
         while !edgeward.is_ready().await {

@@ -195,7 +195,7 @@ fn is_program_of_ingress_nginx(first: &std::ffi::OsStr) -> bool {
 /// Whether a first argument is a flag of `serve` rather than a command or a flag of the program itself: ingress-nginx is
 /// started with flags only.
 fn is_serve_flag(first: &str) -> bool {
-    first.starts_with("--") && !matches!(first, "--help" | "--version" | "--")
+    first.starts_with('-') && !matches!(first, "--help" | "-h" | "--version" | "-V" | "--")
 }
 
 /// The whole command, with what the derive macro cannot know of the options: environment variables, defaults in the

@@ -53,7 +53,7 @@ pub enum ConfigurationError {
 pub struct Sources {
     /// What flags and the environment say.
     pub flags: Options,
-    /// The file; see [`default_file`].
+    /// The file; without one, [`DEFAULT_FILE`] if it is there.
     pub file: Option<PathBuf>,
     /// What holds where neither says anything, instead of the defaults.
     pub defaults: Options,
@@ -66,19 +66,16 @@ impl Sources {
     ///
     /// If the file is not readable or not right, or options contradict each other.
     pub fn read(&self) -> Result<Configuration, ConfigurationError> {
+        let default = Path::new(DEFAULT_FILE);
         let file = match &self.file {
             Some(path) => read_file(path)?,
+            None if default.exists() => read_file(default)?,
             None => Options::default(),
         };
         let configuration = self.flags.clone().over(file).over(self.defaults.clone()).resolve();
         configuration.validate()?;
         Ok(configuration)
     }
-}
-
-/// [`DEFAULT_FILE`], if there is one.
-pub fn default_file() -> Option<PathBuf> {
-    Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists())
 }
 
 fn read_file(path: &Path) -> Result<Options, ConfigurationError> {
@@ -121,6 +118,21 @@ impl Configuration {
                  PROXY protocol headers are to be believed"
                     .to_owned(),
             );
+        }
+        let periods = [
+            ("--rescan-interval", self.rescan_interval),
+            ("--proxy-protocol-timeout", self.proxy_protocol_timeout),
+            ("--tls-handshake-timeout", self.tls_handshake_timeout),
+            ("--header-timeout", self.header_timeout),
+            ("--body-timeout", self.body_timeout),
+            ("--write-timeout", self.write_timeout),
+            ("--upgraded-timeout", self.upgraded_timeout),
+            ("--upstream-connect-timeout", self.upstream_connect_timeout),
+            ("--upstream-read-timeout", self.upstream_read_timeout),
+            ("--upstream-send-timeout", self.upstream_send_timeout),
+        ];
+        if let Some((flag, _)) = periods.into_iter().find(|(_, period)| period.0.is_zero()) {
+            return contradiction(format!("{flag} must not be 0: nothing can be done in no time; name a longer one"));
         }
         if self.manifests.is_empty() {
             return contradiction("--manifests must name at least one directory".to_owned());

@@ -42,9 +42,10 @@ pub fn no_color() -> bool {
 }
 
 fn filter(level: LogLevel) -> EnvFilter {
+    // Pingora's own log is off at every level. What a client does wrong is an error to it, and the access log tells that
+    // with the reason; below that it writes whole request heads, with their passwords and cookies. RUST_LOG can switch
+    // it on, and says so by naming it.
     EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        // What a client does wrong is an error to the engine; the access log tells it, with the reason.
-        let engine = if level == LogLevel::Debug || level == LogLevel::Trace { level.name() } else { "off" };
-        EnvFilter::new(format!("{},pingora_proxy={engine},pingora_core={engine},pingora={engine}", level.name()))
+        EnvFilter::new(format!("{},pingora_proxy=off,pingora_core=off,pingora=off,pingora_pool=off", level.name()))
     })
 }

@@ -28,7 +28,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::cli::ServeArguments;
-use crate::configuration::{Configuration, Options, Sources, default_file};
+use crate::configuration::{Configuration, Options, Sources};
 use crate::health::Readiness;
 use crate::logging::{self, LogControl};
 use crate::metrics::{self, ConnectionObserver, History, ProcessMetrics};
@@ -46,11 +46,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 ///
 /// If the configuration is wrong, or an address cannot be listened on.
 pub fn run(arguments: ServeArguments) -> anyhow::Result<ExitCode> {
-    let sources = Sources {
-        flags: arguments.options,
-        file: arguments.config.or_else(default_file),
-        defaults: Options::default(),
-    };
+    let sources = Sources { flags: arguments.options, file: arguments.config, defaults: Options::default() };
     let configuration = sources.read()?;
     let log = logging::start(configuration.log_format, configuration.log_level);
     for warning in &arguments.warnings {
@@ -73,7 +69,11 @@ pub fn serve(
 ) -> anyhow::Result<ExitCode> {
     check_roots(&configuration.manifests)?;
     let runtime = control_runtime()?;
-    let code = runtime.block_on(Process::start(sources, configuration, log)?.run(ready));
+    let code = runtime.block_on(async {
+        // First of all: until it is listened to, a signal ends the process.
+        let signals = Signals::new()?;
+        Process::start(sources, configuration, log)?.run(signals, ready).await
+    });
     // What still reads files or resolves names is not waited for.
     runtime.shutdown_background();
     code
@@ -135,7 +135,7 @@ impl Process {
         })
     }
 
-    async fn run(self, ready: impl FnOnce(&Running)) -> anyhow::Result<ExitCode> {
+    async fn run(self, mut signals: Signals, ready: impl FnOnce(&Running)) -> anyhow::Result<ExitCode> {
         let Self {
             sources,
             configuration,
@@ -148,7 +148,6 @@ impl Process {
             access_log,
             open_files,
         } = self;
-        let mut signals = Signals::new()?;
         let snapshots = publisher.reader();
         let current = configuration.borrow().clone();
         let pages = control::bind_pages(&current).await?;
@@ -158,12 +157,16 @@ impl Process {
         tokio::spawn(Arc::clone(&history).follow(status.clone()));
         pages.serve(&current, &readiness, &metrics, &snapshots, &status, configuration.subscribe());
         let reload = reload::Reload { sources, configuration: &configuration, options: &options, log, rescan: &rescan };
+        let on_hangup = || {
+            reload.run();
+            access_log.reopen();
+        };
         // Nothing is served yet, so that there is nothing to finish when a signal comes now.
         tokio::select! {
             first = status.wait_for(|status| status.generation > 0) => {
                 first.context("the controller ended before it had read the manifests")?;
             }
-            _ = signals.stop() => return Ok(ExitCode::SUCCESS),
+            _ = signals.stop(&on_hangup) => return Ok(ExitCode::SUCCESS),
         }
         let limits = wiring::limits(&current, open_files);
         let engines = EngineFactory::new(
@@ -194,17 +197,9 @@ impl Process {
         readiness.start_serving();
         tracing::info!(http = ?running.http_addrs(), https = ?running.https_addrs(), "serving");
         ready(&running);
-        loop {
-            match signals.next().await {
-                Wish::Stop(_) => break,
-                Wish::Reload => {
-                    reload.run();
-                    access_log.reopen();
-                }
-            }
-        }
+        signals.stop(&on_hangup).await;
         let current = configuration.borrow().clone();
-        let code = stop(&running, &readiness, &current, &mut signals).await;
+        let code = stop(&running, &readiness, &current, signals.stop(&on_hangup)).await;
         tokio::task::spawn_blocking(move || {
             running.stop();
             access_log.flush(FLUSH);
@@ -214,12 +209,12 @@ impl Process {
     }
 }
 
-/// Announces the end, waits, finishes what is under way. A second signal ends the wait.
+/// Announces the end, waits, finishes what is under way. A second signal to stop ends the wait.
 async fn stop(
     running: &Running,
     readiness: &Readiness,
     configuration: &Configuration,
-    signals: &mut Signals,
+    second_signal: impl Future<Output = &'static str>,
 ) -> ExitCode {
     readiness.start_draining();
     let grace = configuration.shutdown_grace_period.0;
@@ -233,19 +228,11 @@ async fn stop(
             tracing::info!(cut = drained.cut, elapsed = ?drained.elapsed, "stopped");
             ExitCode::SUCCESS
         }
-        name = signals.stop() => {
+        name = second_signal => {
             tracing::warn!("a second {name}: ending at once");
             ExitCode::FAILURE
         }
     }
-}
-
-/// What a signal asks for.
-enum Wish {
-    /// The end, by the signal of this name.
-    Stop(&'static str),
-    /// To read what is file based again.
-    Reload,
 }
 
 /// The signals that this process listens to.
@@ -265,19 +252,13 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Wish {
-        tokio::select! {
-            _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
-            _ = self.hangup.recv() => Wish::Reload,
-        }
-    }
-
-    /// Waits for a signal to stop, and says which it was. Others have no effect meanwhile.
-    async fn stop(&mut self) -> &'static str {
+    /// Waits for a signal to stop, and says which it was. Calls `on_hangup` for each SIGHUP meanwhile.
+    async fn stop(&mut self, on_hangup: impl Fn()) -> &'static str {
         loop {
-            if let Wish::Stop(name) = self.next().await {
-                return name;
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => on_hangup(),
             }
         }
     }

@@ -168,7 +168,7 @@ pub fn metrics_options(configuration: &Configuration) -> MetricsOptions {
         controller_pod: pod,
         per_host: configuration.metrics_per_host,
         status_classes: configuration.report_status_classes,
-        families: Family::DEFAULT.iter().filter(|family| !excluded(family)).copied().collect(),
+        families: Family::ALL.into_iter().filter(|family| !excluded(family)).collect(),
         time_buckets: configuration.time_buckets.clone(),
         length_buckets: configuration.length_buckets.clone(),
         size_buckets: configuration.size_buckets.clone(),

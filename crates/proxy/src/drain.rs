@@ -23,7 +23,7 @@ pub struct DrainOptions {
 impl Default for DrainOptions {
     fn default() -> Self {
         Self {
-            timeout: Duration::from_secs(25),
+            timeout: Duration::from_secs(30),
             idle_grace: Duration::from_secs(1),
             tunnel_window: Duration::from_secs(5),
         }

@@ -58,7 +58,7 @@ impl Default for EngineOptions {
         Self {
             upgraded_idle: Duration::from_secs(3600),
             upstream_idle: Duration::from_secs(60),
-            upstream_pool: 1024,
+            upstream_pool: 320,
             upstream_h2_streams: 100,
             retry_percent: 20,
         }

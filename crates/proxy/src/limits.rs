@@ -59,8 +59,8 @@ impl Default for Limits {
             uri_bytes: 8 * 1024,
             keepalive_idle: Duration::from_secs(75),
             keepalive_requests: 1000,
-            max_connections: 16_384,
-            max_connections_per_client: 0,
+            max_connections: MOST_CONNECTIONS,
+            max_connections_per_client: 16_384,
             body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
             linger: Duration::from_secs(2),
@@ -73,10 +73,14 @@ impl Default for Limits {
     }
 }
 
+/// The cap on connections when nobody asks for another one. Where files are unlimited, as in many containers, it is what
+/// keeps clients from taking all memory: each connection may hold some 100 KiB.
+const MOST_CONNECTIONS: usize = 65_536;
+
 /// The cap on connections for a limit on open files: four fifths of it, halved because every request may need a second
-/// file for its upstream connection. The rest is for listeners, the API server and files.
+/// file for its upstream connection, and at most 65,536. The rest is for listeners, the API server and files.
 pub fn connections_within(open_files: u64) -> usize {
-    usize::try_from(open_files / 5 * 2).unwrap_or(usize::MAX).max(1)
+    usize::try_from(open_files / 5 * 2).unwrap_or(usize::MAX).clamp(1, MOST_CONNECTIONS)
 }
 
 impl Limits {
@@ -113,9 +117,11 @@ mod tests {
     #[test]
     fn connections_leave_files_for_upstreams() {
         assert_eq!(connections_within(1_024), 408);
-        assert_eq!(connections_within(1_048_576), 419_430);
+        assert_eq!(connections_within(65_536), 26_214);
         assert_eq!(connections_within(0), 1);
-        assert!(connections_within(u64::MAX) > 0);
+        for unlimited in [1_048_576, u64::MAX] {
+            assert_eq!(connections_within(unlimited), MOST_CONNECTIONS);
+        }
     }
 
     #[test]

@@ -71,6 +71,10 @@ fn flags_of_ingress_nginx_without_effect_are_accepted_with_a_warning() {
          --post-shutdown-grace-period 10 --enable-ssl-passthrough=false",
     );
     assert_eq!(arguments.warnings.len(), 7, "{:?}", arguments.warnings);
+    for line in ["-v=2 --http-port 1", "-v 2 --http-port 1", "--http-port 1 -v2"] {
+        let arguments = serve(line);
+        assert_eq!((arguments.options.http_port, arguments.warnings.len()), (Some(1), 1), "{line}");
+    }
     assert!(arguments.warnings.iter().all(|warning| warning.contains("has no effect here: ")));
     assert!(parse_line("serve --no-such-flag").is_err());
 }
@@ -153,14 +157,15 @@ fn a_flag_wins_over_the_environment_that_over_the_file_and_that_over_the_default
     if std::env::var_os(FILE).is_none() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "http-port: 3\nhttps-port: 3\nworkers: 3\n").unwrap();
-        let status = std::process::Command::new(std::env::current_exe().unwrap())
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
             .args([NAME, "--exact"])
             .env(FILE, file.path())
             .envs([("EDGEWARD_HTTP_PORT", "2"), ("EDGEWARD_HTTPS_PORT", "2"), ("EDGEWARD_MANIFESTS", "a,b")])
             .envs([("EDGEWARD_DISABLE_CATCH_ALL", "true"), ("EDGEWARD_DRAIN_TIMEOUT", "1m")])
-            .status()
+            .output()
             .unwrap();
-        assert!(status.success());
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
         return;
     }
     let ServeArguments { config, options, .. } = serve("serve --http-port 1");

@@ -6,7 +6,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 const CLUSTER: &str = "it is for a cluster, and objects come from a directory";
 const STATUS: &str = "no status is written to Ingress objects";
 const NGINX: &str = "it is about the nginx process, which there is none of";
-const METRICS: &str = "the metrics have fixed names, labels and buckets";
+const METRICS: &str =
+    "buckets are what --time-buckets, --length-buckets and --size-buckets say, and only hosts of rules are labels";
 const NOT_YET: &str = "it is not honoured yet";
 const ALWAYS: &str = "annotations and paths are always validated";
 
@@ -72,6 +73,8 @@ const FLAGS: &[(&str, bool, &str)] = &[
 pub(super) fn accept(command: Command) -> Command {
     FLAGS.iter().fold(command, |command, (name, is_boolean, _)| {
         let arg = Arg::new(*name).long(*name).hide(true).action(ArgAction::Append);
+        // The one with a short form: `-v=2`, `-v 2`.
+        let arg = if *name == "v" { arg.short('v') } else { arg };
         command.arg(if *is_boolean {
             arg.num_args(0..=1).require_equals(true).default_missing_value("true")
         } else {

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use edgeward_proxy::metrics::Family;
 use serde::{Deserialize, Serialize};
 
 use super::value::{
@@ -166,12 +167,12 @@ options! {
         /// How long a WebSocket, or another upgraded connection, may be silent in one direction.
         #[arg(value_name = "TIME")]
         upgraded_timeout: Period = Period::seconds(3600);
-        /// The most connections at a time; 0 for what the limit on open files allows.
+        /// The most connections at a time; 0 for what the limit on open files allows, and at most 65536.
         #[arg(value_name = "NUMBER")]
         max_connections: usize = 0;
         /// The most connections of one client address (an IPv6 /64 counts as one) at a time; 0 for any number.
         #[arg(value_name = "NUMBER")]
-        max_connections_per_client: usize = 0;
+        max_connections_per_client: usize = 16_384;
         /// The most streams of one HTTP/2 connection at a time.
         #[arg(value_name = "NUMBER")]
         http2_max_streams: u32 = 128;
@@ -230,9 +231,14 @@ options! {
         metrics_per_host: bool = true;
         /// Count statuses by class (2xx) rather than one by one.
         report_status_classes: bool = false;
-        /// A family of request metrics to leave out, such as request_size. There may be several.
+        /// A family of request metrics to leave out, such as request_size. There may be several; those left out by default
+        /// are read by no dashboard of ingress-nginx and double the number of series.
         #[arg(value_name = "NAME", value_delimiter = ',')]
-        exclude_socket_metrics: Vec<MetricFamily> = Vec::new();
+        exclude_socket_metrics: Vec<MetricFamily> = Family::ALL
+            .into_iter()
+            .filter(|family| !Family::DEFAULT.contains(family))
+            .map(MetricFamily)
+            .collect();
         /// The upper bounds of the buckets for durations, in seconds.
         #[arg(value_name = "SECONDS", value_delimiter = ',')]
         time_buckets: Vec<f64> = vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -259,7 +265,8 @@ options! {
         /// The form of the log on standard error.
         #[arg(value_enum)]
         log_format: LogFormat = LogFormat::Text;
-        /// How much of the log on standard error is written; RUST_LOG overrides it.
+        /// How much of the log on standard error is written. RUST_LOG overrides it, and can switch on the log of Pingora, which
+        /// holds the headers of requests.
         #[arg(value_enum)]
         log_level: LogLevel = LogLevel::Info;
     }

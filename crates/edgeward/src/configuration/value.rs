@@ -127,9 +127,9 @@ impl fmt::Display for Period {
         let milliseconds = self.0.as_millis();
         match milliseconds {
             0 => f.write_str("0s"),
-            _ if milliseconds % 3_600_000 == 0 => write!(f, "{}h", milliseconds / 3_600_000),
-            _ if milliseconds % 60_000 == 0 => write!(f, "{}m", milliseconds / 60_000),
-            _ if milliseconds % 1000 == 0 => write!(f, "{}s", milliseconds / 1000),
+            _ if milliseconds.is_multiple_of(3_600_000) => write!(f, "{}h", milliseconds / 3_600_000),
+            _ if milliseconds.is_multiple_of(60_000) => write!(f, "{}m", milliseconds / 60_000),
+            _ if milliseconds.is_multiple_of(1000) => write!(f, "{}s", milliseconds / 1000),
             _ => write!(f, "{milliseconds}ms"),
         }
     }
@@ -170,9 +170,9 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => f.write_str("0"),
-            bytes if bytes % (1 << 30) == 0 => write!(f, "{}g", bytes >> 30),
-            bytes if bytes % (1 << 20) == 0 => write!(f, "{}m", bytes >> 20),
-            bytes if bytes % (1 << 10) == 0 => write!(f, "{}k", bytes >> 10),
+            bytes if bytes.is_multiple_of(1 << 30) => write!(f, "{}g", bytes >> 30),
+            bytes if bytes.is_multiple_of(1 << 20) => write!(f, "{}m", bytes >> 20),
+            bytes if bytes.is_multiple_of(1 << 10) => write!(f, "{}k", bytes >> 10),
             bytes => write!(f, "{bytes}"),
         }
     }

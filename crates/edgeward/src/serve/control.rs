@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
@@ -10,8 +11,10 @@ use edgeward_controller::reconcile::{Holdoff, Reconciler, Status};
 use edgeward_controller::translate;
 use edgeward_proxy::metrics::Metrics;
 use edgeward_routing::{Publisher, SnapshotReader};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::admin::Admin;
 use crate::configuration::Configuration;
@@ -19,6 +22,12 @@ use crate::health::{self, Readiness};
 
 /// Messages that may wait between the source and the reconciler; a source that is faster waits.
 const QUEUED_CHANGES: usize = 1024;
+
+/// Connections for the pages of one port at a time; more wait.
+const PAGE_CONNECTIONS: usize = 256;
+
+/// How long a connection for the pages may be without a whole request head.
+const PAGE_HEADER: Duration = Duration::from_secs(10);
 
 /// Starts the source and the reconciler.
 pub(super) fn start_controller(
@@ -92,8 +101,27 @@ impl Pages {
     }
 }
 
+/// Serves pages for as long as the process runs. The port may be reachable for strangers, so that connections are few and
+/// none may be idle for long: they share the limit on open files with the traffic.
 async fn serve_pages(listener: TcpListener, router: Router) {
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "the pages are no longer served");
+    let slots = Arc::new(Semaphore::new(PAGE_CONNECTIONS));
+    let service = TowerToHyperService::new(router);
+    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "cannot accept a connection for the pages");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(PAGE_HEADER);
+        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+        tokio::spawn(async move {
+            // A client that breaks off is its own affair.
+            let _ = connection.await;
+            drop(slot);
+        });
     }
 }

@@ -6,9 +6,13 @@ use crate::configuration::{MetricFamily, Network, Period};
 #[test]
 fn the_defaults_are_those_of_the_proxy_and_the_controller() {
     let configuration = Configuration::default();
-    let limits = limits(&configuration, 40_960);
-    assert_eq!(limits, Limits { max_connections: 16_384, ..Limits::default() });
-    assert_eq!(metrics_options(&configuration).time_buckets, MetricsOptions::default().time_buckets);
+    let limits = limits(&configuration, u64::MAX);
+    assert_eq!(limits, Limits::default());
+    assert_eq!(engine_options(&configuration), EngineOptions::default());
+    assert_eq!(drain_options(&configuration), DrainOptions::default());
+    let metrics = metrics_options(&configuration);
+    let expected = MetricsOptions::default();
+    assert_eq!((metrics.families, metrics.time_buckets), (expected.families, expected.time_buckets));
     assert_eq!(listener_options(&configuration, limits).tls, TlsOptions::default());
     let options = controller_options(&configuration, None);
     assert_eq!(format!("{options:?}"), format!("{:?}", translate::Options::for_directory()));
@@ -52,7 +56,8 @@ fn options_reach_their_side() {
     assert!(proxy_protocol.enabled && proxy_protocol.trusted.len() == 1);
     let engine = engine_options(&configuration);
     assert_eq!((engine.upgraded_idle.as_secs(), engine.retry_percent), (7, 3));
-    assert!(!metrics_options(&configuration).families.contains(&Family::RequestSize));
+    let families = metrics_options(&configuration).families;
+    assert!(!families.contains(&Family::RequestSize) && families.contains(&Family::BytesSent));
     assert_eq!(access_log_destination(&configuration), AccessLogDestination::File("/tmp/access.log".into()));
     assert!(controller_options(&configuration, None).is_strict());
 }

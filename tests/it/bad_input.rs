@@ -66,7 +66,7 @@ fn check(directory: &Path) -> (Vec<Value>, i32, String) {
 
 /// What the administration page says.
 async fn admin(edgeward: &Edgeward) -> Vec<Value> {
-    edgeward.admin("/diagnostics").await.json()["diagnostics"].as_array().expect("a list of diagnostics").clone()
+    edgeward.diagnostics().await.json()["diagnostics"].as_array().expect("a list of diagnostics").clone()
 }
 
 /// Diagnostics as lines that can be compared and read.

@@ -52,7 +52,7 @@ async fn stays_with(edgeward: &Edgeward, name: &str) {
 }
 
 async fn diagnostics(edgeward: &Edgeward) -> Vec<Value> {
-    edgeward.admin("/diagnostics").await.json()["diagnostics"].as_array().unwrap().clone()
+    edgeward.diagnostics().await.json()["diagnostics"].as_array().unwrap().clone()
 }
 
 /// Waits for a diagnostic with this code, or for there to be none at all.

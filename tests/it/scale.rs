@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use edgeward_tests::backend::{Backend, Start};
 use edgeward_tests::certificate::Authority;
-use edgeward_tests::client::{Connection, Keeper, Request};
+use edgeward_tests::client::{Connection, Keeper, Request, get};
 use edgeward_tests::edgeward::{Launch, binary};
-use edgeward_tests::manifest::{Ingress, Manifests, service, tls_secret};
+use edgeward_tests::manifest::{Ingress, Manifests, join, service, tls_secret};
 use edgeward_tests::tls::Hello;
 use edgeward_tests::turn;
 
@@ -27,6 +27,10 @@ const EDITS: usize = 15;
 
 /// Between two edits: one edit is measured, not how a stream of them is gathered.
 const PAUSE: Duration = Duration::from_millis(300);
+
+fn is_release() -> bool {
+    binary().components().any(|component| component.as_os_str() == "release")
+}
 
 fn host(number: usize) -> String {
     format!("host-{number}.scale.test")
@@ -67,11 +71,30 @@ fn write(manifests: &Manifests, authority: &Authority, backends: &[Backend; 2]) 
     }
 }
 
+/// As a large release rendered into one file, with one mistake everywhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mistake_in_every_ingress_of_one_file_does_not_hold_up_the_traffic() {
+    const MANY: usize = 2_000;
+    let _turn = turn::alone().await;
+    let backend = Start::default().quiet().start("web").await;
+    let manifests = Manifests::new();
+    let mistaken = |number: usize| {
+        Ingress::new(&format!("ingress-{number}")).annotation("no-such-thing", "x").host(&host(number), "web").text()
+    };
+    manifests.write("all.yaml", join([service("web", &[backend.addr()])].into_iter().chain((0..MANY).map(mistaken))));
+    let edgeward = Launch::new(manifests.path()).access_log("off").start().await;
+    let factor = if is_release() { 1 } else { UNOPTIMISED };
+    assert!(edgeward.ready_after() < SERVING_WITHIN * factor, "ready only after {:?}", edgeward.ready_after());
+    assert_eq!(get(edgeward.http, &host(MANY - 1), "/").await.status(), 200);
+    let page = edgeward.diagnostics().await.json();
+    let diagnostics = page["diagnostics"].as_array().expect("a list of diagnostics");
+    assert_eq!(diagnostics.iter().filter(|diagnostic| diagnostic["location"]["line"].is_u64()).count(), MANY);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_ingresses_and_a_thousand_certificates() {
     let _turn = turn::alone().await;
-    let is_release = binary().components().any(|component| component.as_os_str() == "release");
-    let factor = if is_release { 1 } else { UNOPTIMISED };
+    let factor = if is_release() { 1 } else { UNOPTIMISED };
     let authority = Authority::new();
     let backends = [Start::default().quiet().start("even").await, Start::default().quiet().start("odd").await];
     let manifests = Manifests::new();
@@ -118,7 +141,7 @@ async fn ten_thousand_ingresses_and_a_thousand_certificates() {
         "scale ({}): {INGRESSES} Ingresses and {CERTIFICATES} certificates served after {serving_after:?}, an edited \
          route visible after {median:?} (median of {EDITS}, slowest {slowest:?}), resident memory {} MiB, {} MiB after \
          the edits",
-        if is_release { "release" } else { "not a release build" },
+        if is_release() { "release" } else { "not a release build" },
         resident >> 20,
         edgeward.resident_bytes() >> 20,
     );

@@ -66,7 +66,7 @@ async fn removed_versions_of_ingress_and_endpoints_are_served() {
         assert_eq!(get(edgeward.http, host, "/app/x").await.backend(), Some("app"), "{host}");
         assert_eq!(get(edgeward.http, host, "/other").await.backend(), Some("rest"), "{host}");
     }
-    let diagnostics = edgeward.admin("/diagnostics").await.text();
+    let diagnostics = edgeward.diagnostics().await.text();
     assert_eq!(diagnostics.matches("RemovedApiVersion").count(), 2, "{diagnostics}");
 }
 
@@ -131,5 +131,5 @@ async fn a_certificate_that_has_expired_is_served_rather_than_none() {
     let edgeward = Launch::new(manifests.path()).start().await;
     let connection = Connection::open_tls(edgeward.https, &Hello::name("expired.test")).await;
     assert_eq!(connection.certificate_der(), &expired.certificate());
-    assert!(edgeward.admin("/diagnostics").await.text().contains("CertificateExpired"));
+    assert!(edgeward.diagnostics().await.text().contains("CertificateExpired"));
 }

@@ -255,6 +255,17 @@ impl Edgeward {
         self.ask(self.health, path).await
     }
 
+    /// The administration page about mistakes, once those of the first snapshot are on it: traffic does not wait for them.
+    pub async fn diagnostics(&self) -> Message {
+        loop {
+            let page = self.admin("/diagnostics").await;
+            if page.json()["generation"] != 0 {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// GET on the admin listener.
     ///
     /// # Panics

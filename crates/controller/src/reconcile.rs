@@ -63,7 +63,9 @@ pub struct Reconciler {
     pub options: watch::Receiver<Arc<Options>>,
     /// Finds the place in a file of what a diagnostic is about.
     pub locator: Arc<dyn Locate>,
-    /// What is known of the last rebuild.
+    /// The generation that is current, from the moment on in which it is; 0 before the first.
+    pub published: watch::Sender<u64>,
+    /// What is known of the last rebuild. It comes later than the snapshot: diagnostics are looked up in their files first.
     pub status: watch::Sender<Status>,
     /// How long to wait for quiet.
     pub holdoff: Holdoff,
@@ -72,7 +74,7 @@ pub struct Reconciler {
 impl Reconciler {
     /// Runs until the source is gone. What was published stays current.
     pub async fn run(self) {
-        let Self { mut changes, publisher, mut options, locator, status, holdoff } = self;
+        let Self { mut changes, publisher, mut options, locator, published, status, holdoff } = self;
         let (names, wanted_names) = watch::channel(BTreeSet::new());
         let (answer, mut answers) = mpsc::channel(64);
         let resolver = tokio::spawn(resolve::run(wanted_names, answer, resolve::REFRESH, resolve::look_up));
@@ -84,7 +86,7 @@ impl Reconciler {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         recheck.reset();
         let initial = options.borrow_and_update().clone();
-        let mut owner = Owner::new(publisher, initial, holdoff, reports);
+        let mut owner = Owner::new(publisher, published, initial, holdoff, reports);
         let mut has_options = true;
         while !owner.is_source_gone {
             tokio::select! {
@@ -124,6 +126,7 @@ struct Owner {
     index: Index,
     options: Arc<Options>,
     publisher: Publisher,
+    published: watch::Sender<u64>,
     /// What is current.
     current: Snapshot,
     /// What the translation of `current` said.
@@ -145,6 +148,7 @@ struct Owner {
 impl Owner {
     fn new(
         publisher: Publisher,
+        published: watch::Sender<u64>,
         options: Arc<Options>,
         holdoff: Holdoff,
         reports: watch::Sender<Option<Report>>,
@@ -154,6 +158,7 @@ impl Owner {
             options,
             current: Snapshot::clone(&publisher.reader().load()),
             publisher,
+            published,
             diagnostics: Arc::default(),
             dirty: Dirty::default(),
             since: None,
@@ -279,6 +284,7 @@ impl Owner {
         if is_first || !is_same(&self.current, &snapshot) {
             let old = std::mem::replace(&mut self.current, snapshot.clone());
             self.publisher.publish(snapshot);
+            self.published.send_replace(self.current.generation);
             self.retired.take(old, &self.current);
         }
     }

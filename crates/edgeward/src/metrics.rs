@@ -158,7 +158,7 @@ impl ProcessMetrics {
     fn configuration(&self, snapshot: &Snapshot, status: &Status) -> Vec<MetricFamily> {
         let identity = &self.sources.identity;
         let reloaded = status.last_success.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        let is_good = status.generation > 0 && !status.is_stale;
+        let is_good = snapshot.generation > 0 && !status.is_stale;
         let failures = self.sources.history.failures.load(Ordering::Relaxed);
         vec![
             family::CONFIG_HASH.one(identity, self.config_hash(snapshot)),

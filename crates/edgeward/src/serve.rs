@@ -152,7 +152,8 @@ impl Process {
         let current = configuration.borrow().clone();
         let pages = control::bind_pages(&current).await?;
         let (options, options_seen) = watch::channel(Arc::new(options));
-        let mut status = control::start_controller(&current, publisher, options_seen, Arc::clone(&rescan));
+        let control::Controller { mut published, status } =
+            control::start_controller(&current, publisher, options_seen, Arc::clone(&rescan));
         let history = Arc::new(History::new()?);
         tokio::spawn(Arc::clone(&history).follow(status.clone()));
         pages.serve(&current, &readiness, &metrics, &snapshots, &status, configuration.subscribe());
@@ -163,7 +164,7 @@ impl Process {
         };
         // Nothing is served yet, so that there is nothing to finish when a signal comes now.
         tokio::select! {
-            first = status.wait_for(|status| status.generation > 0) => {
+            first = published.wait_for(|generation| *generation > 0) => {
                 first.context("the controller ended before it had read the manifests")?;
             }
             _ = signals.stop(&on_hangup) => return Ok(ExitCode::SUCCESS),

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use edgeward_routing::Snapshot;
-use edgeward_routing::origin::Origin;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::diagnostic::{Diagnostic, FileLocation, Severity};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::directory::Locator;
 use crate::index::Index;
 use crate::object::Kind;
@@ -26,16 +25,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub trait Locate: Send + Sync {
     /// Adds its place to every diagnostic that has none, where there is a file and it is known. It may read files.
     fn complete(&self, diagnostics: &mut [Diagnostic]);
-}
-
-impl<F: Fn(&Origin) -> Option<FileLocation> + Send + Sync> Locate for F {
-    fn complete(&self, diagnostics: &mut [Diagnostic]) {
-        for diagnostic in diagnostics {
-            if let (None, Some(origin)) = (&diagnostic.location, &diagnostic.origin) {
-                diagnostic.location = self(origin);
-            }
-        }
-    }
 }
 
 impl Locate for Locator {
@@ -113,19 +102,31 @@ pub(super) async fn run(
     status: watch::Sender<Status>,
 ) {
     let mut logged: BTreeSet<Diagnostic> = BTreeSet::new();
+    // The two lists that the last status was made of, and what it says of them.
+    let mut told: Option<([Arc<[Diagnostic]>; 2], Arc<[Diagnostic]>)> = None;
     while reports.changed().await.is_ok() {
         let Some(report) = reports.borrow_and_update().clone() else { continue };
         let Report { generation, last_success, delay, counts, is_stale, of_source, of_translation } = report;
-        let locator = Arc::clone(&locator);
-        let located = spawn_blocking(move || {
-            let mut diagnostics: Vec<_> = of_source.iter().chain(&*of_translation).cloned().collect();
-            locator.complete(&mut diagnostics);
-            diagnostics
-        });
-        // The runtime is shutting down.
-        let Ok(diagnostics) = located.await else { return };
-        log_new(&mut logged, &diagnostics);
-        let diagnostics = diagnostics.into();
+        let lists = [of_source, of_translation];
+        let diagnostics = match &told {
+            Some((before, located)) if before.iter().zip(&lists).all(|(one, other)| Arc::ptr_eq(one, other)) => {
+                Arc::clone(located)
+            }
+            _ => {
+                let locator = Arc::clone(&locator);
+                let [of_source, of_translation] = lists.clone();
+                let located = spawn_blocking(move || {
+                    let mut diagnostics: Vec<_> = of_source.iter().chain(&*of_translation).cloned().collect();
+                    locator.complete(&mut diagnostics);
+                    diagnostics
+                });
+                // The runtime is shutting down.
+                let Ok(diagnostics) = located.await else { return };
+                log_new(&mut logged, &diagnostics);
+                diagnostics.into()
+            }
+        };
+        told = Some((lists, Arc::clone(&diagnostics)));
         status.send_replace(Status { generation, last_success, delay, diagnostics, counts, is_stale });
         sleep(PAUSE).await;
     }

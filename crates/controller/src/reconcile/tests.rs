@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use edgeward_routing::{Publisher, Snapshot, SnapshotReader};
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::report::take_new;
 use super::retired::Retired;
-use super::{Holdoff, Reconciler, Status};
+use super::{Holdoff, Locate, Reconciler, Status};
 use crate::change::Change;
 use crate::diagnostic::{Diagnostic, FileLocation, Severity};
 use crate::object::{Kind, Object, ObjectRef};
@@ -21,10 +22,29 @@ use crate::translate::{Options, translate};
 /// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Finds every object in a file of its name, and counts how often it is asked.
+#[derive(Default)]
+struct ByName(AtomicUsize);
+
+impl Locate for ByName {
+    fn complete(&self, diagnostics: &mut [Diagnostic]) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        for diagnostic in diagnostics.iter_mut().filter(|diagnostic| diagnostic.location.is_none()) {
+            diagnostic.location = diagnostic.origin.as_ref().map(|origin| FileLocation {
+                file: format!("{}.yaml", origin.name),
+                line: 1,
+                column: 2,
+            });
+        }
+    }
+}
+
 /// A reconciler that runs, seen from both of its ends.
 struct Running {
     changes: mpsc::Sender<Change>,
     options: watch::Sender<Arc<Options>>,
+    locator: Arc<ByName>,
+    published: watch::Receiver<u64>,
     status: watch::Receiver<Status>,
     reader: SnapshotReader,
     task: JoinHandle<()>,
@@ -41,18 +61,19 @@ impl Running {
         let (sender, status) = watch::channel(Status::default());
         let publisher = Publisher::new(Snapshot::empty(Default::default()));
         let reader = publisher.reader();
-        let locate = |origin: &edgeward_routing::origin::Origin| {
-            Some(FileLocation { file: format!("{}.yaml", origin.name), line: 1, column: 2 })
-        };
+        let (published, published_seen) = watch::channel(0);
+        let locator = Arc::<ByName>::default();
         let reconciler = Reconciler {
             changes: received,
             publisher,
             options: seen,
-            locator: Arc::new(locate),
+            locator: Arc::<ByName>::clone(&locator),
+            published,
             status: sender,
             holdoff,
         };
-        Self { changes, options, status, reader, task: tokio::spawn(reconciler.run()) }
+        let task = tokio::spawn(reconciler.run());
+        Self { changes, options, locator, published: published_seen, status, reader, task }
     }
 
     /// One that has listed these objects and published them.
@@ -282,6 +303,21 @@ async fn what_the_source_says_is_reported_with_the_rest_and_publishes_nothing() 
     assert_eq!((place.file.as_str(), place.line, place.column), ("a.test.yaml", 1, 2));
     running.send(Change::Diagnostics(Vec::new())).await;
     running.until(|status| status.diagnostics.len() == 1).await;
+}
+
+#[tokio::test]
+async fn diagnostics_that_stay_are_not_looked_up_again() {
+    let mut objects = site();
+    objects.push(ingress("c").rule("c.test", &["Prefix / gone"]).object());
+    let mut running = Running::listed(SHORT, objects).await;
+    assert_eq!((*running.published.borrow(), running.locator.0.load(Ordering::Relaxed)), (1, 1));
+    running.apply(endpoints(&["10.0.0.2"])).await;
+    let status = running.generation(2).await;
+    assert_eq!(status.diagnostics[0].location.as_ref().unwrap().file, "c.yaml");
+    assert_eq!((*running.published.borrow(), running.locator.0.load(Ordering::Relaxed)), (2, 1));
+    running.apply(on_host("b.test")).await;
+    running.generation(3).await;
+    assert_eq!(running.locator.0.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]

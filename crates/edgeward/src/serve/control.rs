@@ -29,28 +29,37 @@ const PAGE_CONNECTIONS: usize = 256;
 /// How long a connection for the pages may be without a whole request head.
 const PAGE_HEADER: Duration = Duration::from_secs(10);
 
+/// What the controller tells.
+pub(super) struct Controller {
+    /// The generation that is current; 0 before the first.
+    pub(super) published: watch::Receiver<u64>,
+    /// What is known of the last rebuild, and later than it.
+    pub(super) status: watch::Receiver<Status>,
+}
+
 /// Starts the source and the reconciler.
 pub(super) fn start_controller(
     configuration: &Configuration,
     publisher: Publisher,
     options: watch::Receiver<Arc<translate::Options>>,
     rescan: Arc<Notify>,
-) -> watch::Receiver<Status> {
+) -> Controller {
     let source = DirectorySource::new(configuration.manifests.clone()).rescan_every(configuration.rescan_interval.0);
-    let locator = source.locator();
     let (sender, changes) = mpsc::channel(QUEUED_CHANGES);
+    let (published, published_seen) = watch::channel(0);
     let (status, status_seen) = watch::channel(Status::default());
     let reconciler = Reconciler {
         changes,
         publisher,
         options,
-        locator: Arc::new(move |origin: &_| locator.locate(origin)),
+        locator: Arc::new(source.locator()),
+        published,
         status,
         holdoff: Holdoff::default(),
     };
     tokio::spawn(source.run(sender, rescan));
     tokio::spawn(reconciler.run());
-    status_seen
+    Controller { published: published_seen, status: status_seen }
 }
 
 /// The listeners of the pages.

@@ -25,7 +25,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_blocking;
 
 use self::contents::{Contents, ObjectChange, Scope};
-pub use self::excerpt::Excerpts;
+pub use self::excerpt::{Excerpt, Excerpts};
 pub use self::locator::Locator;
 use self::scan::{FileKey, Listing, Stamp, scan};
 use self::watch::Watches;

@@ -37,7 +37,7 @@ pub fn run(arguments: CheckArguments) -> anyhow::Result<ExitCode> {
         ReportFormat::Text => {
             let mut excerpts = Excerpts::default();
             let is_colored = std::io::stdout().is_terminal() && !logging::no_color();
-            text::render(&report, is_colored, |at| excerpts.line(at).map(str::to_owned))
+            text::render(&report, is_colored, |at| excerpts.line(at))
         }
         ReportFormat::Json => format!("{:#}\n", json_document(&report)),
         ReportFormat::Sarif => format!("{:#}\n", sarif::render(&report)),

@@ -1,8 +1,10 @@
-//! Lines of manifest files for showing under a diagnostic, with the values of Secrets blotted out.
+//! Lines of manifest files for showing under a diagnostic, cut to what a person can read and with the values of Secrets
+//! blotted out.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::path::Path;
 
+use super::read::bytes;
 use crate::diagnostic::FileLocation;
 use crate::parse::document;
 use crate::parse::yaml::{self, Entry, Node, Position, Value};
@@ -10,29 +12,60 @@ use crate::parse::yaml::{self, Entry, Node, Position, Value};
 /// What stands for every character of a Secret's value. The line keeps its length, so that a caret still fits.
 const BLOT: char = '*';
 
+/// A line that has more characters than this is cut.
+const WIDTH: usize = 200;
+
+/// How many characters are shown before the place in a line that is cut there.
+const BEFORE: usize = 60;
+
+/// What stands where a line is cut.
+const CUT: char = '…';
+
+/// The line that a location points at, or the part of it around the location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The text.
+    pub text: String,
+    /// How many characters of the text stand before the location.
+    pub before: usize,
+}
+
 /// Gives the lines that locations point at. It keeps the last file, so that diagnostics in file order read each file once.
 #[derive(Default)]
 pub struct Excerpts {
     file: Option<String>,
-    lines: Vec<String>,
+    lines: Vec<Vec<char>>,
 }
 
 impl Excerpts {
     /// The line that a location points at, without its line break; tabs are single spaces and control characters are
     /// replaced. `None` when there is no such line, or when the file may hold a Secret and cannot be understood well enough
     /// to tell its values from the rest.
-    pub fn line(&mut self, location: &FileLocation) -> Option<&str> {
+    pub fn line(&mut self, location: &FileLocation) -> Option<Excerpt> {
         if self.file.as_ref() != Some(&location.file) {
-            self.lines = fs::read(&location.file).map(|bytes| shown(&bytes)).unwrap_or_default();
+            self.lines = bytes(Path::new(&location.file)).map(|bytes| shown(&bytes)).unwrap_or_default();
             self.file = Some(location.file.clone());
         }
-        let index = usize::try_from(location.line.checked_sub(1)?).ok()?;
-        self.lines.get(index).map(String::as_str)
+        Some(cut(self.lines.get(index(location.line))?, index(location.column)))
     }
 }
 
+/// The part of a line around the place that this many characters stand before.
+fn cut(line: &[char], before: usize) -> Excerpt {
+    let before = before.min(line.len());
+    if line.len() <= WIDTH {
+        return Excerpt { text: line.iter().collect(), before };
+    }
+    let start = before.saturating_sub(BEFORE);
+    let end = line.len().min(start + WIDTH);
+    let mut text = String::from_iter((start > 0).then_some(CUT));
+    text.extend(&line[start..end]);
+    text.extend((end < line.len()).then_some(CUT));
+    Excerpt { text, before: before - start + usize::from(start > 0) }
+}
+
 /// The lines of a file as they may be shown.
-fn shown(bytes: &[u8]) -> Vec<String> {
+fn shown(bytes: &[u8]) -> Vec<Vec<char>> {
     let text = String::from_utf8_lossy(bytes);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut lines: Vec<Vec<char>> = text.lines().map(|line| line.chars().map(printable).collect()).collect();
@@ -41,7 +74,7 @@ fn shown(bytes: &[u8]) -> Vec<String> {
         Err(_) if text.contains("Secret") => lines.clear(),
         Err(_) => {}
     }
-    lines.into_iter().map(String::from_iter).collect()
+    lines
 }
 
 fn printable(character: char) -> char {
@@ -136,7 +169,19 @@ mod tests {
 
     #[track_caller]
     fn assert_shown(text: &str, expected: &str) {
-        assert_eq!(shown(text.as_bytes()).join("\n"), expected);
+        let lines: Vec<String> = shown(text.as_bytes()).into_iter().map(String::from_iter).collect();
+        assert_eq!(lines.join("\n"), expected);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_place() {
+        let line: Vec<char> = (0..1000).map(|number| char::from(b'a' + (number % 26) as u8)).collect();
+        for before in [0, 10, 500, 990, 1000, 5000] {
+            let excerpt = cut(&line, before);
+            assert!(excerpt.text.chars().count() <= WIDTH + 2, "{before}");
+            assert_eq!(excerpt.text.chars().nth(excerpt.before), line.get(before).copied(), "{before}");
+        }
+        assert_eq!(cut(&line[..WIDTH], 7), Excerpt { text: line[..WIDTH].iter().collect(), before: 7 });
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Where objects and their fields stand in files, for diagnostics that are made far from the files.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use edgeward_routing::origin::Origin;
 
+use super::read::bytes;
 use crate::diagnostic::{Diagnostic, FileLocation};
 use crate::locate::locate_all;
 use crate::object::{Kind, NamespacedName, ObjectRef};
@@ -65,9 +65,9 @@ impl Locator {
             // The source takes this entry away when the file changes, and with it the place for what is outdated by then.
             self.lock().answers.entry(Arc::clone(&path)).or_default();
             let asked: Vec<&Origin> = indices.iter().map(|&index| origins[index]).collect();
-            let positions = match fs::read_to_string(&path) {
-                Ok(text) => locate_all(&text, &asked),
-                Err(_) => vec![None; asked.len()],
+            let positions = match bytes(&path).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
+                Some(text) => locate_all(&text, &asked),
+                None => vec![None; asked.len()],
             };
             let mut places = self.lock();
             let mut answers = places.answers.get_mut(&path);

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use edgeward_controller::diagnostic::{Diagnostic, FileLocation, Severity};
+use edgeward_controller::directory::Excerpt;
 use edgeward_routing::origin::Origin;
 use insta::assert_snapshot;
 use serde_json::Value;
@@ -70,8 +71,9 @@ fn report() -> Report {
     report
 }
 
-fn line_of(at: &FileLocation) -> Option<String> {
-    FILE.lines().nth(usize::try_from(at.line).unwrap() - 1).map(str::to_owned)
+fn line_of(at: &FileLocation) -> Option<Excerpt> {
+    let text = FILE.lines().nth(usize::try_from(at.line).unwrap() - 1)?.to_owned();
+    Some(Excerpt { text, before: usize::try_from(at.column).unwrap() - 1 })
 }
 
 #[test]
@@ -171,7 +173,7 @@ fn the_values_of_a_secret_are_in_no_report() {
     );
     assert!(!report.diagnostics.is_empty());
     let mut excerpts = Excerpts::default();
-    let text = text::render(&report, false, |at| excerpts.line(at).map(str::to_owned));
+    let text = text::render(&report, false, |at| excerpts.line(at));
     let json: Value = json_document(&report);
     for rendered in [text, json.to_string(), sarif::render(&report).to_string()] {
         assert!(!rendered.contains("hunter2"), "{rendered}");

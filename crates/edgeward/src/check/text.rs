@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use edgeward_controller::diagnostic::{Diagnostic, FileLocation, Severity};
+use edgeward_controller::directory::Excerpt;
 
 use super::report::{Counts, Report};
 
@@ -10,12 +11,12 @@ use super::report::{Counts, Report};
 pub(super) fn render(
     report: &Report,
     is_colored: bool,
-    mut excerpt: impl FnMut(&FileLocation) -> Option<String>,
+    mut excerpt: impl FnMut(&FileLocation) -> Option<Excerpt>,
 ) -> String {
     let mut out = String::new();
     for diagnostic in &report.diagnostics {
         let line = diagnostic.location.as_ref().and_then(&mut excerpt);
-        write_diagnostic(&mut out, diagnostic, line.as_deref(), Palette { is_colored });
+        write_diagnostic(&mut out, diagnostic, line.as_ref(), Palette { is_colored });
         out.push('\n');
     }
     write_summary(&mut out, report);
@@ -56,7 +57,7 @@ fn severity_name(severity: Severity) -> &'static str {
     }
 }
 
-fn write_diagnostic(out: &mut String, diagnostic: &Diagnostic, line: Option<&str>, palette: Palette) {
+fn write_diagnostic(out: &mut String, diagnostic: &Diagnostic, line: Option<&Excerpt>, palette: Palette) {
     let head = format!("{}[{}]", severity_name(diagnostic.severity), diagnostic.code);
     let message = printable(&diagnostic.message);
     line_of(out, &format!("{}: {}", palette.severity(diagnostic.severity, &head), palette.paint("1", &message)));
@@ -83,7 +84,7 @@ fn write_diagnostic(out: &mut String, diagnostic: &Diagnostic, line: Option<&str
 fn write_excerpt(
     out: &mut String,
     at: &FileLocation,
-    line: Option<&str>,
+    line: Option<&Excerpt>,
     severity: Severity,
     palette: Palette,
 ) -> usize {
@@ -91,9 +92,9 @@ fn write_excerpt(
     let indent = " ".repeat(number.len());
     let place = format!("{}:{}:{}", printable(&at.file), at.line, at.column);
     line_of(out, &format!("{indent}{} {place}", palette.frame("-->")));
-    if let Some(line) = line {
-        let line = printable(line);
-        let before = usize::try_from(at.column.saturating_sub(1)).unwrap_or(0).min(line.chars().count());
+    if let Some(Excerpt { text, before }) = line {
+        let line = printable(text);
+        let before = *before;
         let carets = palette.severity(severity, &"^".repeat(token_width(&line, before)));
         let bar = palette.frame("|");
         line_of(out, &format!("{indent} {bar}"));

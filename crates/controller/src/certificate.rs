@@ -85,15 +85,6 @@ pub fn parse(secret: &Secret) -> Result<Certificate, CertificateError> {
     assemble(chain, key, Some(secret.meta.origin(Kind::Secret)))
 }
 
-/// Whether a certificate is good for every host of a pattern.
-pub fn covers(certificate: &Certificate, host: &HostPattern) -> bool {
-    certificate.names.iter().any(|name| match name.parse() {
-        // An empty name would parse as every host.
-        Ok(HostPattern::Any) | Err(_) => false,
-        Ok(pattern) => pattern.covers(host),
-    })
-}
-
 fn assemble(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -117,10 +108,13 @@ fn assemble(
     }
     let mut digest = [0; 32];
     digest.copy_from_slice(fingerprint.finish().as_ref());
+    let names = names(&leaf);
     Ok(Certificate {
         fingerprint: digest,
         subject: subject(leaf.subject()),
-        names: names(&leaf),
+        // An empty name would parse as every host.
+        hosts: names.iter().filter_map(|name| name.parse().ok()).filter(|host| *host != HostPattern::Any).collect(),
+        names,
         not_before: leaf.validity().not_before.timestamp(),
         not_after: leaf.validity().not_after.timestamp(),
         serial: leaf.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),

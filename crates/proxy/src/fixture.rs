@@ -237,6 +237,7 @@ pub(crate) fn certificate(names: &[&str]) -> Arc<Certificate> {
         chain: vec![der.into()],
         key: PrivateKey { der: key.serialize_der().into(), format: KeyFormat::Pkcs8 },
         subject: String::new(),
+        hosts: names.iter().map(|name| name.parse().unwrap()).collect(),
         names,
         not_before: 0,
         not_after: i64::MAX,

@@ -1,6 +1,6 @@
 //! Certificates by server name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -47,6 +47,8 @@ pub struct Certificate {
     pub subject: String,
     /// DNS names the leaf is good for: its subject alternative names, or its common name where it has none.
     pub names: Vec<String>,
+    /// Those of the names that hosts can fall under.
+    pub hosts: BTreeSet<HostPattern>,
     /// Start of validity, seconds since the epoch.
     pub not_before: i64,
     /// End of validity, seconds since the epoch.
@@ -57,6 +59,13 @@ pub struct Certificate {
     pub origin: Option<Origin>,
     /// The data plane's own: the parsed key.
     pub parsed: Attachment,
+}
+
+impl Certificate {
+    /// Whether it is good for every host of a pattern.
+    pub fn covers(&self, host: &HostPattern) -> bool {
+        self.hosts.contains(host) || host.wildcard_above().is_some_and(|wildcard| self.hosts.contains(&wildcard))
+    }
 }
 
 /// Which certificate answers to which server name.
@@ -74,10 +83,8 @@ impl CertificateTable {
     pub fn find(&self, server_name: Option<&str>) -> Option<&Arc<Certificate>> {
         server_name
             .and_then(|name| {
-                self.by_host.get(&HostPattern::Exact(name.into())).or_else(|| {
-                    let (_, suffix) = name.split_once('.')?;
-                    self.by_host.get(&HostPattern::Wildcard(suffix.into()))
-                })
+                let host = HostPattern::Exact(name.into());
+                self.by_host.get(&host).or_else(|| self.by_host.get(&host.wildcard_above()?))
             })
             .or(self.default.as_ref())
     }

@@ -81,6 +81,12 @@ impl HostPattern {
         }
     }
 
+    /// The wildcard that an exact host falls under.
+    pub fn wildcard_above(&self) -> Option<Self> {
+        let Self::Exact(host) = self else { return None };
+        host.split_once('.').map(|(_, suffix)| Self::Wildcard(suffix.into()))
+    }
+
     /// Whether every host of `other` falls under this pattern.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {

@@ -5,7 +5,7 @@ use rcgen::{
     CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256,
 };
 
-use super::{CertificateError, covers, generate_default, parse};
+use super::{CertificateError, generate_default, parse};
 use crate::translate::fixture::secret;
 
 const SEC1: (&str, &str) = (include_str!("fixtures/sec1.crt"), include_str!("fixtures/sec1.key"));
@@ -101,7 +101,7 @@ fn a_certificate_covers_what_its_names_cover() {
         ("test", false),
         ("", false),
     ] {
-        assert_eq!(covers(&certificate, &host.parse().unwrap()), covered, "{host}");
+        assert_eq!(certificate.covers(&host.parse().unwrap()), covered, "{host}");
     }
 }
 

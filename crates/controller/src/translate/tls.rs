@@ -11,13 +11,15 @@ use edgeward_routing::origin::Origin;
 use super::class::Owned;
 use super::options::Options;
 use super::rule::{HostPlan, Plan};
-use crate::certificate::covers;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::{CertificateState, Index};
 use crate::object::{Kind, NamespacedName};
 
 /// Days before its end at which a certificate is reported.
 const NOTICE_DAYS: i64 = 14;
+
+/// How many names of a certificate a diagnostic shows.
+const SHOWN_NAMES: usize = 3;
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -57,7 +59,7 @@ pub(super) fn certificates(
         let Some(certificate) = &section.certificate else { continue };
         for host in &section.hosts {
             // What a rule names has been decided above, with or without a certificate.
-            if !plan.contains(host) && covers(certificate, host) {
+            if !plan.contains(host) && certificate.covers(host) {
                 by_host.entry(host.clone()).or_insert_with(|| Arc::clone(certificate));
             }
         }
@@ -82,7 +84,7 @@ enum Choice<'s> {
 /// The certificate of a rule host (controller.go extractTLSSecretName): of the first section that lists the host, if it
 /// is for the host; when none lists it, the first one of the Ingress that is.
 fn choose<'s>(host: &HostPattern, sections: &'s [Section]) -> Choice<'s> {
-    let fits = |certificate: &&'s Arc<Certificate>| covers(certificate, host);
+    let fits = |certificate: &&'s Arc<Certificate>| certificate.covers(host);
     if let Some(section) = sections.iter().find(|section| section.hosts.contains(host)) {
         return section.certificate.as_ref().filter(fits).map_or(Choice::Default, Choice::Certificate);
     }
@@ -137,10 +139,10 @@ impl Wallet<'_, '_> {
                 match text.parse::<HostPattern>() {
                     Ok(HostPattern::Any) => {}
                     Ok(host) => {
-                        if let Some(certificate) = certificate.as_ref().filter(|found| !covers(found, &host)) {
-                            let names = certificate.names.join("`, `");
+                        if let Some(certificate) = certificate.as_ref().filter(|found| !found.covers(&host)) {
+                            let names = shown(&certificate.names);
                             let message = format!(
-                                "the certificate is not for `{host}`, which gets the default certificate: it is for `{names}`"
+                                "the certificate is not for `{host}`, which gets the default certificate: it is for {names}"
                             );
                             let mend = "have it issued for this name, or name the Secret that is";
                             self.say(Severity::Error, "CertificateNameMismatch", origin(), message, mend);
@@ -208,6 +210,17 @@ impl Wallet<'_, '_> {
         );
         let mend = "list it with the Secret that holds its certificate";
         self.say(Severity::Warning, "HostWithoutCertificate", owned.origin.at("spec.tls"), message, mend);
+    }
+}
+
+/// The first names of a certificate, and how many more there are.
+fn shown(names: &[String]) -> String {
+    let (first, more) = names.split_at(names.len().min(SHOWN_NAMES));
+    let first = first.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match (first.is_empty(), more.len()) {
+        (true, _) => "no name".to_owned(),
+        (false, 0) => first,
+        (false, more) => format!("{first} and {more} more"),
     }
 }
 

@@ -9,6 +9,7 @@ fn certificate(subject: &str) -> Arc<Certificate> {
         key: PrivateKey { der: b"secret".as_slice().into(), format: KeyFormat::Pkcs8 },
         subject: subject.to_owned(),
         names: Vec::new(),
+        hosts: BTreeSet::new(),
         not_before: 0,
         not_after: 0,
         serial: String::new(),

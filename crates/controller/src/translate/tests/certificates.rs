@@ -160,6 +160,12 @@ fn what_is_wrong_with_a_secret_is_told_where_it_is_named() {
             "`b.test`",
         ),
         (
+            vec![secret_for("t", &["b.test", "c.test", "d.test", "e.test", "f.test"])],
+            "default",
+            Some((error, "CertificateNameMismatch", "hosts[0]")),
+            "it is for `b.test`, `c.test`, `d.test` and 2 more",
+        ),
+        (
             vec![secret_between("t", "a.test", 2020, 2029)],
             "t",
             Some((error, "CertificateExpired", "secretName")),

@@ -10,12 +10,10 @@ use std::collections::HashMap;
 
 use edgeward_routing::origin::Origin;
 
+use crate::object::DEFAULT_NAMESPACE;
 use crate::parse::document::{self, Recognition, recognise};
 use crate::parse::yaml::{self, Entry, Node, Value};
 use crate::parse::{Position, endpoints_of_slice};
-
-/// The namespace of a manifest that names none.
-const DEFAULT_NAMESPACE: &str = "default";
 
 /// Where a field stands in a text: the value when it is a scalar, the key when it is a list, a mapping, empty, or one that
 /// users name (annotations, labels, data), the nearest ancestor when it is absent. `None` when the text is not YAML or

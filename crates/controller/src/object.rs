@@ -45,6 +45,21 @@ impl Kind {
     }
 }
 
+/// The namespace of a manifest that names none, as for `kubectl apply`.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// Whether a text is a DNS subdomain as RFC 1123 has it, which is what the API server holds names to.
+pub fn is_subdomain(name: &str) -> bool {
+    name.len() <= 253
+        && name.split('.').all(|label| {
+            let bytes = label.as_bytes();
+            let ends_well = |byte: Option<&u8>| byte.is_some_and(|byte| *byte != b'-');
+            ends_well(bytes.first())
+                && ends_well(bytes.last())
+                && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
+        })
+}
+
 /// Identity of an object. The namespace is empty for IngressClass.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectRef {

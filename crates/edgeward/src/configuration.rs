@@ -5,6 +5,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
+use edgeward_controller::object::is_subdomain;
 pub use options::{Configuration, Options, heading};
 pub use value::{
     AccessLog, Compatibility, LogFormat, LogLevel, LoopbackAddress, MetricFamily, Network, Period, Reference, Size,
@@ -136,6 +137,14 @@ impl Configuration {
         }
         if self.manifests.is_empty() {
             return contradiction("--manifests must name at least one directory".to_owned());
+        }
+        if !is_subdomain(&self.annotations_prefix) {
+            // No annotation begins so, and without annotations nothing that they guard is guarded.
+            return contradiction(format!(
+                "--annotations-prefix must be a DNS name such as nginx.ingress.kubernetes.io, without the slash that follows \
+                 it, not `{}`",
+                self.annotations_prefix
+            ));
         }
         if !self.health_check_path.starts_with('/') {
             return contradiction(format!(

@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cursor::{Cursor, ShapeError};
-use crate::object::{Meta, NamespacedName, PortRef};
-
-/// The namespace of a manifest that names none, as for `kubectl apply`.
-const DEFAULT_NAMESPACE: &str = "default";
+use crate::object::{DEFAULT_NAMESPACE, Meta, NamespacedName, PortRef, is_subdomain};
 
 /// The annotation in which `kubectl apply` keeps a second copy of the whole object, values of Secrets included. Nothing
 /// here reads it.
@@ -97,16 +94,4 @@ pub(super) fn port_number(field: &Cursor<'_>) -> Result<u16, ShapeError> {
         Some(_) => Err(field.error(format!("{} is out of range", field.path()), "write a port from 1 to 65535")),
         None => Err(field.missing()),
     }
-}
-
-/// A DNS subdomain as RFC 1123 has it, which is what the API server holds names to.
-fn is_subdomain(name: &str) -> bool {
-    name.len() <= 253
-        && name.split('.').all(|label| {
-            let bytes = label.as_bytes();
-            let ends_well = |byte: Option<&u8>| byte.is_some_and(|byte| *byte != b'-');
-            ends_well(bytes.first())
-                && ends_well(bytes.last())
-                && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
-        })
 }

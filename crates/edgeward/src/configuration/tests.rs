@@ -163,6 +163,10 @@ fn contradictions_are_refused_with_the_flags_to_mend() {
     assert!(untrusted.contains("--proxy-protocol-trusted"), "{untrusted}");
     let path = refused(Options { health_check_path: Some("healthz".to_owned()), ..Options::default() });
     assert!(path.contains("--health-check-path"), "{path}");
+    for prefix in ["nginx.ingress.kubernetes.io/", "", "Nginx.ingress.kubernetes.io", "nginx ingress"] {
+        let unknown = refused(Options { annotations_prefix: Some(prefix.to_owned()), ..Options::default() });
+        assert!(unknown.contains("--annotations-prefix") && unknown.contains("without the slash"), "{unknown}");
+    }
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! difference: nobody's forwarded headers are believed unless `proxy-real-ip-cidr` names networks. ingress-nginx
 //! believes everybody there, so that any client can say who it is.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use edgeward_routing::backend::LoadBalance;
@@ -17,7 +16,7 @@ use hashbrown::HashMap;
 use crate::annotation::{IngressSettings, Status, nearest};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
-use crate::object::Kind;
+use crate::object::{ConfigMap, Kind};
 use crate::translate::Options;
 
 mod table;
@@ -120,20 +119,33 @@ impl Configuration {
     }
 }
 
-/// Reads the ConfigMap that the options name. Without one, or when it is missing, the options alone count.
+/// Reads the ConfigMap that the options name. Without one the options alone count.
+///
+/// One that has been there and is gone counts as it was, as in ingress-nginx, which passes over its removal (store.go,
+/// cmEventHandler): what it guarded stays guarded. One that never was there is a diagnostic, and the options alone count;
+/// ingress-nginx does not start without it.
 pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> Configuration {
     let mut configuration = Configuration::new(options);
     if let Some(name) = &options.configmap {
         let origin = Origin::object(Kind::ConfigMap.name(), &name.namespace, &name.name);
         match index.config_map(name) {
-            Some(map) => read_keys(&map.data, &origin, &mut configuration, diagnostics),
-            None => diagnostics.push(Diagnostic::new(
-                Severity::Error,
-                "ConfigMapNotFound",
-                origin,
-                "the ConfigMap with the options does not exist: the defaults are used",
-                "create it, or correct `--configmap`",
-            )),
+            Some(map) => read_keys(map, &origin, &mut configuration, diagnostics),
+            None => {
+                let (message, mend) = match index.vanished_config_map(name) {
+                    Some(map) => {
+                        read_keys(map, &origin, &mut configuration, diagnostics);
+                        (
+                            "the ConfigMap with the options is gone: what it said last stays in force",
+                            "create it again; an empty one brings the defaults back",
+                        )
+                    }
+                    None => (
+                        "the ConfigMap with the options does not exist or cannot be read: the defaults are used",
+                        "create it, mend what else is said of it, or correct `--configmap`",
+                    ),
+                };
+                diagnostics.push(Diagnostic::new(Severity::Error, "ConfigMapNotFound", origin, message, mend));
+            }
         }
     }
     configuration.settings.hsts = configuration.is_hsts_on.then(|| configuration.hsts.clone());
@@ -144,16 +156,12 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
     configuration
 }
 
-fn read_keys(
-    data: &BTreeMap<String, String>,
-    origin: &Origin,
-    configuration: &mut Configuration,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
+fn read_keys(map: &ConfigMap, origin: &Origin, configuration: &mut Configuration, diagnostics: &mut Vec<Diagnostic>) {
     let mut say = |severity, code, name: &str, message: String, mend: String| {
         diagnostics.push(Diagnostic::new(severity, code, origin.at(format!("data[{name}]")), message, mend));
     };
-    for (name, value) in data {
+    let unreadable = map.unreadable.iter().map(|name| (name, None));
+    for (name, value) in map.data.iter().map(|(name, value)| (name, Some(value))).chain(unreadable) {
         let Some(key) = KEYS.get(name.as_str()) else {
             let mend = match nearest(name, KEYS.keys().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -162,19 +170,28 @@ fn read_keys(
             say(Severity::Warning, "OptionUnknown", name, format!("`{name}` is no known option"), mend);
             continue;
         };
-        if let Some(parse) = key.parse {
-            if let Err(allowed) = parse(value, configuration) {
-                let message = format!("`{value}` is no value of `{name}`: the default is used");
-                say(Severity::Error, "OptionInvalid", name, message, format!("use {allowed}"));
+        match (key.parse, value) {
+            (Some(parse), Some(value)) => {
+                if let Err(allowed) = parse(value, configuration) {
+                    let message = format!("`{value}` is no value of `{name}`: the default is used");
+                    say(Severity::Error, "OptionInvalid", name, message, format!("use {allowed}"));
+                }
             }
-        } else if key.guard && !value.trim().is_empty() {
-            let message = format!("`{name}` guards every route and is {}: all routes answer 503", key.status.word());
-            let mend = "remove it once something else guards the routes, or keep them on another controller".to_owned();
-            configuration.closed.get_or_insert_with(|| format!("{name} is {}", key.status.word()).into());
-            say(Severity::Error, "RouteClosed", name, message, mend);
-        } else {
-            let message = format!("`{name}` is {}", key.status.word());
-            say(Severity::Warning, "OptionNotHonoured", name, message, "remove it if all works without it".to_owned());
+            // The reader of the manifest has said that it is no string. The default is used, but not in place of a guard.
+            (_, None) if !key.guard => {}
+            (_, value) if key.guard && value.is_none_or(|value| !value.trim().is_empty()) => {
+                let why = value.map_or("no string", |_| key.status.word());
+                let message = format!("`{name}` guards every route and is {why}: all routes answer 503");
+                let mend =
+                    "remove it once something else guards the routes, or keep them on another controller".to_owned();
+                configuration.closed.get_or_insert_with(|| format!("{name} is {why}").into());
+                say(Severity::Error, "RouteClosed", name, message, mend);
+            }
+            _ => {
+                let message = format!("`{name}` is {}", key.status.word());
+                let mend = "remove it if all works without it".to_owned();
+                say(Severity::Warning, "OptionNotHonoured", name, message, mend);
+            }
         }
     }
     let settings = &configuration.settings;

@@ -36,6 +36,9 @@ pub struct Index {
     slices_of: HashMap<NamespacedName, BTreeSet<NamespacedName>>,
     secrets: HashMap<NamespacedName, SecretEntry>,
     config_maps: HashMap<NamespacedName, ConfigMap>,
+    /// The ConfigMap whose content is kept when it is removed, and that content.
+    held_config_map: Option<NamespacedName>,
+    vanished_config_map: Option<ConfigMap>,
     /// The Services behind each external name.
     external: BTreeMap<Box<str>, BTreeSet<NamespacedName>>,
     resolutions: BTreeMap<Box<str>, Resolution>,
@@ -128,6 +131,19 @@ impl Index {
         self.config_maps.get(name)
     }
 
+    /// Has the content of this ConfigMap kept when it is removed, instead of that of the one named before.
+    pub fn hold_config_map(&mut self, name: Option<NamespacedName>) {
+        if self.held_config_map != name {
+            self.held_config_map = name;
+            self.vanished_config_map = None;
+        }
+    }
+
+    /// What this ConfigMap held when it was removed, if it is the one of [`Self::hold_config_map`].
+    pub fn vanished_config_map(&self, name: &NamespacedName) -> Option<&ConfigMap> {
+        self.vanished_config_map.as_ref().filter(|map| map.meta.name == *name)
+    }
+
     /// What is known of an external name; `None` before its first answer.
     pub fn resolution(&self, name: &str) -> Option<&Resolution> {
         self.resolutions.get(&canonical_name(name))
@@ -202,7 +218,8 @@ impl Index {
             Object::EndpointSlice(slice) => self.insert_slice(name, slice),
             Object::Secret(secret) => self.insert_secret(name, secret),
             Object::ConfigMap(map) => {
-                let same = self.config_maps.get(&name).is_some_and(|old| old.data == map.data);
+                let same = (self.config_maps.get(&name))
+                    .is_some_and(|old| (&old.data, &old.unreadable) == (&map.data, &map.unreadable));
                 self.config_maps.insert(name.clone(), map);
                 Dirty::config_map_if(!same, name)
             }
@@ -224,7 +241,13 @@ impl Index {
                 self.unlink_slice(name, &old)
             }
             Kind::Secret => Dirty { certificates: self.secrets.remove(name).is_some(), ..Dirty::default() },
-            Kind::ConfigMap => Dirty::config_map_if(self.config_maps.remove(name).is_some(), name.clone()),
+            Kind::ConfigMap => {
+                let Some(old) = self.config_maps.remove(name) else { return Dirty::default() };
+                if self.held_config_map.as_ref() == Some(name) {
+                    self.vanished_config_map = Some(old);
+                }
+                Dirty::config_map_if(true, name.clone())
+            }
         }
     }
 

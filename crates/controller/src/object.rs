@@ -3,7 +3,7 @@
 //! Sources convert at their edge and drop the rest, so that memory does not follow `managedFields`. Text is kept as the
 //! user wrote it; judging it is the work of `translate`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -349,4 +349,6 @@ pub struct ConfigMap {
     pub meta: Meta,
     /// `data`.
     pub data: BTreeMap<String, String>,
+    /// The keys of `data` that have no string as their value.
+    pub unreadable: BTreeSet<String>,
 }

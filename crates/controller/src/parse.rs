@@ -224,7 +224,10 @@ fn read(root: &Cursor<'_>, form: Form, name: &NamespacedName) -> Result<Read, Sh
             Ok((slices, remarks("UnusableAddress", Severity::Error, unusable)))
         }
         Form::Secret => one(Object::Secret(data::secret(root, name.clone())?)),
-        Form::ConfigMap => one(Object::ConfigMap(data::config_map(root, name.clone())?)),
+        Form::ConfigMap => {
+            let (map, errors) = data::config_map(root, name.clone())?;
+            Ok((vec![Object::ConfigMap(map)], remarks("InvalidField", Severity::Error, errors)))
+        }
     }
 }
 

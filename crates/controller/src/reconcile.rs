@@ -153,8 +153,10 @@ impl Owner {
         holdoff: Holdoff,
         reports: watch::Sender<Option<Report>>,
     ) -> Self {
+        let mut index = Index::new();
+        index.hold_config_map(options.configmap.clone());
         Self {
-            index: Index::new(),
+            index,
             options,
             current: Snapshot::clone(&publisher.reader().load()),
             publisher,
@@ -193,6 +195,7 @@ impl Owner {
     }
 
     fn set_options(&mut self, options: Arc<Options>) {
+        self.index.hold_config_map(options.configmap.clone());
         self.options = options;
         self.dirty.everything = true;
     }

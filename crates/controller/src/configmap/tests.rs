@@ -12,6 +12,7 @@ use super::{Configuration, read, table};
 use crate::annotation::{IngressSettings, Status};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
+use crate::object::Object;
 use crate::translate::fixture::{config_map, name};
 use crate::translate::{Compatibility, Options};
 
@@ -208,4 +209,23 @@ proptest! {
             read_data(&[(key.name, &digits)]);
         }
     }
+}
+
+#[test]
+fn a_guard_that_is_no_string_closes_and_another_key_leaves_the_default() {
+    let options = Options { configmap: Some(name("options")), ..Options::default() };
+    let read_unreadable = |key: &str| {
+        let Object::ConfigMap(mut map) = config_map("options", &[]) else { panic!("not a ConfigMap") };
+        map.unreadable.insert(key.to_owned());
+        let mut diagnostics = Vec::new();
+        let configuration = read(&Index::of([Object::ConfigMap(map)]), &options, &mut diagnostics);
+        (configuration, diagnostics)
+    };
+    for key in table().iter().filter(|key| key.guard) {
+        let (configuration, diagnostics) = read_unreadable(key.name);
+        assert_eq!(configuration.closed, Some(format!("{} is no string", key.name).into()));
+        assert_eq!(diagnostics[0].code, "RouteClosed");
+    }
+    let (configuration, diagnostics) = read_unreadable("hsts-max-age");
+    assert_eq!((configuration, diagnostics), read_data(&[]), "its reader has said it");
 }

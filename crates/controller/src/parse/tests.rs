@@ -452,6 +452,21 @@ fn a_mistake_in_a_part_leaves_the_object() {
 }
 
 #[test]
+fn a_bad_value_of_a_config_map_costs_its_own_key() {
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: options, labels: {}, annotations: {a: 1}}\ndata:\n  hsts-max-age: 300\n  hsts: \"false\"\n";
+    let Object::ConfigMap(map) = &read(text).objects[0].object else { panic!("not a ConfigMap") };
+    assert_eq!(map.data.keys().collect::<Vec<_>>(), ["hsts"]);
+    assert_eq!(map.unreadable.iter().collect::<Vec<_>>(), ["hsts-max-age"]);
+    assert_eq!(
+        complaints(text),
+        [
+            "InvalidField 3:53 metadata.annotations[a]: metadata.annotations[a] must be a string, and what stands there is a number",
+            "InvalidField 5:3 data[hsts-max-age]: data[hsts-max-age] must be a string, and what stands there is a number",
+        ]
+    );
+}
+
+#[test]
 fn a_syntax_error_has_its_place_and_quotes_nothing() {
     let cases = [
         ("a: [", (1, 4)),

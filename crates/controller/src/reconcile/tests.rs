@@ -285,6 +285,23 @@ async fn only_the_config_map_of_the_options_is_read_again() {
 }
 
 #[tokio::test]
+async fn the_options_of_a_config_map_outlive_it() {
+    let options = Options { configmap: Some(name("options")), ..Options::for_directory() };
+    let mut running = Running::start_with(SHORT, options);
+    let mut objects = site();
+    objects.push(config_map("options", &[("hsts", "false")]));
+    running.list(&Kind::ALL, &objects).await;
+    running.generation(1).await;
+    running.send(Change::Remove(ObjectRef { kind: Kind::ConfigMap, name: name("options") })).await;
+    let status = running.until(|status| !status.diagnostics.is_empty()).await;
+    assert_eq!(status.diagnostics[0].code, "ConfigMapNotFound");
+    assert!(running.reader.load().settings.hsts.is_none());
+    running.apply(config_map("options", &[])).await;
+    let status = running.until(|status| status.diagnostics.is_empty()).await;
+    assert!(running.reader.load().settings.hsts.is_some(), "{status:?}");
+}
+
+#[tokio::test]
 async fn what_the_source_says_is_reported_with_the_rest_and_publishes_nothing() {
     let mut running = Running::listed(SHORT, vec![on_host("a.test")]).await;
     let broken = Diagnostic {

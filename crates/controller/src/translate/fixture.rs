@@ -150,5 +150,5 @@ pub(crate) fn secret_for(name: &str, names: &[&str]) -> Object {
 
 pub(crate) fn config_map(name: &str, data: &[(&str, &str)]) -> Object {
     let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    Object::ConfigMap(ConfigMap { meta: meta(name), data })
+    Object::ConfigMap(ConfigMap { meta: meta(name), data, unreadable: Default::default() })
 }

@@ -1,5 +1,7 @@
 //! What sources send: one object added, changed or removed, or all of a kind at once.
 
+use std::collections::BTreeMap;
+
 use crate::diagnostic::Diagnostic;
 use crate::object::{Kind, Object, ObjectRef};
 
@@ -15,4 +17,7 @@ pub enum Change {
     Reset(Kind, Vec<Object>),
     /// The source's own diagnostics (files that do not parse, duplicates); replaces the ones sent before.
     Diagnostics(Vec<Diagnostic>),
+    /// How many objects of kinds that are not watched the source has passed over, by `apiVersion Kind`; replaces what was
+    /// sent before.
+    Skipped(BTreeMap<String, usize>),
 }

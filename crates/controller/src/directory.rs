@@ -207,14 +207,14 @@ impl Follower {
             Vec::new()
         } else {
             self.listed = true;
-            tracing::info!(
-                files = self.contents.files().count(),
-                skipped = ?self.contents.skipped(),
-                "the manifest directory is read"
-            );
+            tracing::info!(files = self.contents.files().count(), "the manifest directory is read");
             self.contents.objects().into_iter().map(|(kind, objects)| Change::Reset(kind, objects)).collect()
         };
         messages.extend(diagnostics.map(Change::Diagnostics));
+        if let Some(skipped) = self.contents.new_skipped() {
+            tracing::info!(?skipped, "objects of kinds that are not watched are left alone");
+            messages.push(Change::Skipped(skipped));
+        }
         messages
     }
 

@@ -43,6 +43,7 @@ pub struct Index {
     external: BTreeMap<Box<str>, BTreeSet<NamespacedName>>,
     resolutions: BTreeMap<Box<str>, Resolution>,
     source_diagnostics: Arc<[Diagnostic]>,
+    skipped: BTreeMap<String, usize>,
     listed: BTreeSet<Kind>,
 }
 
@@ -71,6 +72,11 @@ impl Index {
             Change::Diagnostics(diagnostics) => {
                 let changed = *self.source_diagnostics != *diagnostics;
                 self.source_diagnostics = diagnostics.into();
+                Dirty { diagnostics: changed, ..Dirty::default() }
+            }
+            Change::Skipped(skipped) => {
+                let changed = self.skipped != skipped;
+                self.skipped = skipped;
                 Dirty { diagnostics: changed, ..Dirty::default() }
             }
         }
@@ -157,6 +163,11 @@ impl Index {
     /// What the source itself has to say.
     pub fn source_diagnostics(&self) -> &Arc<[Diagnostic]> {
         &self.source_diagnostics
+    }
+
+    /// How many objects of kinds that are not watched the source has passed over, by `apiVersion Kind`.
+    pub fn skipped(&self) -> &BTreeMap<String, usize> {
+        &self.skipped
     }
 
     /// How many objects of a kind there are.

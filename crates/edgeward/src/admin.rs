@@ -39,7 +39,7 @@ Edgeward
 /snapshot       what is routed where, as text
 /backends       endpoints with their health, as JSON
 /certificates   certificates by server name with their expiry, as JSON
-/diagnostics    mistakes in the manifests, as JSON
+/diagnostics    mistakes in the manifests, and what in them was left alone, as JSON
 /configuration  the options in effect, as JSON
 ";
 
@@ -67,7 +67,11 @@ async fn snapshot(State(admin): State<Admin>) -> Response {
 async fn diagnostics(State(admin): State<Admin>) -> Json<serde_json::Value> {
     let status = admin.status.borrow().clone();
     let diagnostics: Vec<_> = status.diagnostics.iter().map(diagnostic_json).collect();
-    Json(json!({ "generation": status.generation, "diagnostics": diagnostics }))
+    Json(json!({
+        "generation": status.generation,
+        "diagnostics": diagnostics,
+        "skipped": status.counts.skipped,
+    }))
 }
 
 async fn configuration(State(admin): State<Admin>) -> Json<serde_json::Value> {

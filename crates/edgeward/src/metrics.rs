@@ -191,6 +191,15 @@ impl ProcessMetrics {
                     .map(|(kind, count)| Sample::new(*count as f64, &[("kind", kind.name())]))
                     .collect(),
             ),
+            family::SKIPPED_OBJECTS.of(
+                identity,
+                status
+                    .counts
+                    .skipped
+                    .iter()
+                    .map(|(kind, count)| Sample::new(*count as f64, &[("kind", kind)]))
+                    .collect(),
+            ),
         ]
     }
 

@@ -94,6 +94,7 @@ pub(super) struct Contents {
     /// The device of every root when files were last found below it.
     devices: BTreeMap<usize, u64>,
     told_diagnostics: Vec<Diagnostic>,
+    told_skipped: BTreeMap<String, usize>,
     locator: Locator,
 }
 
@@ -181,6 +182,15 @@ impl Contents {
         (diagnostics != self.told_diagnostics).then(|| {
             self.told_diagnostics.clone_from(&diagnostics);
             diagnostics
+        })
+    }
+
+    /// What [`Self::skipped`] says, when it is not what it said last.
+    pub(super) fn new_skipped(&mut self) -> Option<BTreeMap<String, usize>> {
+        let skipped = self.skipped();
+        (skipped != self.told_skipped).then(|| {
+            self.told_skipped.clone_from(&skipped);
+            skipped
         })
     }
 

@@ -116,6 +116,7 @@ impl Followed {
                     Change::Apply(object) => show(&object),
                     Change::Remove(reference) => show_removed(&reference),
                     Change::Diagnostics(diagnostics) => show_diagnostics(&diagnostics, &self.root()),
+                    Change::Skipped(skipped) => format!("skipped {skipped:?}"),
                     Change::Reset(kind, _) => format!("reset {}", kind.name()),
                 });
             }
@@ -220,6 +221,18 @@ async fn what_is_deleted_is_gone_after_a_grace() {
     followed.expect(&["-c"]).await;
     followed.write("c.yaml", object("c", "1"));
     followed.expect(&["c=1"]).await;
+}
+
+#[tokio::test]
+async fn what_is_skipped_is_told_when_it_changes() {
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n---\n";
+    let mut followed = Followed::start(&[("m.yaml", object("a", "1"))]).await;
+    followed.write("m.yaml", object("a", "2") + deployment);
+    followed.expect(&["a=2", r#"skipped {"apps/v1 Deployment": 1}"#]).await;
+    followed.write("m.yaml", object("a", "3") + deployment);
+    followed.expect(&["a=3"]).await;
+    fs::remove_file(followed.root().join("m.yaml")).unwrap();
+    followed.expect(&["skipped {}", "-a"]).await;
 }
 
 #[tokio::test]

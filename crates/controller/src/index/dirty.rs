@@ -17,7 +17,7 @@ pub struct Dirty {
     /// Everything, if one of these ConfigMaps is the one that holds the options. Others change often: leader election
     /// writes one every two seconds.
     pub config_maps: BTreeSet<NamespacedName>,
-    /// The source's own diagnostics: nothing to rebuild, but something to report.
+    /// What the source says beside its objects: nothing to rebuild, but something to report.
     pub diagnostics: bool,
 }
 

@@ -67,6 +67,8 @@ pub struct Counts {
     pub certificates: usize,
     /// Objects in the index, of each kind.
     pub objects: BTreeMap<Kind, usize>,
+    /// Objects of kinds that are not watched, which the source passed over, by `apiVersion Kind`.
+    pub skipped: BTreeMap<String, usize>,
 }
 
 impl Counts {
@@ -78,6 +80,7 @@ impl Counts {
             endpoints: snapshot.backends.0.iter().map(|backend| backend.endpoints.len()).sum(),
             certificates: snapshot.certificates.by_host.len(),
             objects: Kind::ALL.into_iter().map(|kind| (kind, index.count(kind))).collect(),
+            skipped: index.skipped().clone(),
         }
     }
 }

@@ -69,6 +69,8 @@ families! {
     REJECTED_OBJECTS: gauge "edgeward_config_rejected_objects",
         "Objects that are not served as written, by kind and reason; kind is empty for files";
     OBJECTS: gauge "edgeward_config_objects", "Objects that were read, by kind";
+    SKIPPED_OBJECTS: gauge "edgeward_config_skipped_objects",
+        "Objects of kinds that are not watched, by apiVersion and kind in one";
 }
 
 impl Described {

@@ -1,5 +1,6 @@
 //! The directory source from outside: what changes in the files changes what is served.
 
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -231,6 +232,31 @@ fn unwatched(manifests: &Manifests) -> (TempDir, std::path::PathBuf) {
     let link = elsewhere.path().join("site.yaml");
     std::fs::hard_link(manifests.file("site.yaml"), &link).unwrap();
     (elsewhere, link)
+}
+
+#[tokio::test]
+async fn routes_stay_while_their_file_is_written_slowly_and_when_the_directory_is_emptied_for_a_moment() {
+    let _turn = turn::shared().await;
+    let two = Two::start().await;
+    let manifests = Manifests::new();
+    manifests.write("site.yaml", two.site("first"));
+    let edgeward = Launch::new(manifests.path()).argument("--rescan-interval=1h").start().await;
+    served_by(&edgeward, "first").await;
+    // As `helm template . > site.yaml` does it. The Ingress comes before the Service, without which it would answer 503.
+    let mut file = std::fs::File::create(manifests.file("site.yaml")).unwrap();
+    stays_with(&edgeward, "first").await;
+    file.write_all(Ingress::new("site").host(HOST, "second").text().as_bytes()).unwrap();
+    stays_with(&edgeward, "first").await;
+    file.write_all(format!("---\n{}", service("second", &[two.second.addr()])).as_bytes()).unwrap();
+    drop(file);
+    served_by(&edgeward, "second").await;
+
+    std::fs::remove_file(manifests.file("site.yaml")).unwrap();
+    told(&edgeward, Some("UnreadableDirectory")).await;
+    stays_with(&edgeward, "second").await;
+    manifests.write("other.yaml", two.site("first"));
+    served_by(&edgeward, "first").await;
+    told(&edgeward, None).await;
 }
 
 #[tokio::test]

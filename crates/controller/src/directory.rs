@@ -179,6 +179,7 @@ impl Follower {
     fn wake(&mut self, wake: Wake) -> Vec<Change> {
         let touched = self.watches.inbox.take();
         let now = Instant::now();
+        self.contents.note_unfinished(self.watches.inbox.unfinished(now));
         let scope = self.watches.scope(touched, &self.contents);
         let due = self.contents.due(now);
         if wake == Wake::Event && scope.is_none() && due.as_ref().is_some_and(BTreeSet::is_empty) {
@@ -195,9 +196,13 @@ impl Follower {
         if wake == Wake::Reread {
             self.contents.distrust_stamps();
         }
-        let changes = match &scope {
-            Scope::Everything => self.look_at_everything(),
-            Scope::Only(keys) => self.contents.look(&look_at(keys), &scope, now),
+        let of_keys = match &scope {
+            Scope::Everything => None,
+            Scope::Only(keys) => Some(look_at(keys)).filter(|listing| !self.contents.empties_a_root(keys, listing)),
+        };
+        let changes = match of_keys {
+            Some(listing) => self.contents.look(&listing, &scope, now),
+            None => self.look_at_everything(),
         };
         let of_watches = self.watches.diagnostic(self.rescan_every).into_iter().collect();
         let diagnostics = self.contents.new_diagnostics(of_watches);

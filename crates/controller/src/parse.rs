@@ -53,11 +53,23 @@ pub struct Placed {
 /// An object that could not be read, as far as its identity is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
+    /// Where it starts.
+    pub at: Position,
     kind: Option<Kind>,
     name: Option<NamespacedName>,
 }
 
 impl Failure {
+    /// Whether it says which object it is.
+    pub fn is_exact(&self) -> bool {
+        self.kind.is_some() && self.name.is_some()
+    }
+
+    /// How many of these have the same identity, as far as it is known.
+    pub fn count_in(&self, failures: &[Self]) -> usize {
+        failures.iter().filter(|other| (self.kind, &self.name) == (other.kind, &other.name)).count()
+    }
+
     /// Whether this may be the unreadable new version of an object. What is not known about the failure may be anything.
     pub fn may_be(&self, reference: &ObjectRef) -> bool {
         let name_fits = |name: &NamespacedName| {
@@ -120,7 +132,9 @@ impl Reading<'_> {
             (None, Some(_)) => "apiVersion",
             (Some(_), _) => "kind",
         };
-        self.parsed.failures.push(Failure { kind: None, name: None });
+        if looks_like_one {
+            self.parsed.failures.push(Failure { at: item.node.at, kind: None, name: None });
+        }
         self.report(
             severity,
             "NotAnObject",
@@ -141,7 +155,7 @@ impl Reading<'_> {
         let name = match meta::name(&root, scope) {
             Ok(name) => name,
             Err(error) => {
-                self.parsed.failures.push(Failure { kind: Some(watched_as(form)), name: None });
+                self.fail(item, form, None);
                 let message = format!("{} without a usable name: {}", form.kind(), printable(&error.message));
                 return self.report(Severity::Error, "InvalidField", None, error.at, message, error.mend);
             }
@@ -158,10 +172,14 @@ impl Reading<'_> {
                 self.parsed.objects.extend(objects.into_iter().map(|object| Placed { object, at: item.node.at }));
             }
             Err(error) => {
-                self.parsed.failures.push(Failure { kind: Some(watched_as(form)), name: Some(name) });
+                self.fail(item, form, Some(name));
                 self.shape_error(Severity::Error, "InvalidField", &origin, error);
             }
         }
+    }
+
+    fn fail(&mut self, item: &Item<'_>, form: Form, name: Option<NamespacedName>) {
+        self.parsed.failures.push(Failure { at: item.node.at, kind: Some(watched_as(form)), name });
     }
 
     fn removed_version(&mut self, item: &Item<'_>, form: Form, origin: &Origin, api_version: &str, release: &str) {

@@ -1,9 +1,10 @@
 //! What the files hold, who wins where several define one object, and what changed since it was last told.
 //!
-//! Two rules keep a slip from becoming an outage. What cannot be read is not gone: the last good content of the file, or of
-//! the object in it, stays. And what is gone must be gone twice: an editor may truncate a file before it writes it, or move
-//! it away before it puts the new one in place, so a removal counts only when a second look after [`GRACE`] confirms it.
-//! Additions and changes count at once.
+//! Three rules keep a slip from becoming an outage. What cannot be read is not gone: the last good content of the file, or
+//! of the object in it, stays. What is gone must be gone twice: an editor may move a file away before it puts the new one in
+//! place, so a removal counts only when a look at least [`GRACE`] later confirms it. And what looks like a moment of a
+//! change is waited for, though not longer than [`DOUBT`]: a file that somebody is writing, one that is suddenly empty, a
+//! root that is. Additions and changes count at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -18,10 +19,14 @@ use super::scan::{FileKey, Listing, Stamp, Unreadable};
 use crate::change::Change;
 use crate::diagnostic::{Diagnostic, FileLocation, Severity};
 use crate::object::{Kind, Object, ObjectRef};
-use crate::parse::{Parsed, Position};
+use crate::parse::{Failure, Parsed, Position};
 
-/// How long something must stay away to be gone.
+/// How long something must stay away to be gone. For a file it begins anew with every other file of its root that goes
+/// away, so that what is emptied file by file is seen as one change.
 pub(super) const GRACE: Duration = Duration::from_millis(100);
+
+/// How long the likely end of a change is waited for.
+pub(super) const DOUBT: Duration = Duration::from_secs(10);
 
 /// When something that should have been looked at and could not is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -47,6 +52,11 @@ struct FileState {
     lingering: BTreeMap<ObjectRef, (Held, Instant)>,
     /// Whether the file itself is no longer there.
     gone: bool,
+    /// Since when it is there and empty, though it held objects.
+    empty_since: Option<Instant>,
+    /// What could not be read in it, and the objects that this stands in for.
+    failures: Vec<Failure>,
+    kept: BTreeSet<ObjectRef>,
     diagnostics: Vec<Diagnostic>,
     skipped: BTreeMap<String, usize>,
 }
@@ -57,6 +67,9 @@ struct Definition {
     told: Option<Arc<Object>>,
     files: BTreeSet<FileKey>,
 }
+
+/// The files that somebody is writing, by device and inode, and until when that is waited for.
+pub(super) type Unfinished = HashMap<(u64, u64), Instant>;
 
 /// Which part of the files a listing speaks about.
 pub(super) enum Scope {
@@ -93,7 +106,15 @@ pub(super) struct Contents {
     unreadable: Vec<Unreadable>,
     /// The device of every root when files were last found below it.
     devices: BTreeMap<usize, u64>,
+    /// The roots that are suddenly empty, and when that will be believed; `None` when it is.
+    emptied: BTreeMap<usize, Option<Instant>>,
+    /// When a file of each root last went away.
+    latest_gone: BTreeMap<usize, Instant>,
+    unfinished: Unfinished,
+    /// Whether the diagnostics may be other ones than those told last.
+    has_news: bool,
     told_diagnostics: Vec<Diagnostic>,
+    told_of_caller: Vec<Diagnostic>,
     told_skipped: BTreeMap<String, usize>,
     locator: Locator,
 }
@@ -106,15 +127,22 @@ impl Contents {
     /// Takes in what a scan found: reads what is new or changed, and says which objects are different for it.
     pub(super) fn look(&mut self, listing: &Listing, scope: &Scope, now: Instant) -> Vec<ObjectChange> {
         if matches!(scope, Scope::Everything) {
+            self.has_news |= !self.unreadable.is_empty();
             self.unreadable.clone_from(&listing.unreadable);
-            self.distrust_unmounted(listing);
+            self.distrust_emptied(listing, now);
         }
+        self.has_news |= !self.unreadable.is_empty();
         let mut affected = Affected::new();
         self.notice_missing(&listing.files, scope, now, &mut affected);
         let mut stamps = Vec::new();
         for (key, found) in &listing.files {
             match found {
-                Ok(stamp) if self.needs_reading(key, stamp, now) => stamps.push((key, *stamp)),
+                Ok(stamp) if self.needs_reading(key, stamp, now) => match self.doubt(key, stamp, now, &mut affected) {
+                    None => stamps.push((key, *stamp)),
+                    Some(until) => {
+                        self.unsettled.insert(key.clone(), until);
+                    }
+                },
                 Ok(_) => {}
                 Err(why) => {
                     let file = key.path.display().to_string();
@@ -141,12 +169,15 @@ impl Contents {
 
     /// When to look again, and at what, if anything is unsettled.
     pub(super) fn next_look(&self) -> Option<Instant> {
-        self.unsettled.values().min().copied()
+        self.unsettled.values().chain(self.emptied.values().flatten()).min().copied()
     }
 
     /// The files whose time to be looked at again has come; `None` when one of them is gone, for then it may be found under
-    /// another name and everything must be looked at.
+    /// another name and everything must be looked at, or when it is time to believe that a root is empty.
     pub(super) fn due(&self, now: Instant) -> Option<BTreeSet<FileKey>> {
+        if self.emptied.values().flatten().any(|at| *at <= now) {
+            return None;
+        }
         let due: BTreeSet<_> =
             self.unsettled.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
         let any_gone = due.iter().any(|key| self.files.get(key).is_some_and(|state| state.gone));
@@ -158,8 +189,22 @@ impl Contents {
         self.files.values_mut().for_each(|state| state.stamp = None);
     }
 
+    /// Says which files are being written; it holds until it is said anew.
+    pub(super) fn note_unfinished(&mut self, unfinished: Unfinished) {
+        self.unfinished = unfinished;
+    }
+
     pub(super) fn knows(&self, key: &FileKey) -> bool {
         self.files.contains_key(key)
+    }
+
+    /// Whether these files, as they are now, leave a root without any, or end that. What is to be believed of it is decided
+    /// when everything is looked at.
+    pub(super) fn empties_a_root(&self, keys: &BTreeSet<FileKey>, listing: &Listing) -> bool {
+        let is_missing = |key: &FileKey| keys.contains(key) && !listing.files.contains_key(key);
+        let roots: BTreeSet<usize> = keys.iter().filter(|key| is_missing(key)).map(|key| key.root).collect();
+        let is_left = |root| self.files.iter().any(|(key, state)| key.root == root && !state.gone && !is_missing(key));
+        keys.iter().any(|key| self.emptied.contains_key(&key.root)) || roots.into_iter().any(|root| !is_left(root))
     }
 
     /// Whether any root could not be listed.
@@ -177,6 +222,10 @@ impl Contents {
 
     /// All diagnostics, after those of the caller, when they are not the ones told last.
     pub(super) fn new_diagnostics(&mut self, of_caller: Vec<Diagnostic>) -> Option<Vec<Diagnostic>> {
+        if !std::mem::take(&mut self.has_news) && of_caller == self.told_of_caller {
+            return None;
+        }
+        self.told_of_caller.clone_from(&of_caller);
         let mut diagnostics = of_caller;
         self.add_diagnostics(&mut diagnostics);
         (diagnostics != self.told_diagnostics).then(|| {
@@ -213,17 +262,56 @@ impl Contents {
         changed || self.unsettled.get(key).is_some_and(|at| *at <= now)
     }
 
-    /// An empty root on another device is a volume that is not mounted, not one whose files were deleted.
-    fn distrust_unmounted(&mut self, listing: &Listing) {
-        let filled: BTreeSet<usize> = listing.files.keys().map(|key| key.root).collect();
+    /// Until when this version of a file is not read, because somebody is writing it or has emptied it.
+    fn doubt(&mut self, key: &FileKey, stamp: &Stamp, now: Instant, affected: &mut Affected) -> Option<Instant> {
+        if let Some(until) = self.unfinished.get(&stamp.identity()).filter(|until| **until > now) {
+            return Some(*until);
+        }
+        let state = self.files.get_mut(key)?;
+        if stamp.size != 0 || state.is_empty() {
+            state.empty_since = None;
+            return None;
+        }
+        let until = *state.empty_since.get_or_insert(now) + DOUBT;
+        if until <= now {
+            return None;
+        }
+        let diagnostic = Diagnostic {
+            severity: Severity::Error,
+            code: "EmptyFile",
+            origin: None,
+            location: Some(location(key, Position::START)),
+            message: format!("the file is suddenly empty, which is believed only after {} s", DOUBT.as_secs()),
+            mend: "write its content, or remove it if its objects are to go".to_owned(),
+        };
+        self.keep(key, Some(*stamp), diagnostic, affected);
+        Some(until)
+    }
+
+    /// A root that held objects and is empty may be a volume that is not mounted, or be filled again in a moment. On another
+    /// device the first is certain; on its own it is what somebody wants when it stays so.
+    fn distrust_emptied(&mut self, listing: &Listing, now: Instant) {
+        let known: BTreeSet<usize> = (listing.files.keys().map(|key| key.root))
+            .chain(listing.unreadable.iter().map(|unreadable| unreadable.root))
+            .collect();
         for (&root, (path, device)) in &listing.devices {
-            let was_filled = self.files.keys().any(|key| key.root == root);
-            if !was_filled || filled.contains(&root) {
+            let held_objects = || self.files.iter().any(|(key, state)| key.root == root && !state.is_empty());
+            if known.contains(&root) || !held_objects() {
                 self.devices.insert(root, *device);
-            } else if self.devices.get(&root) != Some(device) {
-                let message = "an empty directory of another file system is in its place".to_owned();
-                self.unreadable.push(Unreadable { root, path: path.clone(), message });
+                self.emptied.remove(&root);
+                continue;
             }
+            let message = if self.devices.get(&root) != Some(device) {
+                "an empty directory of another file system is in its place".to_owned()
+            } else {
+                let believed = self.emptied.entry(root).or_insert(Some(now + DOUBT));
+                *believed = believed.filter(|at| *at > now);
+                if believed.is_none() {
+                    continue;
+                }
+                format!("it is suddenly empty, which is believed only after {} s", DOUBT.as_secs())
+            };
+            self.unreadable.push(Unreadable { root, path: path.clone(), message });
         }
     }
 
@@ -246,17 +334,22 @@ impl Contents {
             }
             Scope::Only(keys) => keys.iter().filter(|key| !found.contains_key(key)).cloned().collect(),
         };
+        for key in &missing {
+            let Some(state) = self.files.get_mut(key).filter(|state| !state.gone) else { continue };
+            state.gone = true;
+            self.has_news |= !state.diagnostics.is_empty();
+            state.diagnostics.clear();
+            state.skipped.clear();
+            state.failures.clear();
+            state.kept.clear();
+            self.latest_gone.insert(key.root, now);
+        }
         for key in missing {
             let Some(state) = self.files.get_mut(&key) else { continue };
-            if !state.gone {
-                state.gone = true;
-                state.diagnostics.clear();
-                state.skipped.clear();
-            }
             let objects = std::mem::take(&mut state.objects);
             affected.extend(objects.keys().map(|reference| (reference.clone(), key.clone())));
             state.lingering.extend(objects.into_iter().map(|(reference, held)| (reference, (held, now))));
-            state.drop_expired(&key, now, affected);
+            state.drop_expired(&key, now, self.latest_gone.get(&key.root).copied(), affected);
             if state.lingering.is_empty() {
                 self.files.remove(&key);
                 self.unsettled.remove(&key);
@@ -271,11 +364,13 @@ impl Contents {
     fn replace(&mut self, key: &FileKey, stamp: Stamp, parsed: Parsed, now: Instant, affected: &mut Affected) {
         let state = self.files.entry(key.clone()).or_default();
         let mut old = std::mem::take(&mut state.objects);
+        self.has_news |= !state.diagnostics.is_empty();
         state.stamp = Some(stamp);
         state.gone = false;
         state.skipped = parsed.skipped;
         state.diagnostics = parsed.diagnostics;
-        let mut kept = BTreeSet::new();
+        let failures_before = std::mem::replace(&mut state.failures, parsed.failures);
+        let kept_before = std::mem::take(&mut state.kept);
         for placed in parsed.objects {
             let reference = placed.object.reference();
             if let Some(first) = state.objects.get(&reference) {
@@ -294,27 +389,42 @@ impl Contents {
         }
         let lingering = std::mem::take(&mut state.lingering);
         let missing = old.into_iter().map(|(reference, held)| (reference, (held, now))).chain(lingering);
+        let mut guesses = Vec::new();
         for (reference, (held, since)) in missing {
             affected.push((reference.clone(), key.clone()));
-            if parsed.failures.iter().any(|failure| failure.may_be(&reference)) {
-                kept.insert(reference.clone());
-                state.objects.insert(reference, held);
-            } else {
+            // What does not say which object it is may be any that went away as it came. Of a failure that was there before,
+            // that is known not to be so.
+            let stands_in = |failure: &&Failure| {
+                failure.may_be(&reference)
+                    && (failure.is_exact()
+                        || kept_before.contains(&reference)
+                        || failure.count_in(&state.failures) > failure.count_in(&failures_before))
+            };
+            let Some(failure) = state.failures.iter().find(stands_in) else {
                 state.lingering.insert(reference, (held, since));
+                continue;
+            };
+            if !failure.is_exact() {
+                guesses.push(stale(&reference, location(key, failure.at)));
             }
+            state.kept.insert(reference.clone());
+            state.objects.insert(reference, held);
         }
         for diagnostic in &mut state.diagnostics {
-            if diagnostic.origin.as_ref().and_then(reference_of).is_some_and(|reference| kept.contains(&reference)) {
+            let reference = diagnostic.origin.as_ref().and_then(reference_of);
+            if reference.is_some_and(|reference| state.kept.contains(&reference)) {
                 diagnostic.message.push_str("; the last good version of the object stays in force");
             }
         }
-        state.drop_expired(key, now, affected);
+        state.diagnostics.extend(guesses);
+        self.has_news |= !state.diagnostics.is_empty();
+        state.drop_expired(key, now, None, affected);
     }
 
     /// Keeps the last good content of a file that cannot be used.
     fn keep(&mut self, key: &FileKey, stamp: Option<Stamp>, mut diagnostic: Diagnostic, affected: &mut Affected) {
         let state = self.files.entry(key.clone()).or_default();
-        if !state.objects.is_empty() || !state.lingering.is_empty() {
+        if !state.is_empty() {
             diagnostic.message.push_str("; its last good content stays in force");
         }
         // The objects are there again, or may be.
@@ -324,6 +434,7 @@ impl Contents {
         state.stamp = stamp;
         state.gone = false;
         state.diagnostics = vec![diagnostic];
+        self.has_news = true;
     }
 
     fn note_unsettled(&mut self, key: &FileKey, stamp: &Stamp, now: Instant) {
@@ -363,11 +474,9 @@ impl Contents {
             self.locator.place(reference, &key.path);
             Arc::clone(&held.object)
         });
-        if is_duplicate {
-            self.duplicates.insert(reference.clone());
-        } else {
-            self.duplicates.remove(reference);
-        }
+        let was_duplicate =
+            if is_duplicate { !self.duplicates.insert(reference.clone()) } else { self.duplicates.remove(reference) };
+        self.has_news |= is_duplicate || was_duplicate;
         let change = match (&definition.told, &new) {
             (Some(old), Some(new)) if Arc::ptr_eq(old, new) || old == new => None,
             (None, None) => None,
@@ -418,10 +527,16 @@ impl FileState {
         self.objects.contains_key(reference) || self.lingering.contains_key(reference)
     }
 
-    /// Lets go of what has been away for [`GRACE`].
-    fn drop_expired(&mut self, key: &FileKey, now: Instant, affected: &mut Affected) {
+    /// Whether it holds no object.
+    fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.lingering.is_empty()
+    }
+
+    /// Lets go of what has been away for [`GRACE`]; while others go away, until [`GRACE`] after the `latest` of them.
+    fn drop_expired(&mut self, key: &FileKey, now: Instant, latest: Option<Instant>, affected: &mut Affected) {
         self.lingering.retain(|reference, (_, since)| {
-            let stays = now.duration_since(*since) < GRACE;
+            let latest = latest.map_or(*since, |latest| latest.clamp(*since, *since + DOUBT));
+            let stays = now.duration_since(latest) < GRACE;
             if !stays {
                 affected.push((reference.clone(), key.clone()));
             }
@@ -445,6 +560,21 @@ fn is_fresh(stamp: &Stamp) -> bool {
 
 fn location(key: &FileKey, at: Position) -> FileLocation {
     FileLocation { file: key.path.display().to_string(), line: at.line, column: at.column }
+}
+
+/// The diagnostic of an object that what stands at `place` may be.
+fn stale(reference: &ObjectRef, place: FileLocation) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        code: "StaleObject",
+        origin: Some(Origin::object(reference.kind.name(), &reference.name.namespace, &reference.name.name)),
+        location: Some(place),
+        message:
+            "it is gone from the file, but what stands here may be it and cannot be read; its last good version stays \
+                  in force"
+                .to_owned(),
+        mend: "mend what stands here, or remove it".to_owned(),
+    }
 }
 
 /// The diagnostic of a definition that does not count.

@@ -21,7 +21,7 @@ pub(super) struct FileKey {
 pub(super) struct Stamp {
     device: u64,
     inode: u64,
-    size: u64,
+    pub(super) size: u64,
     modified: (i64, i64),
     /// Seconds and nanoseconds since the epoch.
     pub(super) changed: (i64, i64),
@@ -36,6 +36,11 @@ impl Stamp {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// Device and inode.
+    pub(super) fn identity(&self) -> (u64, u64) {
+        (self.device, self.inode)
     }
 }
 
@@ -168,7 +173,7 @@ impl Scan {
 
     fn file(&mut self, root: usize, path: &Path, metadata: &Metadata) {
         let stamp = Stamp::of(metadata);
-        if self.files.insert((stamp.device, stamp.inode)) {
+        if self.files.insert(stamp.identity()) {
             self.listing.files.insert(FileKey { root, path: path.into() }, Ok(stamp));
         }
     }

@@ -1,12 +1,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use super::contents::GRACE;
+use super::contents::{DOUBT, GRACE};
 use super::*;
 use crate::diagnostic::FileLocation;
 use crate::object::{Kind, ObjectRef};
@@ -58,10 +59,11 @@ struct Followed {
 
 impl Followed {
     /// Follows a directory with these files, and waits for the first messages. The next rescan is an hour away: what is
-    /// seen is seen by events.
+    /// seen is seen by events. One file more is always there, so that the directory is never empty.
     async fn start(files: &[(&str, String)]) -> Self {
         let parent = tempfile::tempdir().unwrap();
         fs::create_dir(parent.path().join("root")).unwrap();
+        write(parent.path().join("root/always.yaml"), "# no object\n");
         for (name, text) in files {
             write(parent.path().join("root").join(name), text);
         }
@@ -197,7 +199,7 @@ async fn a_file_may_be_replaced_in_any_way() {
     followed.write("m.yaml", "");
     sleep(GRACE / 3).await;
     followed.write("m.yaml", object("a", "8"));
-    followed.expect(&["a=8"]).await;
+    followed.expect(&["EmptyFile m.yaml:1:1", "a=8", "none"]).await;
     // Moved aside for a backup.
     fs::rename(&file, followed.root().join("m.yaml.bak")).unwrap();
     followed.write("m.yaml", object("a", "9"));
@@ -214,13 +216,183 @@ async fn what_is_deleted_is_gone_after_a_grace() {
     fs::remove_file(followed.root().join("a.yaml")).unwrap();
     followed.expect(&["-a"]).await;
     assert!(deleted.elapsed() >= GRACE);
-    followed.write("b.yaml", "");
+    followed.write("b.yaml", "# nothing any more\n");
     followed.expect(&["-b"]).await;
-    // The last one is no exception.
+    // The last object is no exception.
     fs::remove_file(followed.root().join("c.yaml")).unwrap();
     followed.expect(&["-c"]).await;
     followed.write("c.yaml", object("c", "1"));
     followed.expect(&["c=1"]).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_written_is_read_when_it_is_closed() {
+    let mut followed = Followed::start(&[("m.yaml", object("a", "1") + &object("b", "1"))]).await;
+    // As `helm template . > m.yaml` does it: the file is empty, and then half of it is there.
+    for (name, value) in [("m.yaml", "2"), ("new.yaml", "3"), ("m.yaml", "4")] {
+        let mut file = fs::File::create(followed.root().join(name)).unwrap();
+        followed.expect_nothing().await;
+        file.write_all(object("a", value).as_bytes()).unwrap();
+        followed.expect_nothing().await;
+        followed.rescan.notify_one();
+        followed.expect_nothing().await;
+        file.write_all(object("b", value).as_bytes()).unwrap();
+        drop(file);
+        if name == "m.yaml" {
+            followed.expect(&[&format!("a={value}"), &format!("b={value}")]).await;
+        } else {
+            followed.expect(&["DuplicateObject new.yaml:1:1, DuplicateObject new.yaml:6:1"]).await;
+            fs::remove_file(followed.root().join(name)).unwrap();
+            followed.expect(&["none"]).await;
+        }
+    }
+    // Taken away first.
+    fs::remove_file(followed.root().join("m.yaml")).unwrap();
+    let mut file = fs::File::create(followed.root().join("m.yaml")).unwrap();
+    followed.expect_nothing().await;
+    file.write_all(object("a", "5").as_bytes()).unwrap();
+    drop(file);
+    followed.expect(&["a=5", "-b"]).await;
+    followed.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_suddenly_empty_keeps_its_content() {
+    let mut followed = Followed::start(&[("m.yaml", object("a", "1"))]).await;
+    followed.write("m.yaml", "");
+    followed.expect(&["EmptyFile m.yaml:1:1"]).await;
+    followed.expect_nothing().await;
+    followed.write("m.yaml", object("a", "2"));
+    followed.expect(&["a=2", "none"]).await;
+}
+
+#[tokio::test]
+async fn a_root_that_is_suddenly_empty_keeps_everything() {
+    let parent = tempfile::tempdir().unwrap();
+    let root = parent.path().join("root");
+    write(root.join("m.yaml"), object("a", "1") + &object("b", "1"));
+    write(root.join("deep/c.yaml"), object("c", "1"));
+    let mut followed = Followed::new(parent, Duration::from_secs(3600));
+    followed.resets().await;
+    fs::remove_dir_all(root.join("deep")).unwrap();
+    sleep(GRACE / 3).await;
+    fs::remove_file(root.join("m.yaml")).unwrap();
+    followed.expect(&["UnreadableDirectory :1:1"]).await;
+    followed.rescan.notify_one();
+    followed.expect_nothing().await;
+    followed.write("new.yaml", object("a", "2"));
+    followed.expect(&["a=2", "none", "-b", "-c"]).await;
+}
+
+/// Contents of one directory, which are looked at when the test says so.
+struct Looked {
+    directory: TempDir,
+    contents: Contents,
+    start: Instant,
+}
+
+impl Looked {
+    fn start(files: &[(&str, String)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            write(directory.path().join(name), text);
+        }
+        let mut looked = Self { directory, contents: Contents::new(Locator::default()), start: Instant::now() };
+        looked.after(Duration::ZERO);
+        looked
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// What is different when everything is looked at this long after the start.
+    fn after(&mut self, delay: Duration) -> Vec<String> {
+        let listing = scan(&[self.directory.path().to_owned()]);
+        let changes = self.contents.look(&listing, &Scope::Everything, self.start + delay);
+        let show_change = |change| match Change::from(change) {
+            Change::Apply(object) => show(&object),
+            Change::Remove(reference) => show_removed(&reference),
+            other => panic!("{other:?}"),
+        };
+        changes.into_iter().map(show_change).collect()
+    }
+
+    fn diagnostics(&mut self) -> String {
+        show_diagnostics(&self.contents.new_diagnostics(Vec::new()).unwrap_or_default(), self.directory.path())
+    }
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn the_end_of_a_writing_is_not_waited_for_for_ever() {
+    let mut looked = Looked::start(&[("m.yaml", object("a", "1"))]);
+    write(looked.path("m.yaml"), object("a", "22"));
+    let written = Stamp::of(&fs::metadata(looked.path("m.yaml")).unwrap()).identity();
+    looked.contents.note_unfinished([(written, looked.start + DOUBT)].into());
+    assert_eq!(looked.after(GRACE), NOTHING);
+    assert_eq!(looked.contents.next_look(), Some(looked.start + DOUBT));
+    assert_eq!(looked.after(DOUBT), ["a=22"]);
+}
+
+#[test]
+fn a_file_that_stays_empty_is_believed() {
+    let mut looked = Looked::start(&[("m.yaml", object("a", "1")), ("b.yaml", object("b", "1"))]);
+    write(looked.path("m.yaml"), "");
+    assert_eq!(looked.after(GRACE), NOTHING);
+    assert_eq!(looked.diagnostics(), "EmptyFile m.yaml:1:1");
+    assert_eq!(looked.after(DOUBT), NOTHING);
+    assert_eq!(looked.after(GRACE + DOUBT), NOTHING, "what is gone must be gone twice");
+    assert_eq!(looked.diagnostics(), "none");
+    assert_eq!(looked.after(GRACE * 2 + DOUBT), ["-a"]);
+}
+
+#[test]
+fn a_root_that_stays_empty_is_believed() {
+    let mut looked = Looked::start(&[("m.yaml", object("a", "1"))]);
+    fs::remove_file(looked.path("m.yaml")).unwrap();
+    assert_eq!(looked.after(GRACE), NOTHING);
+    assert_eq!(looked.diagnostics(), "UnreadableDirectory :1:1");
+    assert!(looked.contents.next_look().is_some_and(|at| at <= looked.start + GRACE + DOUBT));
+    assert!(looked.contents.due(looked.start + GRACE + DOUBT).is_none(), "everything is due");
+    assert_eq!(looked.after(GRACE + DOUBT), NOTHING, "what is gone must be gone twice");
+    assert_eq!(looked.diagnostics(), "none");
+    assert_eq!(looked.after(GRACE * 2 + DOUBT), ["-a"]);
+    assert_eq!(looked.contents.next_look(), None);
+}
+
+#[test]
+fn what_goes_away_file_by_file_goes_together() {
+    let files = [("a.yaml", object("a", "1")), ("b.yaml", object("b", "1")), ("c.yaml", object("c", "1"))];
+    let mut looked = Looked::start(&files);
+    fs::remove_file(looked.path("a.yaml")).unwrap();
+    assert_eq!(looked.after(GRACE), NOTHING);
+    fs::remove_file(looked.path("b.yaml")).unwrap();
+    assert_eq!(looked.after(GRACE * 3 / 2), NOTHING);
+    assert_eq!(looked.after(GRACE * 2), NOTHING);
+    assert_eq!(looked.after(GRACE * 5 / 2), ["-a", "-b"]);
+}
+
+#[test]
+fn what_is_no_object_keeps_what_went_away_as_it_came_and_nothing_later() {
+    let all = object("a", "1") + &object("b", "1");
+    let mut looked = Looked::start(&[("m.yaml", all.clone()), ("n.yaml", all.replace("name: ", "name: n"))]);
+    // Something else altogether keeps nothing.
+    write(looked.path("n.yaml"), object("na", "1") + "replicas: 1\n");
+    let nameless = "metadata: {name: b}\ndata: {}\n---\n";
+    write(looked.path("m.yaml"), nameless.to_owned() + &object("a", "1"));
+    assert_eq!(looked.after(GRACE), NOTHING);
+    assert_eq!(looked.diagnostics(), "NotAnObject m.yaml:1:1, StaleObject m.yaml:1:1, NotAnObject n.yaml:6:1");
+    assert_eq!(looked.after(GRACE * 2), ["-nb"]);
+    // It has been there before: what goes away now is another object.
+    write(looked.path("m.yaml"), nameless);
+    assert_eq!(looked.after(GRACE * 3), NOTHING);
+    assert_eq!(looked.after(GRACE * 4), ["-a"]);
+    // With it goes what it kept.
+    write(looked.path("m.yaml"), object("c", "1"));
+    assert_eq!(looked.after(GRACE * 5), ["c=1"]);
+    assert_eq!(looked.after(GRACE * 6), ["-b"]);
 }
 
 #[tokio::test]
@@ -530,8 +702,10 @@ fn an_empty_root_counts_only_on_the_file_system_that_the_files_were_on() {
     }
     assert!(contents.is_root_unreadable(&roots));
 
-    assert_eq!(contents.look(&scan(&roots), &Scope::Everything, start + GRACE * 3).len(), 0);
-    let gone = contents.look(&scan(&roots), &Scope::Everything, start + GRACE * 4);
+    for age in [GRACE * 3, GRACE * 3 + DOUBT] {
+        assert_eq!(contents.look(&scan(&roots), &Scope::Everything, start + age).len(), 0);
+    }
+    let gone = contents.look(&scan(&roots), &Scope::Everything, start + GRACE * 4 + DOUBT);
     let gone: Vec<_> = gone.into_iter().map(Change::from).collect();
     assert!(matches!(&gone[..], [Change::Remove(reference)] if &*reference.name.name == "a"), "{gone:?}");
 }

@@ -11,19 +11,26 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::contents::{Contents, Scope};
-use super::scan::{FileKey, Listing, is_hidden, is_manifest};
+use super::contents::{Contents, Scope, Unfinished};
+use super::scan::{FileKey, Listing, Stamp, is_hidden, is_manifest};
 use crate::diagnostic::{Diagnostic, FileLocation, Severity};
 
 /// A write is read when no further event came for this long,
 const QUIET: Duration = Duration::from_millis(5);
 /// or this long after the first event.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// A file is being written until it is closed, or until this long after the last write: some file systems tell of writes
+/// and of no end.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Whether the events of this system tell when a writer closes a file.
+const TELLS_CLOSE: bool = cfg!(target_os = "linux");
 
 /// With more touched paths than this, looking at everything is cheaper.
 const MANY_PATHS: usize = 1024;
@@ -51,6 +58,33 @@ struct Gathered {
     latest: Option<Instant>,
     /// The directories outside the roots, or hidden in them, in which something may matter.
     link_targets: BTreeSet<PathBuf>,
+    writing: BTreeMap<PathBuf, Writing>,
+}
+
+/// A file that was created or written to, and not closed since.
+#[derive(Debug)]
+struct Writing {
+    latest: std::time::Instant,
+    is_modified: bool,
+}
+
+impl Gathered {
+    /// Notes who begins and who ends writing. Whatever replaces a file as a whole ends it.
+    fn note_writing(&mut self, kind: &EventKind, paths: &[PathBuf]) {
+        let is_modified = match kind {
+            EventKind::Modify(ModifyKind::Data(_)) if TELLS_CLOSE => true,
+            EventKind::Create(CreateKind::File) if TELLS_CLOSE => false,
+            EventKind::Access(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+                paths.iter().for_each(|path| {
+                    self.writing.remove(path);
+                });
+                return;
+            }
+            _ => return,
+        };
+        let latest = std::time::Instant::now();
+        self.writing.extend(paths.iter().map(|path| (path.clone(), Writing { latest, is_modified })));
+    }
 }
 
 impl Inbox {
@@ -72,30 +106,47 @@ impl Inbox {
         std::mem::take(&mut self.lock().touched)
     }
 
+    /// The files that somebody is writing.
+    pub(super) fn unfinished(&self, now: std::time::Instant) -> Unfinished {
+        let mut gathered = self.lock();
+        gathered.writing.retain(|_, writing| writing.latest + LONGEST_PAUSE > now);
+        let unfinished = gathered.writing.iter().filter_map(|(path, writing)| {
+            let metadata = fs::metadata(path).ok()?;
+            // A link is created with its content and is never closed.
+            let is_unfinished = metadata.is_file() && (writing.is_modified || metadata.len() == 0);
+            is_unfinished.then(|| (Stamp::of(&metadata).identity(), writing.latest + LONGEST_PAUSE))
+        });
+        unfinished.collect()
+    }
+
     fn receive(&self, event: Result<Event, notify::Error>) {
         let mut gathered = self.lock();
-        let Gathered { touched, latest, link_targets } = &mut *gathered;
         match event {
-            Ok(event) if event.need_rescan() => touched.everything = true,
+            Ok(event) if event.need_rescan() => {
+                // Among the events that were lost may be the end of a writing.
+                gathered.writing.clear();
+                gathered.touched.everything = true;
+            }
             // Reading a file is an event as well, and the source is who reads.
             Ok(Event { kind: EventKind::Access(access), .. }) if access != AccessKind::Close(AccessMode::Write) => {
                 return;
             }
             Ok(event) => {
                 let mut paths = event.paths;
-                paths.retain(|path| is_in(link_targets, path) || self.is_visible(path));
+                paths.retain(|path| is_in(&gathered.link_targets, path) || self.is_visible(path));
                 if paths.is_empty() {
                     return;
                 }
-                touched.paths.extend(paths);
+                gathered.note_writing(&event.kind, &paths);
+                gathered.touched.paths.extend(paths);
             }
-            Err(_) => touched.everything = true,
+            Err(_) => gathered.touched.everything = true,
         }
-        if touched.paths.len() > MANY_PATHS {
-            touched.everything = true;
-            touched.paths.clear();
+        if gathered.touched.paths.len() > MANY_PATHS {
+            gathered.touched.everything = true;
+            gathered.touched.paths.clear();
         }
-        *latest = Some(Instant::now());
+        gathered.latest = Some(Instant::now());
         drop(gathered);
         self.arrived.notify_one();
     }

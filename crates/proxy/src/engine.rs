@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use edgeward_routing::balance;
-use edgeward_routing::decide::{Action, Downstream, Reason, decide};
+use edgeward_routing::decide::{Action, Decision, Downstream, Reason, decide};
 use edgeward_routing::forward::{Edit, edit_upstream_headers, is_forwardable};
 use edgeward_routing::publish::SnapshotReader;
 use http::Version;
@@ -189,15 +189,16 @@ impl ProxyHttp for Engine {
                 return Ok(true);
             }
         };
-        ctx.decision = Some(decision.clone());
-        match &decision.action {
+        let Decision { action, route, forwarded } = decision;
+        ctx.route = route;
+        ctx.forwarded = forwarded;
+        match action {
             Action::Respond { status, reason } => {
-                self.answer(session, ctx, Answer { status: *status, location: None, reason: *reason }).await?;
+                self.answer(session, ctx, Answer { status, location: None, reason }).await?;
                 Ok(true)
             }
             Action::Redirect { status, location, reason } => {
-                let answer = Answer { status: *status, location: Some(location), reason: *reason };
-                self.answer(session, ctx, answer).await?;
+                self.answer(session, ctx, Answer { status, location: Some(&location), reason }).await?;
                 Ok(true)
             }
             Action::Proxy(backend) => {
@@ -211,7 +212,7 @@ impl ProxyHttp for Engine {
                         return Ok(true);
                     }
                 }
-                ctx.send_to(Arc::clone(backend), session.req_header());
+                ctx.send_to(backend, session.req_header());
                 self.retries.deposit();
                 Ok(false)
             }
@@ -257,9 +258,10 @@ impl ProxyHttp for Engine {
         upstream: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        let Some(forwarded) = ctx.decision.as_ref().and_then(|decision| decision.forwarded.as_ref()) else {
+        let Some(forwarded) = &ctx.forwarded else {
             return Error::e_explain(ErrorType::InternalError, "a request without a decision");
         };
+        let settings = &ctx.snapshot.settings;
         // The name that routing saw is the name that goes upstream: one target, in origin-form.
         upstream::normalize_target(upstream)?;
         let dropped: Vec<_> = upstream.headers.keys().filter(|name| !is_forwardable(name.as_str())).cloned().collect();
@@ -268,7 +270,6 @@ impl ProxyHttp for Engine {
         }
         upstream.remove_header(&http::header::EXPECT);
         if let Some(head) = Head::of(session.req_header()) {
-            let settings = &ctx.snapshot.settings;
             let mut outcome = Ok(());
             let request_id = ctx.request_id.as_str().as_bytes();
             edit_upstream_headers(forwarded, &head, settings, ctx.downstream.client, request_id, |edit| match edit {
@@ -431,11 +432,11 @@ impl ProxyHttp for Engine {
         let status = response.map_or(499, |response| response.status.as_u16());
         let reason = ctx.reason.or_else(|| e.map(retry::reason));
         let record = RequestRecord {
-            route: ctx.route(),
+            route: ctx.route.as_deref(),
             backend: ctx.backend.as_deref(),
             connection: ctx.connection.as_deref(),
-            client: ctx.forwarded().map(|forwarded| forwarded.client).or(Some(ctx.downstream.client)),
-            forwarded: ctx.forwarded(),
+            client: ctx.forwarded.as_ref().map(|forwarded| forwarded.client).or(Some(ctx.downstream.client)),
+            forwarded: ctx.forwarded.as_ref(),
             request: session.req_header(),
             response,
             status,

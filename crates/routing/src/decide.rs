@@ -12,7 +12,7 @@ use crate::backend::Backend;
 use crate::forward::Forwarded;
 use crate::host::{Host, HostPattern};
 use crate::path::NormalizedPath;
-use crate::policy::{Policies, SslRedirect};
+use crate::policy::SslRedirect;
 use crate::route::{Route, Target};
 use crate::snapshot::Snapshot;
 use crate::table::RouteMatch;
@@ -177,11 +177,6 @@ pub struct Decision {
 impl Decision {
     fn respond(status: u16, reason: Reason) -> Self {
         Self { action: Action::Respond { status, reason }, route: None, forwarded: None }
-    }
-
-    /// The policies that hold for this request.
-    pub fn policies<'a>(&'a self, snapshot: &'a Snapshot) -> &'a Policies {
-        self.route.as_ref().map_or(&snapshot.settings.default_policies, |route| &route.policies)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use edgeward_routing::Snapshot;
 use edgeward_routing::backend::{Backend, LoadBalance};
 use edgeward_routing::balance;
-use edgeward_routing::decide::{Decision, Downstream, Reason};
+use edgeward_routing::decide::{Downstream, Reason};
 use edgeward_routing::endpoint::{Endpoint, InFlight};
 use edgeward_routing::forward::Forwarded;
 use edgeward_routing::policy::Policies;
@@ -27,7 +27,10 @@ pub struct RequestContext {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) connection: Option<Arc<Connection>>,
     pub(super) downstream: Downstream,
-    pub(super) decision: Option<Decision>,
+    /// The route that the decision named.
+    pub(super) route: Option<Arc<Route>>,
+    /// Who asks for what, once that is decided.
+    pub(super) forwarded: Option<Forwarded>,
     pub(super) backend: Option<Arc<Backend>>,
     pub(super) request_id: RequestId,
     pub(super) request_body_bytes: u64,
@@ -54,7 +57,8 @@ impl RequestContext {
             snapshot,
             connection: None,
             downstream: Downstream { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tls: false, port: 0 },
-            decision: None,
+            route: None,
+            forwarded: None,
             backend: None,
             request_id: RequestId::default(),
             request_body_bytes: 0,
@@ -67,15 +71,7 @@ impl RequestContext {
     }
 
     pub(super) fn policies(&self) -> &Policies {
-        self.route().map_or(&self.snapshot.settings.default_policies, |route| &route.policies)
-    }
-
-    pub(super) fn route(&self) -> Option<&Route> {
-        self.decision.as_ref()?.route.as_deref()
-    }
-
-    pub(super) fn forwarded(&self) -> Option<&Forwarded> {
-        self.decision.as_ref()?.forwarded.as_ref()
+        self.route.as_ref().map_or(&self.snapshot.settings.default_policies, |route| &route.policies)
     }
 
     /// The endpoint of the try under way or just ended.
@@ -86,7 +82,7 @@ impl RequestContext {
     /// Takes the backend that the decision named, and works out the hash key that its balancing asks for.
     pub(super) fn send_to(&mut self, backend: Arc<Backend>, request: &RequestHeader) {
         if let LoadBalance::ConsistentHash(template) = &backend.load_balance
-            && let (Some(head), Some(forwarded)) = (Head::of(request), self.forwarded())
+            && let (Some(head), Some(forwarded)) = (Head::of(request), &self.forwarded)
         {
             let mut key = Vec::new();
             template.write(forwarded, &head, &mut key);

@@ -264,7 +264,9 @@ impl ProxyHttp for Engine {
         let settings = &ctx.snapshot.settings;
         // The name that routing saw is the name that goes upstream: one target, in origin-form.
         upstream::normalize_target(upstream)?;
-        let dropped: Vec<_> = upstream.headers.keys().filter(|name| !is_forwardable(name.as_str())).cloned().collect();
+        let believed = settings.believes(ctx.downstream.client);
+        let names = upstream.headers.keys();
+        let dropped: Vec<_> = names.filter(|name| !is_forwardable(name.as_str(), believed)).cloned().collect();
         for name in dropped {
             upstream.remove_header(&name);
         }

@@ -23,7 +23,7 @@ impl Forwarded {
     /// Works out what to believe. Only clients in [`Settings::trusted`] are believed; ingress-nginx believes everybody's
     /// `X-Forwarded-Proto`, `-Host` and `-Port` once `use-forwarded-headers` is on.
     pub fn of(downstream: &Downstream, head: &impl RequestHead, settings: &Settings) -> Self {
-        let trusted = (settings.use_forwarded_headers || settings.enable_real_ip) && settings.trusts(downstream.client);
+        let trusted = settings.believes(downstream.client);
         let believed = |name| if trusted && settings.use_forwarded_headers { head.header(name) } else { None };
         let scheme: &[u8] = if downstream.tls { b"https" } else { b"http" };
         let host = believed("x-forwarded-host").map(first_of_list).filter(|host| !host.is_empty());
@@ -98,7 +98,8 @@ pub enum Edit<'a> {
     Remove(&'static str),
 }
 
-/// Tells `edit` what to change so that the upstream learns of the client. `request_id` is the one to forward.
+/// Tells `edit` what to change so that the upstream learns of the client. `peer` is the address that the request came
+/// from, and `request_id` the identity to forward.
 ///
 /// Names that [`is_forwardable`] refuses are the caller's to drop, for only it can walk its header map.
 pub fn edit_upstream_headers(
@@ -117,8 +118,9 @@ pub fn edit_upstream_headers(
     edit(Edit::Set("x-real-ip", client.as_bytes()));
     edit_or_remove("x-original-forwarded-for", original_for.as_deref(), &mut edit);
     edit_or_remove("x-original-forwarded-host", original_host, &mut edit);
+    let full = settings.compute_full_forwarded_for && settings.use_forwarded_headers && settings.believes(peer);
     match &original_for {
-        Some(list) if settings.compute_full_forwarded_for && !list.is_empty() => {
+        Some(list) if full && !list.is_empty() => {
             let full = [list, b", ".as_slice(), AddressText::new(peer).as_bytes()].concat();
             edit(Edit::Set("x-forwarded-for", &full));
         }
@@ -156,11 +158,21 @@ fn joined<'a>(head: &'a impl RequestHead, name: &'a str) -> Option<std::borrow::
     Some(all.into())
 }
 
-/// Whether a request header of this name may go upstream: letters, digits and `-` only. Others are dropped in silence, as
-/// nginx does with `ignore_invalid_headers on` and `underscores_in_headers off`: `X_Forwarded_For` must not pass for
-/// `X-Forwarded-For` in an upstream that folds the two.
-pub fn is_forwardable(name: &str) -> bool {
-    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+/// Whether a request header of this name (lower case) may go upstream: letters, digits and `-` only. Others are dropped in
+/// silence, as nginx does with `ignore_invalid_headers on` and `underscores_in_headers off`: `X_Forwarded_For` must not
+/// pass for `X-Forwarded-For` in an upstream that folds the two.
+///
+/// Headers in which a proxy speaks for its clients pass only from one that is `believed`
+/// ([`Settings::believes`]); ingress-nginx passes those on that it does not set itself.
+pub fn is_forwardable(name: &str, believed: bool) -> bool {
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && (believed || !speaks_for_client(name))
+}
+
+/// Whether a header says who the client is, how it came and what certificate it showed.
+fn speaks_for_client(name: &str) -> bool {
+    matches!(name, "forwarded" | "x-client-ip" | "true-client-ip")
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("ssl-client-")
 }
 
 /// The text of an address, on the stack.

@@ -22,8 +22,8 @@ pub struct Settings {
     pub enable_real_ip: bool,
     /// Name of the header that carries the client address, lower case (ConfigMap `forwarded-for-header`).
     pub forwarded_for: Box<str>,
-    /// Whether the peer's address is appended to the client's `X-Forwarded-For` rather than replacing it
-    /// (ConfigMap `compute-full-forwarded-for`).
+    /// Whether the peer's address is appended to the `X-Forwarded-For` of clients in `trusted` rather than replacing it,
+    /// where `use_forwarded_headers` is on (ConfigMap `compute-full-forwarded-for`).
     pub compute_full_forwarded_for: bool,
     /// Networks whose forwarded headers are believed (ConfigMap `proxy-real-ip-cidr`). Nobody by default.
     pub trusted: Vec<IpNet>,
@@ -60,6 +60,11 @@ impl Settings {
     /// Whether `address` may say who it speaks for.
     pub fn trusts(&self, address: std::net::IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether anything of what a client at `address` says of whom it speaks for is believed.
+    pub fn believes(&self, address: std::net::IpAddr) -> bool {
+        (self.use_forwarded_headers || self.enable_real_ip) && self.trusts(address)
     }
 }
 

@@ -157,7 +157,7 @@ fn several_forwarded_for_headers_become_one_original() {
 
 #[test]
 fn the_full_forwarded_for_is_the_clients_list_and_its_address() {
-    let settings = Settings { compute_full_forwarded_for: true, ..Settings::default() };
+    let settings = Settings { compute_full_forwarded_for: true, ..believing() };
     for (sent, expected) in [
         (Some("1.2.3.4, 5.6.7.8"), "1.2.3.4, 5.6.7.8, 10.201.100.1"),
         (Some(""), "10.201.100.1"),
@@ -166,6 +166,19 @@ fn the_full_forwarded_for_is_the_clients_list_and_its_address() {
         let head = Head::get("c.test", "/");
         let head = sent.iter().fold(head, |head, value| head.with("x-forwarded-for", value));
         assert_eq!(told(false, &settings, &head)["x-forwarded-for"], expected);
+    }
+}
+
+#[test]
+fn the_full_forwarded_for_is_for_clients_whose_headers_are_believed() {
+    for settings in [
+        Settings::default(),
+        Settings { use_forwarded_headers: true, ..Settings::default() },
+        Settings { use_forwarded_headers: false, ..believing() },
+        Settings { trusted: vec!["192.0.2.0/24".parse().unwrap()], ..believing() },
+    ] {
+        let settings = Settings { compute_full_forwarded_for: true, ..settings };
+        assert_eq!(told(false, &settings, &liar())["x-forwarded-for"], "10.201.100.1", "{settings:?}");
     }
 }
 
@@ -196,11 +209,30 @@ fn a_host_is_fit_for_a_url_without_its_port_or_not_at_all() {
 
 #[test]
 fn names_that_an_upstream_could_fold_into_others_are_not_forwarded() {
-    for name in ["x-custom", "Accept", "x1"] {
-        assert!(is_forwardable(name), "{name}");
+    for believed in [false, true] {
+        for name in ["x-custom", "accept", "x1", "via"] {
+            assert!(is_forwardable(name, believed), "{name}");
+        }
+        for name in ["under_score", "x.dot", "bad@name", "bad name", "x\u{e9}", "ssl_client_verify"] {
+            assert!(!is_forwardable(name, believed), "{name}");
+        }
     }
-    for name in ["under_score", "X.dot", "bad@name", "bad name", "x\u{e9}"] {
-        assert!(!is_forwardable(name), "{name}");
+}
+
+#[test]
+fn only_who_is_believed_speaks_for_its_clients() {
+    for name in [
+        "forwarded",
+        "x-forwarded-prefix",
+        "x-forwarded-server",
+        "x-forwarded-ssl",
+        "x-client-ip",
+        "true-client-ip",
+        "ssl-client-verify",
+        "ssl-client-subject-dn",
+    ] {
+        assert!(!is_forwardable(name, false), "{name}");
+        assert!(is_forwardable(name, true), "{name}");
     }
 }
 

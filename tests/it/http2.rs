@@ -159,3 +159,16 @@ async fn an_http_1_1_client_reaches_an_http_2_backend() {
         assert_eq!((answer.status(), answer.json()["body_length"].as_u64()), (200, Some(size as u64)));
     }
 }
+
+#[tokio::test]
+async fn http_2_can_be_switched_off() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.launch().argument("--http2=false").start().await;
+    let connection = Connection::open_tls(edgeward.https, &Hello::name(HOST).alpn(&["h2", "http/1.1"])).await;
+    assert_ne!(connection.alpn(), Some(b"h2".as_slice()));
+    let mut connection = Connection::open(edgeward.http).await;
+    connection.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    let answer = connection.read_response("PRI").await.expect("an answer in HTTP/1");
+    assert!((400..600).contains(&answer.status()), "{answer:?}");
+}

@@ -40,6 +40,9 @@ pub use retry::RetryBudget;
 /// What the engine needs to know beyond the snapshot and the limits. It is fixed for the life of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineOptions {
+    /// Whether plain-text listeners speak HTTP/2 with clients that know it beforehand; over TLS it is
+    /// [`TlsOptions::http2`](crate::tls::TlsOptions::http2).
+    pub http2: bool,
     /// How long a WebSocket or another upgraded connection may be silent in one direction.
     pub upgraded_idle: Duration,
     /// How long an idle connection to an endpoint is kept for the next request (ConfigMap
@@ -56,6 +59,7 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
+            http2: true,
             upgraded_idle: Duration::from_secs(3600),
             upstream_idle: Duration::from_secs(60),
             upstream_pool: 320,
@@ -117,7 +121,9 @@ impl EngineFactory {
             access_log: self.access_log.clone(),
         };
         let mut proxy = http_proxy(&Arc::new(conf), engine);
-        proxy.server_options = Some(self.limits.server_options());
+        let mut server_options = self.limits.server_options();
+        server_options.h2c = self.options.http2;
+        proxy.server_options = Some(server_options);
         proxy.h2_options = Some(self.limits.h2_options());
         proxy
     }

@@ -112,3 +112,68 @@ async fn bytes_behind_an_upgrade_are_never_tunnelled_before_the_101() {
         assert_eq!(got.target, "/plain", "a request for another host went to this one's backend: {got:?}");
     }
 }
+
+#[tokio::test]
+async fn an_upgrade_to_http_2_or_to_one_of_several_protocols_is_an_ordinary_request() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    for upgrades in [&["h2c"][..], &["x", "h2c"], &["x, h2c"], &["x", "y"]] {
+        // The backend would open a tunnel for whatever it is offered.
+        let request = Request::get(HOST, "/raw")
+            .header("Connection", "Upgrade, HTTP2-Settings")
+            .header("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA");
+        let request = upgrades.iter().fold(request, |request, upgrade| request.header("Upgrade", upgrade));
+        let mut connection = Connection::open(edgeward.http).await;
+        assert_eq!(connection.exchange(&request).await.status(), 200, "{upgrades:?}");
+        let got = site.recording.last().unwrap();
+        for name in ["upgrade", "connection", "http2-settings"] {
+            assert_eq!(got.header(name), None, "{upgrades:?}: {got:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_names_no_header_of_ours_for_removal() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    let request = Request::get(HOST, "/raw")
+        .header("Connection", "Upgrade, X-Real-IP, X-Scheme, X-Hop")
+        .header("X-Hop", "1")
+        .header("Keep-Alive", "5")
+        .header("Upgrade", "echo/1");
+    connection.send(request.bytes()).await;
+    assert_eq!(connection.response("GET").await.status(), 101);
+    let got = site.recording.last().unwrap();
+    assert_eq!((got.header("connection"), got.header("upgrade")), (Some("upgrade"), Some("echo/1")));
+    assert_eq!((got.header("x-real-ip"), got.header("x-scheme")), (Some("127.0.0.1"), Some("http")));
+    assert_eq!((got.header("x-hop"), got.header("keep-alive")), (None, None));
+}
+
+#[tokio::test]
+async fn an_upgrade_is_answered_within_the_read_timeout() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service("web").await;
+    site.ingress(&Ingress::new("web").annotation("proxy-read-timeout", "1").host(HOST, "web"));
+    let edgeward = site.serve().await;
+    for (path, protocol) in [("/websocket", "websocket"), ("/h2c", "h2c")] {
+        let request = Request::new("POST", HOST, path)
+            .header("Connection", "Upgrade")
+            .header("Upgrade", protocol)
+            .header("X-Echo-Delay", "30");
+        let started = std::time::Instant::now();
+        assert_eq!(Connection::open(edgeward.http).await.exchange(&request).await.status(), 504, "{protocol}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{protocol}: {:?}", started.elapsed());
+        let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == path).await;
+        assert_eq!(entry["reason"], "upstream_timeout");
+    }
+    // An answer in time takes the deadline back: the connection serves on.
+    let mut connection = Connection::open(edgeward.http).await;
+    let refused = Request::get(HOST, "/plain").header("Connection", "Upgrade").header("Upgrade", "websocket");
+    assert_eq!(connection.exchange(&refused).await.status(), 200);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(connection.exchange(&Request::get(HOST, "/after")).await.status(), 200);
+}

@@ -133,6 +133,17 @@ impl Connection {
         self.lifecycle.cut_short();
     }
 
+    /// Sets until when the engine waits for an endpoint, or `None` for as long as Pingora does. From then on reads of a
+    /// connection whose request has come in whole fail, which ends the wait.
+    pub fn set_deadline(&self, deadline: Option<Instant>) {
+        self.lifecycle.set_deadline(deadline);
+    }
+
+    /// Whether the deadline has passed.
+    pub fn is_overdue(&self) -> bool {
+        self.lifecycle.deadline().is_some_and(|deadline| deadline <= Instant::now())
+    }
+
     /// Whether the listener takes no new connections any more. HTTP/1 responses should then say `Connection: close`.
     pub fn is_draining(&self) -> bool {
         self.lifecycle.phase() >= Phase::Draining

@@ -11,7 +11,7 @@ mod retry;
 mod upstream;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -175,8 +175,7 @@ impl ProxyHttp for Engine {
         if session.get_keepalive().is_some() {
             session.set_keepalive(Some(self.limits.keepalive_idle.as_secs().max(1)));
         }
-        let idle = if session.is_upgrade_req() { self.options.upgraded_idle } else { self.limits.body_timeout };
-        session.set_read_timeout(Some(idle));
+        session.set_read_timeout(Some(self.limits.body_timeout));
         session.set_write_timeout(Some(self.limits.write_timeout));
         session.set_total_drain_timeout(Some(self.limits.body_timeout));
         Ok(())
@@ -218,6 +217,10 @@ impl ProxyHttp for Engine {
                         return Ok(true);
                     }
                 }
+                // What changes protocol in the middle of a body, or into HTTP/2, is none of the upgrades that are made.
+                if session.is_upgrade_req() && session.is_body_empty() && !ctx.policies().protocol.is_http2() {
+                    ctx.upgrade = upstream::upgrade(session.req_header());
+                }
                 ctx.send_to(backend, session.req_header());
                 self.retries.deposit();
                 Ok(false)
@@ -225,20 +228,19 @@ impl ProxyHttp for Engine {
         }
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
         let picked = ctx.pick_endpoint();
         let Some(endpoint) = picked else {
             // The decision saw endpoints, and a snapshot does not change under a request.
             return Error::e_explain(ErrorType::InternalError, "the backend has no endpoint");
         };
-        let upgrade = session.is_upgrade_req();
         let protocol = ctx.policies().protocol;
         let timeouts = ctx.policies().timeouts;
         let tls = protocol.is_tls(ctx.downstream.tls);
         let mut peer = upstream::peer(endpoint.addr, tls, protocol.is_http2(), &timeouts, &self.options);
-        if upgrade {
-            peer.options.read_timeout = Some(self.options.upgraded_idle);
-            peer.options.http_upstream_request_policy.h1_upgrade = upstream::upgrade_policy(session.req_header());
+        if ctx.upgrade.is_some() {
+            // Fixed from here on, so that it has to be the tunnel's. The answer is waited for with a deadline of its own.
+            peer.options.read_timeout = Some(self.tunnel_idle(ctx));
         }
         ctx.begin_try(endpoint);
         Ok(Box::new(peer))
@@ -255,6 +257,9 @@ impl ProxyHttp for Engine {
     ) -> Result<()> {
         self.metrics.upstream_connection(reused);
         ctx.connected(reused);
+        if let (Some(connection), true) = (&ctx.connection, ctx.upgrade.is_some()) {
+            connection.set_deadline(Some(Instant::now() + ctx.policies().timeouts.read));
+        }
         Ok(())
     }
 
@@ -292,6 +297,10 @@ impl ProxyHttp for Engine {
             });
             outcome?;
         }
+        if let Some(protocol) = &ctx.upgrade {
+            upstream.insert_header(http::header::CONNECTION, "upgrade")?;
+            upstream.insert_header(http::header::UPGRADE, protocol)?;
+        }
         Ok(())
     }
 
@@ -318,6 +327,12 @@ impl ProxyHttp for Engine {
         ctx: &mut RequestContext,
     ) -> Result<()> {
         ctx.response_head(response.status.as_u16());
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS && ctx.upgrade.is_none() {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that was not asked for").into_up());
+        }
+        if let (Some(connection), true) = (&ctx.connection, is_final(response)) {
+            connection.set_deadline(None);
+        }
         Ok(())
     }
 
@@ -342,9 +357,10 @@ impl ProxyHttp for Engine {
     ) -> Result<()> {
         close_while_draining(session, ctx);
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS
-            && let Some(connection) = &ctx.connection
+            && let (Some(connection), Some(protocol)) = (&ctx.connection, &ctx.upgrade)
         {
-            connection.upgraded(upstream::is_websocket(session.req_header()));
+            connection.upgraded(protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+            session.set_read_timeout(Some(self.tunnel_idle(ctx)));
         }
         // An older client knows no chunks: the end of the connection ends the body (RFC 9112 section 6.1).
         if session.req_header().version < Version::HTTP_11
@@ -381,6 +397,15 @@ impl ProxyHttp for Engine {
         ctx: &mut RequestContext,
         _reused: bool,
     ) -> Box<Error> {
+        let overdue = ctx.connection.as_ref().is_some_and(|connection| connection.is_overdue());
+        if overdue {
+            // The read that failed was the client's, but what did not come is the answer of the endpoint.
+            e.etype = ErrorType::ReadTimedout;
+            e.as_up();
+        }
+        if let Some(connection) = &ctx.connection {
+            connection.set_deadline(None);
+        }
         if *e.esource() == pingora::ErrorSource::Downstream {
             e.set_retry(false);
             return e;
@@ -464,6 +489,11 @@ impl ProxyHttp for Engine {
     }
 }
 
+/// Whether nothing of HTTP follows the response: it is no interim one.
+fn is_final(response: &ResponseHeader) -> bool {
+    response.status == http::StatusCode::SWITCHING_PROTOCOLS || !response.status.is_informational()
+}
+
 /// Tells an HTTP/1 client not to send another request here once the listeners take no new connections.
 fn close_while_draining(session: &mut Session, ctx: &RequestContext) {
     if ctx.connection.as_ref().is_some_and(|connection| connection.is_draining()) {
@@ -472,6 +502,11 @@ fn close_while_draining(session: &mut Session, ctx: &RequestContext) {
 }
 
 impl Engine {
+    /// How long a tunnel may be silent in one direction.
+    fn tunnel_idle(&self, ctx: &RequestContext) -> Duration {
+        self.options.upgraded_idle.max(ctx.policies().timeouts.read)
+    }
+
     /// Whether the request may be sent once more: nothing of a response is out, its body can be repeated, tries are left,
     /// and so is retry budget.
     fn may_retry(&self, session: &Session, ctx: &RequestContext) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 
@@ -85,6 +85,9 @@ pub(crate) struct Lifecycle {
     upgraded: AtomicBool,
     websocket: AtomicBool,
     cut_short: AtomicBool,
+    born: Instant,
+    /// Milliseconds after `born`; 0 for none.
+    deadline: AtomicU64,
     waker: AtomicWaker,
     gauges: Arc<Gauges>,
 }
@@ -108,6 +111,8 @@ impl Lifecycle {
             upgraded: AtomicBool::new(false),
             websocket: AtomicBool::new(false),
             cut_short: AtomicBool::new(false),
+            born: Instant::now(),
+            deadline: AtomicU64::new(0),
             waker: AtomicWaker::new(),
             gauges,
         }
@@ -169,6 +174,19 @@ impl Lifecycle {
     /// Whether the engine gave up on a response that it had begun.
     pub(crate) fn is_cut_short(&self) -> bool {
         self.cut_short.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
+        let millis = deadline.map_or(0, |deadline| deadline.saturating_duration_since(self.born).as_millis().max(1));
+        self.deadline.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Until when the engine waits for an endpoint.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.deadline.load(Ordering::Relaxed) {
+            0 => None,
+            millis => self.born.checked_add(Duration::from_millis(millis)),
+        }
     }
 
     /// How far the drain has come.

@@ -12,6 +12,7 @@ use edgeward_routing::endpoint::{Endpoint, InFlight};
 use edgeward_routing::forward::Forwarded;
 use edgeward_routing::policy::Policies;
 use edgeward_routing::route::Route;
+use http::HeaderValue;
 use pingora::http::RequestHeader;
 
 use super::head::Head;
@@ -31,6 +32,8 @@ pub struct RequestContext {
     pub(super) route: Option<Arc<Route>>,
     /// Who asks for what, once that is decided.
     pub(super) forwarded: Option<Forwarded>,
+    /// The protocol that the connection is to change to, if the endpoint agrees.
+    pub(super) upgrade: Option<HeaderValue>,
     pub(super) backend: Option<Arc<Backend>>,
     pub(super) request_id: RequestId,
     pub(super) request_body_bytes: u64,
@@ -59,6 +62,7 @@ impl RequestContext {
             downstream: Downstream { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tls: false, port: 0 },
             route: None,
             forwarded: None,
+            upgrade: None,
             backend: None,
             request_id: RequestId::default(),
             request_body_bytes: 0,

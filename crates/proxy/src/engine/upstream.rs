@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use edgeward_routing::policy::Timeouts;
-use http::Version;
+use http::header::UPGRADE;
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::prelude::HttpPeer;
@@ -32,6 +33,8 @@ pub(super) fn peer(
     peer.options.read_timeout = Some(timeouts.read);
     peer.options.write_timeout = Some(timeouts.send);
     peer.options.idle_timeout = Some(options.upstream_idle);
+    // The engine writes the upgrades that it lets pass by itself; kept ones would keep all that `Connection` names.
+    peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Deny;
     peer.options.max_h2_streams = options.upstream_h2_streams;
     if http2 {
         peer.options.set_http_version(2, 2);
@@ -39,26 +42,27 @@ pub(super) fn peer(
     peer
 }
 
-/// How an upgrade is forwarded. Only WebSockets are normalised; `h2c` never goes on, for it would open a connection past
-/// every rule of this proxy.
-pub(super) fn upgrade_policy(request: &RequestHeader) -> H1UpgradePolicy {
-    let upgrade = request.headers.get(http::header::UPGRADE).map_or(&b""[..], |value| value.as_bytes());
-    let names_h2c = upgrade.split(|b| *b == b',').any(|token| {
-        let token = token.trim_ascii();
-        token.eq_ignore_ascii_case(b"h2c") || token.eq_ignore_ascii_case(b"h2")
-    });
-    if names_h2c {
-        H1UpgradePolicy::Deny
-    } else if is_websocket(request) {
-        H1UpgradePolicy::WebSocketOnly
-    } else {
-        H1UpgradePolicy::Preserve
+/// The one protocol that a request asks to go on in (RFC 9110 section 7.8). `None` when it offers a choice, and for HTTP
+/// itself: a connection in HTTP/2 to an endpoint would lead past every rule of this proxy.
+pub(super) fn upgrade(request: &RequestHeader) -> Option<HeaderValue> {
+    let mut protocols = elements(&request.headers, UPGRADE);
+    let protocol = protocols.next().filter(|protocol| protocol.iter().all(|b| is_token_or_slash(*b)))?;
+    let name = protocol.split(|b| *b == b'/').next()?;
+    let is_http = ["http", "h2", "h2c"].iter().any(|http| name.eq_ignore_ascii_case(http.as_bytes()));
+    if is_http || protocols.next().is_some() {
+        return None;
     }
+    HeaderValue::from_bytes(protocol).ok()
 }
 
-/// Whether the request asks for a WebSocket (RFC 6455 section 4.1).
-pub(super) fn is_websocket(request: &RequestHeader) -> bool {
-    request.headers.get(http::header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+fn is_token_or_slash(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&b)
+}
+
+/// The elements of all fields of a name that hold comma-separated lists.
+fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    let fields = headers.get_all(name).into_iter();
+    fields.flat_map(|field| field.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|e| !e.is_empty())
 }
 
 /// Puts an absolute-form target into origin-form, and leaves the authority to the `Host` header.
@@ -78,3 +82,6 @@ pub(super) fn normalize_target(request: &mut RequestHeader) -> Result<()> {
     let path = if path.starts_with(b"/") { path.to_vec() } else { [b"/", path].concat() };
     request.set_raw_path(&path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -227,6 +227,12 @@ impl Stream {
     /// The request has been read and is being served: only the client's leaving is news. What it sends already belongs to
     /// its next request, and waits.
     fn watch_for_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(deadline) = self.connection.lifecycle.deadline() {
+            self.read_deadline.set(deadline.into());
+            if self.read_deadline.poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
         while !self.ended && self.inbox.len() < MAX_PIPELINED {
             self.ended = ready!(self.fill(cx))? == 0;
         }

@@ -314,3 +314,26 @@ async fn every_answer_stands_in_the_access_log_and_names_no_engine() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[tokio::test]
+async fn what_a_backend_says_of_its_connection_is_not_passed_on() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    let request = [
+        "Connection: X-Hop",
+        "X-Hop: 1",
+        "Keep-Alive: timeout=1",
+        "Proxy-Connection: keep-alive",
+        "Upgrade: h2c",
+        "X-End: 1",
+    ]
+    .iter()
+    .fold(Request::get(HOST, "/"), |request, field| request.header("X-Echo-Set", field));
+    let answer = connection.exchange(&request).await;
+    for name in ["x-hop", "keep-alive", "proxy-connection", "upgrade"] {
+        assert_eq!(answer.header(name), None, "{answer:?}");
+    }
+    assert_eq!((answer.header("x-end"), answer.header("connection")), (Some("1"), Some("keep-alive")));
+}

@@ -172,3 +172,22 @@ async fn http_2_can_be_switched_off() {
     let answer = connection.read_response("PRI").await.expect("an answer in HTTP/1");
     assert!((400..600).contains(&answer.status()), "{answer:?}");
 }
+
+#[tokio::test]
+async fn cookies_in_several_fields_reach_an_http_1_backend_as_one() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut client = by_alpn(&edgeward).await;
+    let request = hyper::Request::get(format!("https://{HOST}/"))
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .header("cookie", "c=3")
+        .body(())
+        .unwrap();
+    client.send(request, Bytes::new()).await.unwrap();
+    let got = site.recording.last().unwrap();
+    let cookies: Vec<_> = got.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie")).collect();
+    assert_eq!(cookies.len(), 1, "{cookies:?}");
+    assert_eq!(got.header("cookie"), Some("a=1; b=2; c=3"));
+}

@@ -282,6 +282,9 @@ impl ProxyHttp for Engine {
             upstream.remove_header(&name);
         }
         upstream.remove_header(&http::header::EXPECT);
+        if session.req_header().version == Version::HTTP_2 && upstream.version != Version::HTTP_2 {
+            upstream::join_cookies(upstream)?;
+        }
         if let Some(head) = Head::of(session.req_header()) {
             let mut outcome = Ok(());
             let request_id = ctx.request_id.as_str().as_bytes();
@@ -333,6 +336,7 @@ impl ProxyHttp for Engine {
         if let (Some(connection), true) = (&ctx.connection, is_final(response)) {
             connection.set_deadline(None);
         }
+        upstream::remove_hop_by_hop(response);
         Ok(())
     }
 

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use edgeward_routing::policy::Timeouts;
-use http::header::UPGRADE;
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::header::{CONNECTION, COOKIE, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use pingora::Result;
-use pingora::http::RequestHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::HttpPeer;
 use pingora::upstreams::peer::H1UpgradePolicy;
 
@@ -63,6 +63,34 @@ fn is_token_or_slash(b: u8) -> bool {
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     let fields = headers.get_all(name).into_iter();
     fields.flat_map(|field| field.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|e| !e.is_empty())
+}
+
+/// Makes one field of the cookies that HTTP/2 may bring in several: HTTP/1 knows one only (RFC 9113 section 8.2.3).
+pub(super) fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    let cookies: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() < 2 {
+        return Ok(());
+    }
+    let joined = cookies.join(&b"; "[..]);
+    request.insert_header(COOKIE, joined)
+}
+
+/// Removes what an endpoint says to this proxy rather than to the client (RFC 9110 section 7.6.1). A `101` is the
+/// client's as it stands; `Transfer-Encoding` is Pingora's to write anew.
+pub(super) fn remove_hop_by_hop(response: &mut ResponseHeader) {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    let nominated: Vec<HeaderName> = elements(&response.headers, CONNECTION)
+        .filter(|option| !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive"))
+        .filter_map(|option| HeaderName::from_bytes(option).ok())
+        .collect();
+    for name in nominated.iter().chain(&[CONNECTION, UPGRADE]) {
+        response.remove_header(name);
+    }
+    for name in ["keep-alive", "proxy-connection"] {
+        response.remove_header(name);
+    }
 }
 
 /// Puts an absolute-form target into origin-form, and leaves the authority to the `Host` header.

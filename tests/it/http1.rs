@@ -315,6 +315,73 @@ async fn every_answer_stands_in_the_access_log_and_names_no_engine() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Sends a request that waits for its `100 Continue`, and reads the answer.
+async fn exchange_expecting(connection: &mut Connection, request: &Request) -> edgeward_tests::message::Message {
+    let request = request.clone().header("Expect", "100-continue");
+    let head = request.head();
+    connection.send(&head).await;
+    let interim = connection.response_head().await.expect("an interim answer before the body is sent");
+    assert_eq!(interim.status(), 100);
+    connection.send(&request.bytes()[head.len()..]).await;
+    connection.response("POST").await
+}
+
+#[tokio::test]
+async fn a_request_that_was_told_to_continue_is_retried_and_answered_like_others() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service("web").await;
+    let alive = edgeward_tests::backend::Backend::start("alive").await;
+    let half = [edgeward_tests::address::pod(), alive.addr()];
+    site.manifests.write("half.yaml", edgeward_tests::manifest::service("half", &half));
+    site.ingress(&Ingress::new("web").annotation("proxy-body-size", "1k").host(HOST, "web").host("half.test", "half"));
+    let edgeward = site.serve().await;
+    // One connection: the 100 does not end it.
+    let mut connection = Connection::open(edgeward.http).await;
+    for number in 0..10 {
+        let answer = exchange_expecting(&mut connection, &Request::post("half.test", "/", "hello")).await;
+        assert_eq!((answer.status(), answer.backend(), answer.closes()), (200, Some("alive"), false), "{number}");
+    }
+    let failing = Request::post(HOST, "/failing", "hello").header("X-Echo-Close", "1");
+    let mut connection = Connection::open(edgeward.http).await;
+    assert_eq!(exchange_expecting(&mut connection, &failing).await.status(), 502);
+    let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == "/failing").await;
+    assert_eq!(entry["status"], 502);
+    let large = Request::post(HOST, "/large", vec![b'u'; 3000]).chunked();
+    let mut connection = Connection::open(edgeward.http).await;
+    assert_eq!(exchange_expecting(&mut connection, &large).await.status(), 413);
+}
+
+#[tokio::test]
+async fn an_expectation_of_http_1_0_is_ignored() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    for expectation in ["100-continue", "something-else"] {
+        let mut connection = Connection::open(edgeward.http).await;
+        let request = Request::post(HOST, "/", "hello").version("1.0").header("Expect", expectation);
+        assert_eq!(connection.exchange(&request).await.status(), 200, "{expectation}");
+        assert_eq!(connection.interim(), 0, "{expectation}");
+    }
+}
+
+#[tokio::test]
+async fn a_small_body_that_nobody_wants_leaves_the_connection_open() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service("web").await;
+    site.ingress(&Ingress::new("web").host(HOST, "web"));
+    site.ingress(&Ingress::new("https").annotation("force-ssl-redirect", "true").host("redirected.test", "web"));
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    for (host, size, status) in [("redirected.test", 5, 308), ("nowhere.test", 60_000, 404), (HOST, 5, 200)] {
+        let answer = connection.exchange(&Request::post(host, "/", vec![b'u'; size])).await;
+        assert_eq!((answer.status(), answer.closes()), (status, false), "{host}");
+    }
+    let answer = connection.exchange(&Request::post("nowhere.test", "/", vec![b'u'; 100_000])).await;
+    assert_eq!((answer.status(), answer.closes()), (404, true));
+}
+
 #[tokio::test]
 async fn what_a_backend_says_of_its_connection_is_not_passed_on() {
     let _turn = turn::shared().await;

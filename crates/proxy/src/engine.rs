@@ -207,11 +207,16 @@ impl ProxyHttp for Engine {
                 Ok(true)
             }
             Action::Proxy(backend) => {
-                match session.get_header_bytes("expect") {
-                    b"" => {}
+                match head::expectation(session.req_header()) {
+                    None => {}
                     // The proxy answers for the upstream, as nginx does: the body is let in or refused here.
-                    expect if expect.eq_ignore_ascii_case(b"100-continue") => session.write_continue_response().await?,
-                    _ => {
+                    Some(expect) if expect.eq_ignore_ascii_case(b"100-continue") => {
+                        let keepalive = session.get_keepalive();
+                        session.write_continue_response().await?;
+                        // Pingora takes the 100 for an answer that came before the end of the body, and would close.
+                        session.set_keepalive(keepalive);
+                    }
+                    Some(_) => {
                         let answer = Answer { status: 417, location: None, reason: Reason::BadRequest };
                         self.answer(session, ctx, answer).await?;
                         return Ok(true);
@@ -424,7 +429,7 @@ impl ProxyHttp for Engine {
         let reason = ctx.reason.unwrap_or_else(|| retry::reason(e));
         ctx.reason = Some(reason);
         let status = retry::status(e, reason);
-        if session.response_written().is_some() || status == 0 {
+        if final_response(session).is_some() || status == 0 {
             // The head is out: all that is left is to cut the connection, so that the client sees that the body is not whole.
             if let Some(connection) = &ctx.connection {
                 connection.cut_short();
@@ -465,7 +470,7 @@ impl ProxyHttp for Engine {
                 balance::record_latency(&endpoint.state, header);
             }
         }
-        let response = session.response_written();
+        let response = final_response(session);
         let status = response.map_or(499, |response| response.status.as_u16());
         let reason = ctx.reason.or_else(|| e.map(retry::reason));
         let record = RequestRecord {
@@ -493,6 +498,11 @@ impl ProxyHttp for Engine {
     }
 }
 
+/// The answer that the client has got, or the head of it: a `100` or another interim one is none.
+fn final_response(session: &Session) -> Option<&ResponseHeader> {
+    session.response_written().filter(|response| is_final(response))
+}
+
 /// Whether nothing of HTTP follows the response: it is no interim one.
 fn is_final(response: &ResponseHeader) -> bool {
     response.status == http::StatusCode::SWITCHING_PROTOCOLS || !response.status.is_informational()
@@ -514,7 +524,7 @@ impl Engine {
     /// Whether the request may be sent once more: nothing of a response is out, its body can be repeated, tries are left,
     /// and so is retry budget.
     fn may_retry(&self, session: &Session, ctx: &RequestContext) -> bool {
-        session.response_written().is_none()
+        final_response(session).is_none()
             && !session.as_ref().retry_buffer_truncated()
             && ctx.tries.len() < ctx.snapshot.settings.tries as usize
             && self.retries.withdraw()

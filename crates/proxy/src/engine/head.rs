@@ -48,6 +48,12 @@ impl RequestHead for Head<'_> {
     }
 }
 
+/// What the client expects (RFC 9110 section 10.1.1): an expectation of HTTP/1.0 is to be ignored.
+pub(super) fn expectation(request: &RequestHeader) -> Option<&[u8]> {
+    let expectation = request.headers.get(http::header::EXPECT).filter(|_| request.version >= Version::HTTP_11);
+    expectation.map(http::HeaderValue::as_bytes).filter(|expectation| !expectation.is_empty())
+}
+
 /// Bytes of the request head: as read for HTTP/1, as its fields would be in HTTP/1 for HTTP/2.
 pub(super) fn wire_length(session: &Session) -> u64 {
     if let Some(http1) = session.as_downstream().as_http1() {

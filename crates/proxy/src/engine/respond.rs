@@ -12,12 +12,15 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::date::get_cached_date;
 use pingora::proxy::Session;
 
-/// A body up to this size is read and dropped so that the connection can take the next request; behind a larger one the
-/// connection is closed.
+use super::head::expectation;
+
+/// A body up to this size is read over before the answer, so that the connection can take the next request; with a larger
+/// one to come the connection is closed.
 const DRAINED_BODY: u64 = 64 << 10;
 
-/// How long a client may go on sending a body that is not wanted before the connection is cut. Cutting at once would reset
-/// the connection and could destroy the answer on its way (nginx: lingering_close).
+/// How long a client may go on sending a body that is not wanted: before the answer, which then closes the connection, and
+/// behind it before the connection is cut. Cutting at once would reset the connection and could destroy the answer on its
+/// way (nginx: lingering_close).
 const LINGER: Duration = Duration::from_secs(5);
 
 /// What to answer.
@@ -44,8 +47,11 @@ pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, hsts: Optio
     if let Some(hsts) = hsts {
         head.insert_header(STRICT_TRANSPORT_SECURITY, hsts.to_string())?;
     }
-    let unwanted = unwanted_body(session);
-    if unwanted != Unwanted::Nothing || ends_connection(answer.status) {
+    if ends_connection(answer.status) {
+        session.set_keepalive(None);
+    }
+    let unwanted = unwanted_body(session).await;
+    if unwanted != Unwanted::Nothing {
         session.set_keepalive(None);
     }
     let head_only = session.req_header().method == Method::HEAD;
@@ -75,7 +81,7 @@ fn body_of(status: StatusCode) -> Bytes {
 /// What is still to come of the request.
 #[derive(PartialEq, Eq)]
 enum Unwanted {
-    /// Nothing, or little enough to be read over.
+    /// Nothing.
     Nothing,
     /// A body that the client holds back until it is told to continue.
     HeldBack,
@@ -83,17 +89,23 @@ enum Unwanted {
     OnItsWay,
 }
 
-fn unwanted_body(session: &mut Session) -> Unwanted {
-    if session.is_body_empty() || session.is_body_done() {
+/// Tells what is still to come, once a small body in the way of a connection that would be kept has been read over.
+async fn unwanted_body(session: &mut Session) -> Unwanted {
+    if session.is_body_done() {
         return Unwanted::Nothing;
     }
     let request = session.req_header();
-    if request.headers.contains_key(http::header::EXPECT) {
+    // Behind a `100` the client sends.
+    if expectation(request).is_some() && session.response_written().is_none() {
         return Unwanted::HeldBack;
     }
     let declared = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    match declared {
-        Some(length) if length <= DRAINED_BODY => Unwanted::Nothing,
-        _ => Unwanted::OnItsWay,
+    let is_small = declared.is_some_and(|length| length <= DRAINED_BODY);
+    if is_small
+        && session.get_keepalive().is_some()
+        && let Ok(Ok(())) = tokio::time::timeout(LINGER, session.drain_request_body()).await
+    {
+        return Unwanted::Nothing;
     }
+    Unwanted::OnItsWay
 }

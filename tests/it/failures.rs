@@ -6,6 +6,7 @@ use std::time::Duration;
 use edgeward_tests::address::pod;
 use edgeward_tests::backend::Backend;
 use edgeward_tests::client::{Connection, Request, connect, send};
+use edgeward_tests::h2_backend::H2Backend;
 use edgeward_tests::h2_client::H2Client;
 use edgeward_tests::manifest::{Ingress, service, service_alone};
 use edgeward_tests::message::Broken;
@@ -151,4 +152,39 @@ async fn a_body_that_breaks_off_is_never_a_clean_end() {
         let answer = client.send(request, bytes::Bytes::new()).await.map(|answer| answer.body.len());
         assert!(answer.is_err(), "{framing} over HTTP/2: {answer:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_pauses_in_its_body_is_not_the_failure_of_an_endpoint() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service("web").await;
+    site.ingress(&Ingress::new("web").annotation("proxy-read-timeout", "1").host("web.test", "web"));
+    let edgeward = site.serve().await;
+    for number in 0..3 {
+        let request = Request::new("PUT", "web.test", &format!("/{number}")).body("0123456789");
+        let mut connection = Connection::open(edgeward.http).await;
+        connection.send(&request.bytes()[..request.bytes().len() - 5]).await;
+        assert_eq!(connection.response("PUT").await.status(), 408);
+        let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == request.target()).await;
+        assert_eq!(entry["reason"], "client_timeout");
+    }
+    assert_eq!(site.recording.take().len(), 3, "an unfinished request was repeated");
+    assert!(!edgeward.log().contains("ejected"), "{}", edgeward.log());
+}
+
+#[tokio::test]
+async fn a_request_that_the_proxy_cannot_send_is_not_the_failure_of_an_endpoint() {
+    let _turn = turn::shared().await;
+    let site = Site::new();
+    let (one, two) = (H2Backend::start("one").await, H2Backend::start("two").await);
+    site.manifests.write("grpc.yaml", service("grpc", &[one.addr(), two.addr()]));
+    site.ingress(&Ingress::new("grpc").annotation("backend-protocol", "GRPC").default_backend("grpc", 80));
+    let edgeward = site.serve().await;
+    // HTTP/2 cannot say what HTTP/1.0 may: nothing of the host.
+    for _ in 0..12 {
+        let answer = send(edgeward.http, &Request::hostless("GET", "/").version("1.0")).await;
+        assert_eq!(answer.status(), 500);
+    }
+    assert!(!edgeward.log().contains("ejected"), "{}", edgeward.log());
 }

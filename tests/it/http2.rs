@@ -161,19 +161,6 @@ async fn an_http_1_1_client_reaches_an_http_2_backend() {
 }
 
 #[tokio::test]
-async fn http_2_can_be_switched_off() {
-    let _turn = turn::shared().await;
-    let site = Site::with_host(HOST, "web").await;
-    let edgeward = site.launch().argument("--http2=false").start().await;
-    let connection = Connection::open_tls(edgeward.https, &Hello::name(HOST).alpn(&["h2", "http/1.1"])).await;
-    assert_ne!(connection.alpn(), Some(b"h2".as_slice()));
-    let mut connection = Connection::open(edgeward.http).await;
-    connection.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-    let answer = connection.read_response("PRI").await.expect("an answer in HTTP/1");
-    assert!((400..600).contains(&answer.status()), "{answer:?}");
-}
-
-#[tokio::test]
 async fn cookies_in_several_fields_reach_an_http_1_backend_as_one() {
     let _turn = turn::shared().await;
     let site = Site::with_host(HOST, "web").await;
@@ -190,4 +177,32 @@ async fn cookies_in_several_fields_reach_an_http_1_backend_as_one() {
     let cookies: Vec<_> = got.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie")).collect();
     assert_eq!(cookies.len(), 1, "{cookies:?}");
     assert_eq!(got.header("cookie"), Some("a=1; b=2; c=3"));
+}
+
+#[tokio::test]
+async fn a_cancelled_stream_is_a_client_that_went_away() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut client = by_alpn(&edgeward).await;
+    let request =
+        hyper::Request::get(format!("https://{HOST}/cancelled")).header("x-echo-delay", "5").body(()).unwrap();
+    let answer = tokio::time::timeout(std::time::Duration::from_millis(300), client.send(request, Bytes::new())).await;
+    assert!(answer.is_err(), "{answer:?}");
+    let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == "/cancelled").await;
+    assert_eq!((&entry["status"], &entry["reason"]), (&499.into(), &"client_closed".into()));
+    assert_eq!(client.get(&format!("https://{HOST}/after")).await.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn http_2_can_be_switched_off() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.launch().argument("--http2=false").start().await;
+    let connection = Connection::open_tls(edgeward.https, &Hello::name(HOST).alpn(&["h2", "http/1.1"])).await;
+    assert_ne!(connection.alpn(), Some(b"h2".as_slice()));
+    let mut connection = Connection::open(edgeward.http).await;
+    connection.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    let answer = connection.read_response("PRI").await.expect("an answer in HTTP/1");
+    assert!((400..600).contains(&answer.status()), "{answer:?}");
 }

@@ -392,7 +392,12 @@ impl ProxyHttp for Engine {
         ctx: &mut RequestContext,
         mut e: Box<Error>,
     ) -> Box<Error> {
-        ctx.fail_try(retry::reason(&e), &self.metrics);
+        let reason = retry::reason(&e);
+        if !retry::blames_endpoint(reason) {
+            e.set_retry(false);
+            return e;
+        }
+        ctx.fail_try(reason, &self.metrics);
         // Nothing was sent: another endpoint may take any request.
         e.set_retry(self.may_retry(session, ctx));
         e
@@ -411,15 +416,19 @@ impl ProxyHttp for Engine {
             // The read that failed was the client's, but what did not come is the answer of the endpoint.
             e.etype = ErrorType::ReadTimedout;
             e.as_up();
+        } else if retry::reason(&e) == Reason::UpstreamTimeout && !session.is_body_done() {
+            // An endpoint need not answer before it has the whole request. What pauses is the client.
+            e.as_down();
         }
         if let Some(connection) = &ctx.connection {
             connection.set_deadline(None);
         }
-        if *e.esource() == pingora::ErrorSource::Downstream {
+        let reason = retry::reason(&e);
+        if !retry::blames_endpoint(reason) {
             e.set_retry(false);
             return e;
         }
-        ctx.fail_try(retry::reason(&e), &self.metrics);
+        ctx.fail_try(reason, &self.metrics);
         let safe = retry::is_safe(session.req_header(), &e);
         e.set_retry(safe && self.may_retry(session, ctx));
         e

@@ -21,22 +21,36 @@ pub(super) fn reason(error: &Error) -> Reason {
             | E::ConnectError
             | E::TLSHandshakeFailure
             | E::HandshakeError
-            | E::InvalidCert
-            | E::SocketError
-            | E::BindError,
+            | E::InvalidCert,
         ) => Reason::ConnectFailed,
+        // No socket, no port, no memory: of ours, not of the endpoint's.
+        (ErrorSource::Upstream, E::SocketError | E::BindError | E::InternalError) => Reason::Internal,
         (ErrorSource::Upstream, E::ReadTimedout | E::WriteTimedout) => Reason::UpstreamTimeout,
         (ErrorSource::Upstream, E::InvalidHTTPHeader | E::H1Error | E::H2Error | E::InvalidH2 | E::H2Downgrade) => {
             Reason::UpstreamInvalid
         }
         (ErrorSource::Upstream, _) => Reason::UpstreamClosed,
         (ErrorSource::Downstream, E::ReadTimedout) => Reason::ClientTimeout,
-        (ErrorSource::Downstream, E::ConnectionClosed | E::ReadError | E::WriteError | E::WriteTimedout) => {
-            Reason::ClientClosed
-        }
+        // HTTP/2 clients go away by a reset of the stream.
+        (
+            ErrorSource::Downstream,
+            E::ConnectionClosed | E::ReadError | E::WriteError | E::WriteTimedout | E::H2Error,
+        ) => Reason::ClientClosed,
         (ErrorSource::Downstream, _) => Reason::BadRequest,
         (ErrorSource::Internal | ErrorSource::Unset, _) => Reason::Internal,
     }
+}
+
+/// Whether a failure with this reason is the endpoint's, rather than the client's or the proxy's own.
+pub(super) fn blames_endpoint(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ConnectFailed
+            | Reason::ConnectTimeout
+            | Reason::UpstreamTimeout
+            | Reason::UpstreamClosed
+            | Reason::UpstreamInvalid
+    )
 }
 
 /// The status that a failure is answered with; 0 when nobody is left to answer.
@@ -158,10 +172,16 @@ mod tests {
             (Error::new(E::ReadTimedout).into_down(), Reason::ClientTimeout, 408),
             (Error::new(E::ConnectionClosed).into_down(), Reason::ClientClosed, 0),
             (Error::new(E::InvalidHTTPHeader).into_down(), Reason::BadRequest, 400),
+            (Error::new(E::H2Error).into_up(), Reason::UpstreamInvalid, 502),
+            (Error::new(E::H2Error).into_down(), Reason::ClientClosed, 0),
             (Error::new(E::InternalError).into_in(), Reason::Internal, 500),
+            (Error::new(E::InternalError).into_up(), Reason::Internal, 500),
+            (Error::new(E::SocketError).into_up(), Reason::Internal, 500),
+            (Error::new(E::BindError).into_up(), Reason::Internal, 500),
         ] {
             let reason = reason(&error);
             assert_eq!((reason, status(&error, reason)), (expected, answer), "{error}");
+            assert_eq!(blames_endpoint(reason), matches!(answer, 502 | 504), "{error}");
         }
     }
 }

@@ -125,11 +125,6 @@ fn names(rows: impl IntoIterator<Item = &'static Annotation>) -> Names {
 }
 
 impl Annotation {
-    /// Whether its absence would let requests through that it may refuse.
-    pub fn is_guard(&self) -> bool {
-        self.guard.is_some()
-    }
-
     const fn new(name: &'static str, scope: Scope, status: Status, doc: &'static str) -> Self {
         Self { name, aliases: &[], scope, status, guard: None, parse: None, doc, meanwhile: "" }
     }

@@ -102,11 +102,6 @@ impl Index {
         self.listed.len() == Kind::ALL.len()
     }
 
-    /// The kinds that have not been listed yet.
-    pub fn unlisted(&self) -> impl Iterator<Item = Kind> + '_ {
-        Kind::ALL.into_iter().filter(|kind| !self.listed.contains(kind))
-    }
-
     /// All Ingresses, by namespace and name.
     pub fn ingresses(&self) -> impl Iterator<Item = &Ingress> {
         self.ingresses.values()

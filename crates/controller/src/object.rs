@@ -8,7 +8,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use edgeward_routing::endpoint::Readiness;
 use edgeward_routing::origin::Origin;
+
+/// The annotation that named the class before `spec.ingressClassName` did.
+pub(crate) const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+
+/// The label that ties an EndpointSlice to its Service.
+pub(crate) const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 /// The kinds that are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,7 +170,7 @@ impl Meta {
     }
 }
 
-/// The removed API version that an Ingress was written in, if any. Diagnostics name its fields by that version.
+/// The removed API version that an Ingress was written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LegacyVersion {
     /// `extensions/v1beta1`, removed in Kubernetes 1.22
@@ -266,8 +273,6 @@ pub struct Service {
     pub meta: Meta,
     /// `spec.type: ExternalName` with its `externalName`; `None` for every other type.
     pub external_name: Option<String>,
-    /// Whether `spec.clusterIP` is `None` (headless).
-    pub headless: bool,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
 }
@@ -283,8 +288,6 @@ pub struct ServicePort {
     pub target_port: Option<PortRef>,
     /// `protocol`; `TCP` when absent.
     pub protocol: String,
-    /// `appProtocol`.
-    pub app_protocol: Option<String>,
 }
 
 /// An EndpointSlice.
@@ -296,8 +299,7 @@ pub struct EndpointSlice {
     pub service: Option<Arc<str>>,
     /// `ports`.
     pub ports: Vec<SlicePort>,
-    /// `endpoints`, one entry per address, those that can never be used left out (not ready and not serving while
-    /// terminating).
+    /// `endpoints`, one entry per address, those that can never be used left out (see [`readiness`]).
     pub endpoints: Vec<SliceEndpoint>,
 }
 
@@ -317,12 +319,22 @@ pub struct SlicePort {
 pub struct SliceEndpoint {
     /// The address.
     pub address: IpAddr,
-    /// `conditions.ready`; absent means true.
-    pub ready: bool,
-    /// `conditions.serving`; absent means the value of ready.
-    pub serving: bool,
-    /// `conditions.terminating`; absent means false.
-    pub terminating: bool,
+    /// What its conditions come to.
+    pub readiness: Readiness,
+}
+
+/// What the conditions of an endpoint come to (discovery.k8s.io/v1 EndpointConditions): `ready` is true when absent,
+/// `serving` is `ready`, `terminating` is false. `None` never gets a request: it is neither ready nor still serving while
+/// it terminates.
+pub fn readiness(ready: Option<bool>, serving: Option<bool>, terminating: Option<bool>) -> Option<Readiness> {
+    let ready = ready.unwrap_or(true);
+    if ready {
+        Some(Readiness::Ready)
+    } else if serving.unwrap_or(ready) && terminating.unwrap_or(false) {
+        Some(Readiness::Terminating)
+    } else {
+        None
+    }
 }
 
 /// A Secret. Its `Debug` names the keys and shows none of the values.
@@ -330,15 +342,13 @@ pub struct SliceEndpoint {
 pub struct Secret {
     /// Its metadata.
     pub meta: Meta,
-    /// `type`; `Opaque` when absent.
-    pub kind: String,
     /// `data` decoded, with `stringData` over it.
     pub data: BTreeMap<String, Vec<u8>>,
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secret({}, {}, keys {:?})", self.meta.name, self.kind, self.data.keys().collect::<Vec<_>>())
+        write!(f, "Secret({}, keys {:?})", self.meta.name, self.data.keys().collect::<Vec<_>>())
     }
 }
 

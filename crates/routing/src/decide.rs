@@ -282,7 +282,7 @@ fn https_url(forwarded: &Forwarded, host: &str, target: &str) -> String {
     url
 }
 
-/// The path of the rule in place of the request's, with the request's query (nginx auto_redirect).
+/// The path of the rule, which ends in a slash, in place of the request's, with the request's query (nginx auto_redirect).
 fn slashed(tls: bool, host: &str, path: &str, target: &str) -> String {
     let mut url = String::with_capacity(16 + host.len() + target.len());
     url.push_str(if tls { "https://" } else { "http://" });
@@ -294,9 +294,6 @@ fn slashed(tls: bool, host: &str, path: &str, target: &str) -> String {
         } else {
             url.push(byte as char);
         }
-    }
-    if !path.ends_with('/') {
-        url.push('/');
     }
     if let Some((_, query)) = target.split_once('?') {
         url.push('?');

@@ -55,8 +55,8 @@ pub enum RouteMatch<'t> {
 }
 
 impl RouteTable {
-    /// Indexes `routes`. Of two routes with equal host and path pattern the first is kept: the caller has settled the
-    /// conflict. `has_certificate` says of which host patterns a certificate is configured.
+    /// Indexes `routes` in whatever order, for callers that do not have them by host as [`RouteTable::of`] takes them:
+    /// tests and benches. Of two routes with equal host and path pattern the first is kept. `has_certificate` says of which host patterns a certificate is configured.
     pub fn new(
         routes: impl IntoIterator<Item = impl Into<Arc<Route>>>,
         trailing_slash: TrailingSlash,

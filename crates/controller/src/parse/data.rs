@@ -9,9 +9,6 @@ use super::cursor::{Cursor, ShapeError};
 use super::meta::{meta, text_map};
 use crate::object::{ConfigMap, Meta, NamespacedName, Secret};
 
-/// The type of a Secret that names none.
-const OPAQUE: &str = "Opaque";
-
 /// A Secret: `data` decoded, with `stringData` over it. No error shows a value.
 pub(super) fn secret(object: &Cursor<'_>, name: NamespacedName) -> Result<Secret, ShapeError> {
     let mut data = BTreeMap::new();
@@ -30,8 +27,7 @@ pub(super) fn secret(object: &Cursor<'_>, name: NamespacedName) -> Result<Secret
     for (key, value) in text_map(&object.field("stringData")?)? {
         data.insert(key, value.into_bytes());
     }
-    let kind = object.field("type")?.text_if_any()?.unwrap_or_else(|| OPAQUE.to_owned());
-    Ok(Secret { meta: meta(object, name)?, kind, data })
+    Ok(Secret { meta: meta(object, name)?, data })
 }
 
 /// A ConfigMap, and what is wrong in it: a value that is no string costs its own key, and metadata none.

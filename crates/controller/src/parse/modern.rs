@@ -2,9 +2,7 @@
 
 use super::emit::emit;
 use super::yaml::{Entry, Node, Position, Value};
-
-/// Where the class stood before `spec.ingressClassName`.
-const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+use crate::object::CLASS_ANNOTATION;
 
 /// What the API server adds to an object; it has no place in a manifest.
 const SERVER_METADATA: [&str; 6] =

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use edgeward_routing::endpoint::Readiness;
+
 use super::cursor::{Cursor, ShapeError};
 use super::meta::{meta, number_or_name, port_number};
-use crate::object::{EndpointSlice, Meta, NamespacedName, Service, ServicePort, SliceEndpoint, SlicePort};
-
-/// The label that ties an EndpointSlice to its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+use crate::object::{
+    EndpointSlice, Meta, NamespacedName, SERVICE_NAME_LABEL, Service, ServicePort, SliceEndpoint, SlicePort, readiness,
+};
 
 /// A Service.
 pub(super) fn service(object: &Cursor<'_>, name: NamespacedName) -> Result<Service, ShapeError> {
@@ -21,13 +22,11 @@ pub(super) fn service(object: &Cursor<'_>, name: NamespacedName) -> Result<Servi
             port: i32::from(port_number(&port.field("port")?)?),
             target_port: number_or_name(&port.field("targetPort")?)?,
             protocol: protocol(&port)?,
-            app_protocol: port.field("appProtocol")?.text_if_any()?,
         });
     }
     Ok(Service {
         meta: meta(object, name)?,
         external_name: if external { Some(spec.field("externalName")?.text_or_empty()?) } else { None },
-        headless: spec.field("clusterIP")?.text()? == Some("None"),
         ports,
     })
 }
@@ -48,22 +47,20 @@ pub(super) fn endpoint_slice(
     } else {
         for endpoint in object.field("endpoints")?.items()? {
             let conditions = endpoint.field("conditions")?;
-            let ready = conditions.field("ready")?.boolean()?.unwrap_or(true);
-            let serving = conditions.field("serving")?.boolean()?.unwrap_or(ready);
-            let terminating = conditions.field("terminating")?.boolean()?.unwrap_or(false);
+            let readiness = readiness(
+                conditions.field("ready")?.boolean()?,
+                conditions.field("serving")?.boolean()?,
+                conditions.field("terminating")?.boolean()?,
+            );
             for field in endpoint.field("addresses")?.items()? {
                 match address(&field)? {
-                    // One that is neither ready nor still serving while it terminates never gets a request.
-                    Ok(address) if ready || (serving && terminating) => {
-                        endpoints.push(SliceEndpoint { address, ready, serving, terminating });
-                    }
-                    Ok(_) => {}
+                    Ok(address) => endpoints.extend(readiness.map(|readiness| SliceEndpoint { address, readiness })),
                     Err(error) => unusable.push(error),
                 }
             }
         }
     }
-    let label = object.field("metadata")?.field("labels")?.field(SERVICE_NAME)?.text_if_any()?;
+    let label = object.field("metadata")?.field("labels")?.field(SERVICE_NAME_LABEL)?.text_if_any()?;
     let slice = EndpointSlice {
         meta: meta(object, name)?,
         service: label.map(Arc::from),
@@ -92,9 +89,7 @@ pub(super) fn endpoints(
         let mut endpoints = Vec::new();
         for item in subset.field("addresses")?.items()? {
             match address(&item.field("ip")?)? {
-                Ok(address) => {
-                    endpoints.push(SliceEndpoint { address, ready: true, serving: true, terminating: false });
-                }
+                Ok(address) => endpoints.push(SliceEndpoint { address, readiness: Readiness::Ready }),
                 Err(error) => unusable.push(error),
             }
         }

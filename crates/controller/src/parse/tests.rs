@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use edgeward_routing::endpoint::Readiness;
 use proptest::prelude::*;
 
 use super::*;
@@ -213,7 +214,6 @@ spec:
 ";
     let Object::Service(service) = object(text) else { panic!("not a Service") };
     assert_eq!(service.meta.name.to_string(), "default/web");
-    assert!(service.headless);
     assert_eq!(service.external_name, None);
     let ports: Vec<_> =
         service.ports.iter().map(|port| (port.port, port.target_port.clone(), port.protocol.as_str())).collect();
@@ -239,14 +239,16 @@ endpoints:
 - {addresses: [10.0.0.3], conditions: {ready: false, serving: true, terminating: true}}
 - {addresses: [10.0.0.4], conditions: {ready: false}}
 - {addresses: [10.0.0.5], conditions: {ready: null}}
+- {addresses: [10.0.0.6], conditions: {ready: false, serving: false, terminating: true}}
+- {addresses: [10.0.0.7], conditions: {ready: false, terminating: true}}
+- {addresses: [10.0.0.8], conditions: {ready: false, serving: true}}
 ";
     let Object::EndpointSlice(slice) = object(text) else { panic!("not an EndpointSlice") };
     assert_eq!(slice.service.as_deref(), Some("web"));
     assert_eq!(slice.ports.iter().map(|port| port.port).collect::<Vec<_>>(), [Some(8080), None]);
-    let ready =
-        |last| SliceEndpoint { address: [10, 0, 0, last].into(), ready: true, serving: true, terminating: false };
-    let terminating = SliceEndpoint { address: [10, 0, 0, 3].into(), ready: false, serving: true, terminating: true };
-    assert_eq!(slice.endpoints, [ready(1), ready(2), terminating, ready(5)]);
+    let is = |last, readiness| SliceEndpoint { address: [10, 0, 0, last].into(), readiness };
+    let expected = [(1, Readiness::Ready), (2, Readiness::Ready), (3, Readiness::Terminating), (5, Readiness::Ready)];
+    assert_eq!(slice.endpoints, expected.map(|(last, readiness)| is(last, readiness)));
 }
 
 #[test]
@@ -287,7 +289,6 @@ data:
 stringData: {a: new}
 ";
     let Object::Secret(secret) = object(text) else { panic!("not a Secret") };
-    assert_eq!(secret.kind, "Opaque");
     let data: Vec<_> = secret.data.iter().map(|(key, value)| (key.as_str(), value.as_slice())).collect();
     assert_eq!(data, [("a", &b"new"[..]), ("b", b"lines"), ("c", b"")]);
 }

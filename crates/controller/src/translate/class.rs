@@ -8,10 +8,7 @@ use super::options::{EDGEWARD_CONTROLLER, Options};
 use crate::annotation::{self, IngressSettings};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
-use crate::object::{Ingress, Kind, NamespacedName};
-
-/// The annotation that named the class before `spec.ingressClassName` did.
-const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+use crate::object::{CLASS_ANNOTATION, Ingress, Kind, NamespacedName};
 
 /// An Ingress that is served.
 pub(super) struct Owned<'a> {

@@ -9,7 +9,7 @@ use edgeward_routing::endpoint::Readiness;
 use super::options::Options;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
-use crate::object::{EndpointSlice, Kind, NamespacedName, PortRef, Service, ServicePort, SliceEndpoint};
+use crate::object::{EndpointSlice, Kind, NamespacedName, PortRef, Service, ServicePort};
 
 /// The diagnostics that depend on slices and name resolution alone. Their origin is the Service.
 pub const ENDPOINT_CODES: [&str; 3] = ["NoEndpoints", "AddressRefused", "NameNotResolved"];
@@ -136,23 +136,13 @@ fn join<'a>(slices: impl Iterator<Item = &'a EndpointSlice>, port: &ServicePort)
     for slice in slices {
         for number in slice_ports(slice, port) {
             for endpoint in &slice.endpoints {
-                let Some(readiness) = readiness(endpoint) else { continue };
+                let readiness = endpoint.readiness;
                 let address = SocketAddr::new(endpoint.address, number);
                 found.entry(address).and_modify(|known| *known = readiness.min(*known)).or_insert(readiness);
             }
         }
     }
     found.into_iter().collect()
-}
-
-fn readiness(endpoint: &SliceEndpoint) -> Option<Readiness> {
-    if endpoint.ready {
-        Some(Readiness::Ready)
-    } else if endpoint.serving && endpoint.terminating {
-        Some(Readiness::Terminating)
-    } else {
-        None
-    }
 }
 
 /// The ports of a slice that belong to a port of its Service (endpointslices.go): those of its name, or all of them

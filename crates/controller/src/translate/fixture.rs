@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use edgeward_routing::endpoint::Readiness;
+
 use crate::object::{
     ConfigMap, EndpointSlice, Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls, Meta,
     NamespacedName, Object, PortRef, Secret, Service, ServicePort, SliceEndpoint, SlicePort,
@@ -92,17 +94,11 @@ pub(crate) fn class(name: &str, controller: &str) -> Object {
 }
 
 pub(crate) fn port(name: &str, number: i32, target: Option<PortRef>) -> ServicePort {
-    ServicePort {
-        name: name.to_owned(),
-        port: number,
-        target_port: target,
-        protocol: "TCP".to_owned(),
-        app_protocol: None,
-    }
+    ServicePort { name: name.to_owned(), port: number, target_port: target, protocol: "TCP".to_owned() }
 }
 
 pub(crate) fn service(name: &str, ports: Vec<ServicePort>) -> Service {
-    Service { meta: meta(name), external_name: None, headless: false, ports }
+    Service { meta: meta(name), external_name: None, ports }
 }
 
 pub(crate) fn external(name: &str, external: &str) -> Service {
@@ -116,11 +112,11 @@ pub(crate) fn slice(name: &str, of: &str, port: (&str, u16), endpoints: Vec<Slic
 
 pub(crate) fn ready(address: &str) -> SliceEndpoint {
     let address: IpAddr = address.parse().unwrap();
-    SliceEndpoint { address, ready: true, serving: true, terminating: false }
+    SliceEndpoint { address, readiness: Readiness::Ready }
 }
 
 pub(crate) fn terminating(address: &str) -> SliceEndpoint {
-    SliceEndpoint { ready: false, terminating: true, ..ready(address) }
+    SliceEndpoint { readiness: Readiness::Terminating, ..ready(address) }
 }
 
 /// A Service with port 80 and one ready endpoint on port 8080.
@@ -136,7 +132,6 @@ pub(crate) fn secret(name: &str, chain: &str, key: &str) -> Secret {
     let data = [("tls.crt", chain), ("tls.key", key)];
     Secret {
         meta: meta(name),
-        kind: "kubernetes.io/tls".to_owned(),
         data: data.into_iter().map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec())).collect(),
     }
 }

@@ -6,16 +6,12 @@ use super::super::Options;
 use super::{addresses, backend, found, options, run, run_with};
 use crate::diagnostic::Severity;
 use crate::index::Index;
-use crate::object::{EndpointSlice, Object, PortRef, Service, SliceEndpoint, SlicePort};
+use crate::object::{EndpointSlice, Object, PortRef, Service, SlicePort};
 use crate::translate::fixture::{external, ingress, port, ready, service, slice, terminating};
 use crate::translate::{Translation, translate};
 
 fn to(target: &str) -> Object {
     ingress("a").rule("a.test", &[&format!("Prefix / {target}")]).object()
-}
-
-fn unready(address: &str) -> SliceEndpoint {
-    SliceEndpoint { ready: false, serving: true, ..ready(address) }
 }
 
 /// What becomes of a Service with one port and these slices.
@@ -30,15 +26,9 @@ fn plain() -> crate::object::ServicePort {
 
 #[test]
 fn ready_endpoints_count_and_terminating_ones_only_while_none_is_ready() {
-    let gone = SliceEndpoint { serving: false, ..terminating("10.0.0.9") };
     for (endpoints, expected, readiness) in [
-        (
-            vec![ready("10.0.0.1"), terminating("10.0.0.2"), unready("10.0.0.3")],
-            vec!["10.0.0.1:8080"],
-            Readiness::Ready,
-        ),
-        (vec![terminating("10.0.0.2"), unready("10.0.0.3"), gone], vec!["10.0.0.2:8080"], Readiness::Terminating),
-        (vec![unready("10.0.0.3"), gone], vec![], Readiness::Ready),
+        (vec![ready("10.0.0.1"), terminating("10.0.0.2")], vec!["10.0.0.1:8080"], Readiness::Ready),
+        (vec![terminating("10.0.0.2")], vec!["10.0.0.2:8080"], Readiness::Terminating),
         (vec![], vec![], Readiness::Ready),
     ] {
         let translation = of(plain(), vec![slice("s", "web", ("", 8080), endpoints)]);
@@ -105,7 +95,7 @@ fn a_service_without_ready_endpoints_is_told_once() {
 
 #[test]
 fn a_headless_service_is_like_any_other() {
-    let headless = Service { headless: true, ..service("web", vec![plain()]) };
+    let headless = service("web", vec![plain()]);
     let endpoints = slice("s", "web", ("", 8080), vec![ready("10.0.0.1")]);
     let translation = run([to("web"), Object::Service(headless), Object::EndpointSlice(endpoints)]);
     assert_eq!(addresses(backend(&translation, "web")), ["10.0.0.1:8080"]);

@@ -26,7 +26,7 @@ use self::meta::Scope;
 pub(crate) use self::service::{endpoints_name, endpoints_of_slice};
 pub use self::yaml::{Position, SyntaxError};
 use crate::diagnostic::{Diagnostic, FileLocation, Severity};
-use crate::object::{Kind, NamespacedName, Object, ObjectRef};
+use crate::object::{Kind, NamespacedName, Object, ObjectRef, SERVICE_NAME_LABEL};
 
 /// What a text holds.
 #[derive(Debug, Clone, Default)]
@@ -234,7 +234,16 @@ fn read(root: &Cursor<'_>, form: Form, name: &NamespacedName) -> Result<Read, Sh
         Form::Service => one(Object::Service(service::service(root, name.clone())?)),
         Form::EndpointSlice => {
             let (slice, unusable) = service::endpoint_slice(root, name.clone())?;
-            Ok((vec![Object::EndpointSlice(slice)], remarks("UnusableAddress", Severity::Error, unusable)))
+            let mut remarks = remarks("UnusableAddress", Severity::Error, unusable);
+            if slice.service.is_none() {
+                let metadata = root.field("metadata")?;
+                let error = metadata.field("labels")?.error(
+                    format!("the EndpointSlice has no label {SERVICE_NAME_LABEL}, so no Service has its endpoints"),
+                    format!("add the label {SERVICE_NAME_LABEL} with the name of the Service"),
+                );
+                remarks.push(("SliceWithoutService", Severity::Warning, error));
+            }
+            Ok((vec![Object::EndpointSlice(slice)], remarks))
         }
         Form::Endpoints => {
             let (slices, unusable) = service::endpoints(root, name)?;

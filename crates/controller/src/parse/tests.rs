@@ -252,6 +252,18 @@ endpoints:
 }
 
 #[test]
+fn a_slice_without_the_label_of_its_service_is_told_where_the_label_belongs() {
+    let text = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: web-1\n  labels: {app: web}\n";
+    let parsed = read(text);
+    let [diagnostic] = &parsed.diagnostics[..] else { panic!("{:?}", parsed.diagnostics) };
+    assert_eq!((diagnostic.severity, diagnostic.code), (Severity::Warning, "SliceWithoutService"));
+    assert_eq!(diagnostic.origin.as_ref().unwrap().to_string(), "EndpointSlice default/web-1 metadata.labels");
+    assert_eq!(diagnostic.location.as_ref().unwrap().line, 5);
+    assert!(diagnostic.mend.contains("kubernetes.io/service-name"), "{}", diagnostic.mend);
+    assert_eq!(parsed.objects.len(), 1);
+}
+
+#[test]
 fn endpoints_become_a_slice_for_each_subset() {
     let text = "\
 apiVersion: v1
@@ -433,13 +445,13 @@ fn one_bad_object_costs_no_other() {
 
 #[test]
 fn a_mistake_in_a_part_leaves_the_object() {
-    let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a}\naddressType: IPv4\nendpoints:\n- addresses: [localhost, 10.0.0.1]\n";
+    let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a, labels: {kubernetes.io/service-name: a}}\naddressType: IPv4\nendpoints:\n- addresses: [localhost, 10.0.0.1]\n";
     assert_complaint(
         slice,
         "UnusableAddress 6:15 endpoints[0].addresses[0]: endpoints[0].addresses[0] is no IP address",
     );
     assert_eq!(read(slice).objects.len(), 1);
-    let fqdn = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a}\naddressType: FQDN\nendpoints:\n- addresses: [a.example.com]\n";
+    let fqdn = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a, labels: {kubernetes.io/service-name: a}}\naddressType: FQDN\nendpoints:\n- addresses: [a.example.com]\n";
     assert_complaint(
         fqdn,
         "UnusableAddress 4:14 addressType: an EndpointSlice with addressType FQDN has no address that can be connected to",

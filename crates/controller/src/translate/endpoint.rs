@@ -9,7 +9,7 @@ use edgeward_routing::endpoint::Readiness;
 use super::options::Options;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
-use crate::object::{EndpointSlice, Kind, NamespacedName, PortRef, Service, ServicePort};
+use crate::object::{EndpointSlice, Kind, NamespacedName, PortRef, SERVICE_NAME_LABEL, Service, ServicePort};
 
 /// The diagnostics that depend on slices and name resolution alone. Their origin is the Service.
 pub const ENDPOINT_CODES: [&str; 3] = ["NoEndpoints", "AddressRefused", "NameNotResolved"];
@@ -69,8 +69,11 @@ pub(super) fn endpoints(
         say(Severity::Error, "AddressRefused", message, "use addresses that lead to another host or pod");
     } else if allowed.is_empty() {
         let message = format!("port {} has no ready endpoint: its routes answer 503", key.port);
-        let mend = "look at the readiness of its pods, and whether its selector and targetPort fit them";
-        say(Severity::Warning, "NoEndpoints", message, mend);
+        let mend = format!(
+            "look at the readiness of its pods, whether its selector and targetPort fit them, and whether its \
+             EndpointSlices have the label {SERVICE_NAME_LABEL}"
+        );
+        say(Severity::Warning, "NoEndpoints", message, &mend);
     }
     if allowed.iter().any(|(_, readiness)| *readiness == Readiness::Ready) {
         allowed.retain(|(_, readiness)| *readiness == Readiness::Ready);

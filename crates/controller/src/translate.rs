@@ -59,10 +59,10 @@ pub fn translate(index: &Index, options: &Options, previous: &Snapshot) -> Trans
     let mut reader = annotation::Reader::new(&options.annotations_prefix);
     let configuration = configmap::read(index, options, &mut diagnostics);
     let owned = class::owned(index, options, &mut reader, &mut diagnostics);
-    let mut references = backend::References::new(index);
-    let default_backend = references.add_default(options, &mut diagnostics);
+    let mut references = backend::References::new(index, options);
+    let default_backend = references.add_default(&mut diagnostics);
     let plan = rule::plan(options, &configuration, &owned, &mut references, &mut diagnostics);
-    let built = references.build(options, &configuration, previous, &mut reader, &mut diagnostics);
+    let built = references.build(&configuration, previous, &mut reader, &mut diagnostics);
     let certificates = tls::certificates(index, options, &owned, &plan, previous, &mut diagnostics);
     let snapshot = Snapshot {
         generation: previous.generation.saturating_add(1),

@@ -11,18 +11,19 @@ use edgeward_routing::origin::Origin;
 use hashbrown::HashMap;
 
 use super::class::Owned;
-use super::endpoint::{endpoints, has_port};
+use super::endpoint::{endpoints, has_port, hidden_port};
 use super::options::Options;
 use crate::annotation::{self, BackendSettings};
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
-use crate::object::{IngressBackend, Kind, NamespacedName, PortRef, Service};
+use crate::object::{IngressBackend, Kind, NamespacedName, PortRef, Service, ServicePort};
 
 /// Who names which Service port. The settings of a backend belong to the Service port, not to a route: the oldest
 /// Ingress that names it decides for all (controller.go createUpstreams; recorded: c132).
 pub(super) struct References<'a> {
     index: &'a Index,
+    options: &'a Options,
     all: Vec<Reference<'a>>,
     /// By namespace, Service and port.
     known: HashMap<(&'a str, &'a str, PortName<'a>), ReferenceId>,
@@ -43,6 +44,8 @@ struct Reference<'a> {
     key: BackendKey,
     service: Option<&'a Service>,
     has_port: bool,
+    /// The port of the Service that has the number or name, and the one that is taken for it.
+    hidden_port: Option<(&'a ServicePort, &'a ServicePort)>,
     /// The Ingress that decides; `None` while only the options name it.
     by: Option<&'a Owned<'a>>,
     /// Those that ask for something too, but are not asked.
@@ -74,17 +77,13 @@ struct Balance {
 }
 
 impl<'a> References<'a> {
-    pub(super) fn new(index: &'a Index) -> Self {
-        Self { index, all: Vec::new(), known: HashMap::new() }
+    pub(super) fn new(index: &'a Index, options: &'a Options) -> Self {
+        Self { index, options, all: Vec::new(), known: HashMap::new() }
     }
 
     /// Takes in the default backend of the options: the first port of that Service.
-    pub(super) fn add_default(
-        &mut self,
-        options: &'a Options,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) -> Option<ReferenceId> {
-        let name = options.default_backend_service.as_ref()?;
+    pub(super) fn add_default(&mut self, diagnostics: &mut Vec<Diagnostic>) -> Option<ReferenceId> {
+        let name = self.options.default_backend_service.as_ref()?;
         let origin = Origin::object(Kind::Service.name(), &name.namespace, &name.name);
         let mut say = |code, message: &str, mend: &str| {
             diagnostics.push(Diagnostic::new(Severity::Error, code, origin.clone(), message, mend));
@@ -112,9 +111,10 @@ impl<'a> References<'a> {
         field: impl Fn() -> String,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<ReferenceId> {
-        let mut say = |code, field: String, message: String, mend: String| {
-            diagnostics.push(Diagnostic::new(Severity::Error, code, owned.origin.at(field), message, mend));
+        let mut note = |severity, code, field: String, message: String, mend: String| {
+            diagnostics.push(Diagnostic::new(severity, code, owned.origin.at(field), message, mend));
         };
+        let mut say = |code, field, message, mend| note(Severity::Error, code, field, message, mend);
         let (service, port) = match backend {
             IngressBackend::Service { name, port } => (name, port),
             IngressBackend::Resource { kind, name } => {
@@ -147,7 +147,19 @@ impl<'a> References<'a> {
                 let message = format!("Service `{namespace}/{service}` has no TCP {what}: requests are answered 503");
                 say("PortNotFound", format!("{}.service.port{part}", field()), message, ports_of(found));
             }
-            Some(_) => {}
+            Some(_) => {
+                if let Some((named, taken)) = reference.hidden_port {
+                    let what = &reference.key.port;
+                    let message = format!(
+                        "port `{what}` of Service `{namespace}/{service}` is {}, but {} comes first and has it as its \
+                         targetPort: requests go there, as in ingress-nginx",
+                        described(named),
+                        described(taken)
+                    );
+                    let mend = "name a port by what no targetPort has, or put it first in the Service".to_owned();
+                    note(Severity::Warning, "PortHidden", format!("{}.service.port", field()), message, mend);
+                }
+            }
         }
         let first = *reference.by.get_or_insert(owned);
         let is_last = reference.others.last().is_some_and(|last| std::ptr::eq(*last, owned));
@@ -172,7 +184,8 @@ impl<'a> References<'a> {
             let found = self.index.service(&name);
             self.all.push(Reference {
                 service: found,
-                has_port: found.is_some_and(|found| has_port(found, &port)),
+                has_port: found.is_some_and(|found| has_port(found, &port, self.options)),
+                hidden_port: found.and_then(|found| hidden_port(found, &port, self.options)),
                 key: BackendKey { namespace: name.namespace, service: name.name, port },
                 by: None,
                 others: Vec::new(),
@@ -185,7 +198,6 @@ impl<'a> References<'a> {
     /// Builds the backends that are used, sorted by key.
     pub(super) fn build(
         &self,
-        options: &Options,
         configuration: &Configuration,
         previous: &Snapshot,
         reader: &mut annotation::Reader<'_>,
@@ -211,7 +223,7 @@ impl<'a> References<'a> {
             };
             while known.next_if(|old| old.key < *key).is_some() {}
             let old = known.next_if(|old| old.key == *key);
-            let found = endpoints(self.index, options, key, diagnostics);
+            let found = endpoints(self.index, self.options, key, diagnostics);
             built.backends.push(successor(old, key, balance, &found));
             built.ids[at] = Some(BackendId(number));
         }
@@ -319,20 +331,22 @@ fn successor(
 
 /// The mend for a port that is not there: those that are.
 fn ports_of(service: &Service) -> String {
-    let mut ports: Vec<String> = Vec::new();
-    for port in &service.ports {
-        let mut text = port.port.to_string();
-        if !port.name.is_empty() {
-            text = format!("{text} (`{}`)", port.name);
-        }
-        if !port.protocol.is_empty() && port.protocol != "TCP" {
-            text = format!("{text} over {}", port.protocol);
-        }
-        ports.push(text);
-    }
+    let ports: Vec<String> = service.ports.iter().map(described).collect();
     if ports.is_empty() {
         "the Service has no ports: add one".to_owned()
     } else {
         format!("it has {}", ports.join(", "))
     }
+}
+
+/// A port of a Service, for people: `80 (`http`)`.
+fn described(port: &ServicePort) -> String {
+    let mut text = port.port.to_string();
+    if !port.name.is_empty() {
+        text = format!("{text} (`{}`)", port.name);
+    }
+    if !port.protocol.is_empty() && port.protocol != "TCP" {
+        text = format!("{text} over {}", port.protocol);
+    }
+    text
 }

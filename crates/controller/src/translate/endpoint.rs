@@ -53,7 +53,7 @@ pub(super) fn endpoints(
             addresses.into_iter().map(|address| (SocketAddr::new(address, port), Readiness::Ready)).collect()
         }
         None => {
-            let Some(port) = find_port(service, &key.port) else { return Vec::new() };
+            let Some(port) = find_port(service, &key.port, options) else { return Vec::new() };
             join(index.slices(&name), port)
         }
     };
@@ -81,21 +81,44 @@ pub(super) fn endpoints(
     allowed
 }
 
-/// The port of a Service that an Ingress means (controller.go serviceEndpoints): by its number, else its target's text,
-/// else its name, the first that fits. Only TCP can carry HTTP.
-pub(super) fn find_port<'a>(service: &'a Service, port: &str) -> Option<&'a ServicePort> {
-    if port.is_empty() {
+/// The port of a Service that an Ingress means. To ingress-nginx it is the first whose number, name or target is `port`
+/// (controller.go serviceEndpoints), so that the target of one can hide the number of another. Under `Strict` number and
+/// name come first, as the Ingress specification knows no other. Only TCP can carry HTTP.
+pub(super) fn find_port<'a>(service: &'a Service, port: &str, options: &Options) -> Option<&'a ServicePort> {
+    let named = || tcp_ports(service).find(|candidate| is_named(candidate, port));
+    let first = || tcp_ports(service).find(|candidate| is_named(candidate, port) || is_target(candidate, port));
+    if options.is_strict() { named().or_else(first) } else { first() }
+}
+
+/// The port that has the number or the name, and the one whose target hides it from [`find_port`], where there is such
+/// and requests go elsewhere because of it.
+pub(super) fn hidden_port<'a>(
+    service: &'a Service,
+    port: &str,
+    options: &Options,
+) -> Option<(&'a ServicePort, &'a ServicePort)> {
+    if service.external_name.is_some() {
         return None;
     }
-    service.ports.iter().filter(|candidate| is_tcp(&candidate.protocol)).find(|candidate| {
-        candidate.port.to_string() == port
-            || candidate.name == port
-            || match &candidate.target_port {
-                Some(PortRef::Number(number)) => number.to_string() == port,
-                Some(PortRef::Name(name)) => name == port,
-                Some(PortRef::Missing) | None => false,
-            }
-    })
+    let named = tcp_ports(service).find(|candidate| is_named(candidate, port))?;
+    let found = find_port(service, port, options)?;
+    (target(named) != target(found)).then_some((named, found))
+}
+
+fn tcp_ports(service: &Service) -> impl Iterator<Item = &ServicePort> {
+    service.ports.iter().filter(|candidate| is_tcp(&candidate.protocol))
+}
+
+fn is_named(candidate: &ServicePort, port: &str) -> bool {
+    !port.is_empty() && (candidate.port.to_string() == port || candidate.name == port)
+}
+
+fn is_target(candidate: &ServicePort, port: &str) -> bool {
+    match &candidate.target_port {
+        Some(PortRef::Number(number)) => number.to_string() == port,
+        Some(PortRef::Name(name)) => !port.is_empty() && name == port,
+        Some(PortRef::Missing) | None => false,
+    }
 }
 
 /// The port of an ExternalName Service that an Ingress means (controller.go externalNamePorts): the Service need not
@@ -110,11 +133,11 @@ pub(super) fn external_port(service: &Service, port: &str) -> Option<u16> {
 }
 
 /// Whether the Service has what an Ingress names.
-pub(super) fn has_port(service: &Service, port: &str) -> bool {
+pub(super) fn has_port(service: &Service, port: &str, options: &Options) -> bool {
     if service.external_name.is_some() {
         external_port(service, port).is_some()
     } else {
-        find_port(service, port).is_some()
+        find_port(service, port, options).is_some()
     }
 }
 
@@ -122,15 +145,20 @@ fn is_tcp(protocol: &str) -> bool {
     protocol.is_empty() || protocol == "TCP"
 }
 
-/// The number that requests go to, where the Service itself gives one: a numeric targetPort, or `port` where it has
-/// none.
+/// `targetPort`, which is `port` where it is absent.
+fn target(port: &ServicePort) -> PortRef {
+    match &port.target_port {
+        Some(PortRef::Missing) | None => PortRef::Number(port.port),
+        Some(target) => target.clone(),
+    }
+}
+
+/// The number that requests go to, where the Service itself gives one.
 fn target_number(port: &ServicePort) -> Option<u16> {
-    let number = match &port.target_port {
-        Some(PortRef::Number(number)) => *number,
-        Some(PortRef::Missing) | None => port.port,
-        Some(PortRef::Name(_)) => return None,
-    };
-    u16::try_from(number).ok().filter(|number| *number != 0)
+    match target(port) {
+        PortRef::Number(number) => u16::try_from(number).ok().filter(|number| *number != 0),
+        PortRef::Name(_) | PortRef::Missing => None,
+    }
 }
 
 /// Merges slices. An address that is in two of them with different conditions counts as the better one.

@@ -61,7 +61,7 @@ fn a_service_without_ports_says_so() {
 }
 
 #[test]
-fn a_port_is_found_by_number_then_target_then_name() {
+fn a_port_is_the_first_whose_number_name_or_target_fits() {
     let ports = vec![
         port("http", 80, Some(PortRef::Number(8080))),
         port("metrics", 9090, Some(PortRef::Name("m".to_owned()))),
@@ -77,7 +77,8 @@ fn a_port_is_found_by_number_then_target_then_name() {
         objects.extend(slices.clone());
         let translation = run(objects);
         assert_eq!(addresses(backend(&translation, "web")), [format!("10.0.0.1:{expected}")], "{named}");
-        assert!(translation.diagnostics.is_empty(), "{named}: {:?}", translation.diagnostics);
+        let codes: Vec<_> = translation.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+        assert_eq!(codes, if named == "8080" { vec!["PortHidden"] } else { vec![] }, "{named}");
     }
 }
 

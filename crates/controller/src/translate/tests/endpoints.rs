@@ -3,7 +3,7 @@
 use edgeward_routing::endpoint::Readiness;
 
 use super::super::Options;
-use super::{addresses, backend, found, options, run, run_with};
+use super::{addresses, backend, found, options, run, run_with, strict};
 use crate::diagnostic::Severity;
 use crate::index::Index;
 use crate::object::{EndpointSlice, Object, PortRef, Service, SlicePort};
@@ -93,12 +93,28 @@ fn a_service_without_ready_endpoints_is_told_once() {
     assert_eq!(translation.diagnostics[0].severity, Severity::Warning);
 }
 
+/// Row 27 of ingress-nginx's semantics; the specification knows numbers and names only.
 #[test]
-fn a_headless_service_is_like_any_other() {
-    let headless = service("web", vec![plain()]);
-    let endpoints = slice("s", "web", ("", 8080), vec![ready("10.0.0.1")]);
-    let translation = run([to("web"), Object::Service(headless), Object::EndpointSlice(endpoints)]);
-    assert_eq!(addresses(backend(&translation, "web")), ["10.0.0.1:8080"]);
+fn the_target_of_one_port_hides_the_number_of_another_except_under_strict() {
+    let target = |number| Some(PortRef::Number(number));
+    let objects = |ports, named: &str| {
+        let endpoints = EndpointSlice { ports: Vec::new(), ..slice("s", "web", ("", 1), vec![ready("10.0.0.1")]) };
+        [to(&format!("web:{named}")), Object::Service(service("web", ports)), Object::EndpointSlice(endpoints)]
+    };
+    for (ports, named, expected, in_strict, is_told) in [
+        (vec![port("metrics", 9090, target(80)), port("http", 80, target(8080))], "80", 80, 8080, true),
+        (vec![port("http", 80, target(8080)), port("metrics", 9090, target(80))], "80", 8080, 8080, false),
+        (vec![port("other", 8080, target(80)), port("http", 80, None)], "80", 80, 80, false),
+        (vec![port("http", 80, target(8080))], "8080", 8080, 8080, false),
+    ] {
+        let translation = run(objects(ports.clone(), named));
+        assert_eq!(addresses(backend(&translation, "web")), [format!("10.0.0.1:{expected}")], "{ports:?}");
+        let told = ["PortHidden Ingress default/a spec.rules[0].http.paths[0].backend.service.port"];
+        assert_eq!(found(&translation), if is_told { &told[..] } else { &[] }, "{ports:?}");
+        let translation = run_with(&strict(), objects(ports.clone(), named));
+        assert_eq!(addresses(backend(&translation, "web")), [format!("10.0.0.1:{in_strict}")], "{ports:?}");
+        assert!(translation.diagnostics.is_empty(), "{ports:?}");
+    }
 }
 
 #[test]

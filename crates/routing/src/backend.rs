@@ -109,8 +109,16 @@ pub struct Backend {
     /// Endpoints to balance over, sorted by address. They are the ready ones, or, when there are none, the terminating
     /// ones that still serve.
     pub endpoints: Box<[Endpoint]>,
-    /// Round-robin position; taken over from the previous snapshot with the endpoint state.
+    /// Round-robin position: at first [`random_cursor`], then taken over from the previous snapshot with the endpoint
+    /// state.
     pub cursor: Arc<AtomicUsize>,
     /// The data plane's own: the hash ring over `endpoints`.
     pub ring: Attachment,
+}
+
+/// Where the round robin of a new backend starts: anywhere, so that proxies which start together do not all send their
+/// first requests to the same endpoint.
+pub fn random_cursor() -> Arc<AtomicUsize> {
+    // Far from the end of the range, where a step would break the turn.
+    Arc::new(AtomicUsize::new(fastrand::u16(..).into()))
 }

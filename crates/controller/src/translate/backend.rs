@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_routing::Snapshot;
-use edgeward_routing::backend::{Backend, BackendId, BackendKey, HealthCheck, LoadBalance};
+use edgeward_routing::backend::{Backend, BackendId, BackendKey, HealthCheck, LoadBalance, random_cursor};
 use edgeward_routing::endpoint::{Endpoint, Readiness};
 use edgeward_routing::origin::Origin;
 use hashbrown::HashMap;
@@ -324,7 +324,7 @@ fn successor(
         health_check,
         slow_start,
         endpoints,
-        cursor: old.map_or_else(Arc::default, |old| Arc::clone(&old.cursor)),
+        cursor: old.map_or_else(random_cursor, |old| Arc::clone(&old.cursor)),
         ring: Default::default(),
     })
 }

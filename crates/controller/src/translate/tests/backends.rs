@@ -1,5 +1,7 @@
 //! Backends, and what they are asked for.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use edgeward_routing::backend::{LoadBalance, Probe};
@@ -186,4 +188,14 @@ fn the_default_backend_is_the_first_port_of_its_service() {
     let (key, translation) = run(vec![service_of(Vec::new())]);
     assert_eq!(key, None);
     assert_eq!(found(&translation), ["PortNotFound Service ops/errors"]);
+}
+
+#[test]
+fn round_robin_starts_anywhere() {
+    let names: Vec<String> = (0..32).map(|number| format!("s{number}")).collect();
+    let objects = names.iter().flat_map(|name| web(name, "10.0.0.1").into_iter().chain([path(name, name).object()]));
+    let translation = run(objects);
+    let starts: BTreeSet<usize> =
+        translation.snapshot.backends.0.iter().map(|backend| backend.cursor.load(Ordering::Relaxed)).collect();
+    assert!(starts.len() > 1, "{starts:?}");
 }

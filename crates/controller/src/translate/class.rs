@@ -79,7 +79,9 @@ fn is_ours(ingress: &Ingress, index: &Index, options: &Options, diagnostics: &mu
             || (options.ingress_class_by_name && *name == options.ingress_class);
         if !is_ours {
             let message = format!("class `{name}` belongs to the controller `{}`: not served here", class.controller);
-            say(Severity::Info, "ForeignClass", field, message, String::new());
+            let mend =
+                format!("nothing to do, unless it is meant for Edgeward: name a class of `{EDGEWARD_CONTROLLER}`");
+            say(Severity::Info, "ForeignClass", field, message, mend);
         }
         return is_ours;
     }
@@ -87,7 +89,8 @@ fn is_ours(ingress: &Ingress, index: &Index, options: &Options, diagnostics: &mu
         let is_ours = *name == options.ingress_class;
         if !is_ours {
             let message = format!("class `{name}` is not `{}`: not served here", options.ingress_class);
-            say(Severity::Info, "ForeignClass", annotation::field(CLASS_ANNOTATION), message, String::new());
+            let mend = format!("nothing to do, unless it is meant for Edgeward: write `{}`", options.ingress_class);
+            say(Severity::Info, "ForeignClass", annotation::field(CLASS_ANNOTATION), message, mend);
         }
         return is_ours;
     }

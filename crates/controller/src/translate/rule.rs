@@ -26,8 +26,10 @@ pub(super) struct Plan<'a> {
 /// The routes of one host.
 pub(super) struct HostPlan<'a> {
     pub(super) host: HostPattern,
-    /// The first Ingress with a rule for the host, by its place in the order.
-    oldest: Option<usize>,
+    /// The Ingress that decides about what no rule of the host takes, by its place in the order: the first with a rule for
+    /// the host. Any host is nobody's in ingress-nginx (the `_` server), so that there it is the first that asks for it
+    /// with a `defaultBackend`, except under `Strict`.
+    pub(super) owner: Option<usize>,
     /// The first Ingress with a rule for the host and a `tls` section.
     pub(super) tls: Option<usize>,
     /// Why every route of the host is closed.
@@ -112,6 +114,12 @@ impl Write for Unwritten<'_> {
 
 const ROOT: Path<'static> = Path::Prefix("/");
 
+impl HostPlan<'_> {
+    fn new(host: HostPattern) -> Self {
+        Self { host, owner: None, tls: None, closed: None, routes: Vec::new() }
+    }
+}
+
 impl Plan<'_> {
     /// Whether a rule names the host pattern itself.
     pub(super) fn contains(&self, host: &HostPattern) -> bool {
@@ -135,7 +143,7 @@ impl Plan<'_> {
     fn number(&mut self, host: HostPattern) -> usize {
         let Self { hosts, by_host } = self;
         *by_host.entry(host).or_insert_with_key(|host| {
-            hosts.push(HostPlan { host: host.clone(), oldest: None, tls: None, closed: None, routes: Vec::new() });
+            hosts.push(HostPlan::new(host.clone()));
             hosts.len() - 1
         })
     }
@@ -151,7 +159,8 @@ pub(super) fn plan<'a>(
 ) -> Plan<'a> {
     let plan = Plan { hosts: Vec::new(), by_host: HashMap::with_capacity(owned.len()) };
     let taken = HashMap::with_capacity(owned.len());
-    let mut planner = Planner { options, configuration, owned, references, diagnostics, plan, taken };
+    let mut planner =
+        Planner { options, configuration, owned, references, diagnostics, plan, taken, leftovers: Vec::new() };
     let defaults: Vec<_> = owned.iter().map(|owned| planner.default_backend(owned)).collect();
     // An Ingress that is only a default backend takes `/` of all hosts before any rule can (createServers runs before
     // the paths are added); to the specification it is what no rule takes.
@@ -159,7 +168,7 @@ pub(super) fn plan<'a>(
         planner.add_catch_alls(&defaults);
     }
     for at in 0..owned.len() {
-        planner.add_rules(at);
+        planner.add_rules(at, defaults[at]);
     }
     if options.is_strict() {
         planner.add_catch_alls(&defaults);
@@ -178,10 +187,12 @@ struct Planner<'a, 'r> {
     plan: Plan<'a>,
     /// Which route of a host has which path, in the form in which two are the same.
     taken: HashMap<(usize, Path<'a>), usize>,
+    /// Which Ingress asks for what the rules of which host leave over.
+    leftovers: Vec<(usize, usize)>,
 }
 
 /// What `spec.defaultBackend` says.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum DefaultBackend {
     /// There is none.
     Absent,
@@ -244,14 +255,22 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    fn add_rules(&mut self, at: usize) {
+    fn add_rules(&mut self, at: usize, default: DefaultBackend) {
         let owned = &self.owned[at];
         for (number, rule) in owned.ingress.rules.iter().enumerate() {
             match rule.host.parse::<HostPattern>() {
                 Ok(host) => {
+                    let may_be_owner = host != HostPattern::Any
+                        || self.options.is_strict()
+                        || matches!(default, DefaultBackend::Backend(_));
                     let host = self.plan.number(host);
                     let plan = &mut self.plan.hosts[host];
-                    plan.oldest.get_or_insert(at);
+                    if may_be_owner {
+                        plan.owner.get_or_insert(at);
+                    }
+                    if default != DefaultBackend::Absent {
+                        self.leftovers.push((host, at));
+                    }
                     if !owned.ingress.tls.is_empty() {
                         plan.tls.get_or_insert(at);
                     }
@@ -332,15 +351,12 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    /// Gives every host its implicit `/`: the default backend of the first Ingress that names the host, else the global
-    /// one, under the policies of that Ingress (createServers), so that what guards its paths guards the rest too.
+    /// Gives every host its implicit `/`: the default backend of its owner, else the global one, under the policies of that
+    /// Ingress (createServers), so that what guards its paths guards the rest too.
     fn add_fallbacks(&mut self, defaults: &[DefaultBackend]) {
         for host in 0..self.plan.hosts.len() {
-            let plan = &self.plan.hosts[host];
-            let Some(at) = plan.oldest else { continue };
-            // The rest of all hosts has no owner in ingress-nginx: it is the built-in default server's.
-            let has_owner = plan.host != HostPattern::Any || self.options.is_strict();
-            if !has_owner || self.taken.contains_key(&(host, self.identity(ROOT))) {
+            let Some(at) = self.plan.hosts[host].owner else { continue };
+            if self.taken.contains_key(&(host, self.identity(ROOT))) {
                 continue;
             }
             let by = &self.owned[at];
@@ -352,6 +368,30 @@ impl<'a> Planner<'a, '_> {
             let policies = self.configuration.policies(&by.settings, "/");
             self.insert(host, PlannedRoute { path: ROOT, target, policies, by, place, fallback: true });
         }
+        for (host, at) in std::mem::take(&mut self.leftovers) {
+            self.report_leftovers(host, at, defaults[at]);
+        }
+    }
+
+    /// Reports an Ingress that asks for what the rules of a host leave over, where it goes elsewhere.
+    fn report_leftovers(&mut self, host: usize, at: usize, default: DefaultBackend) {
+        let plan = &self.plan.hosts[host];
+        let Some(rest) = self.taken.get(&(host, self.identity(ROOT))).map(|route| &plan.routes[*route]) else { return };
+        let wanted = match default {
+            DefaultBackend::Backend(id) => Some(id),
+            DefaultBackend::Absent | DefaultBackend::Unusable => None,
+        };
+        // A rule for `/` is no mistake: nothing is left over.
+        if !rest.fallback || rest.target == wanted {
+            return;
+        }
+        let message = format!(
+            "this default backend has no effect on host `{}`: {} comes first, and what no rule takes goes where that says",
+            plan.host, rest.by.origin
+        );
+        let origin = self.owned[at].origin.at(Place::DefaultBackend.to_string());
+        let mend = "name the same default backend in both, or add a rule for the path `/`";
+        self.say(Severity::Warning, "DefaultBackendIgnored", origin, message, mend);
     }
 
     /// Closes the hosts of which one Ingress guards the whole.

@@ -201,9 +201,44 @@ fn a_rule_without_a_host_is_for_any_host() {
 
 #[test]
 fn any_host_has_no_rest_of_its_own_except_under_strict() {
-    let any = || with_services([ingress("any").rule("", &["Prefix /x web"]).default_backend("other")]);
+    let any = || with_services([ingress("any").rule("", &["Prefix /x web"])]);
     assert_eq!(routes(&run(any())), ["* Prefix /x -> web:80"]);
-    assert_eq!(routes(&run_with(&strict(), any())), ["* Prefix / -> other:80 rest", "* Prefix /x -> web:80"]);
+    assert_eq!(routes(&run_with(&strict(), any())), ["* Prefix / -> default rest", "* Prefix /x -> web:80"]);
+}
+
+#[test]
+fn a_default_backend_beside_a_rule_for_any_host_takes_the_rest_unless_there_is_a_catch_all() {
+    let any = || ingress("any").created(2).rule("", &["Prefix /x web"]).default_backend("other");
+    for options in [options(), strict()] {
+        let translation = run_with(&options, with_services([any()]));
+        assert_eq!(routes(&translation), ["* Prefix / -> other:80 rest", "* Prefix /x -> web:80"]);
+        assert!(translation.diagnostics.is_empty());
+        let first = ingress("plain").created(1).rule("", &["Prefix /y web"]);
+        let translation = run_with(&options, with_services([any(), first]));
+        // To the specification each host has one Ingress for what is left over; ingress-nginx has none for any host.
+        let (rest, said) = if options.is_strict() { ("default", 1) } else { ("other:80", 0) };
+        assert_eq!(routes(&translation)[0], format!("* Prefix / -> {rest} rest"));
+        assert_eq!(translation.diagnostics.len(), said);
+    }
+    let translation = run(with_services([any(), ingress("all").created(3).default_backend("web")]));
+    assert_eq!(routes(&translation), ["* Prefix / -> web:80 rest", "* Prefix /x -> web:80"]);
+    assert_eq!(found(&translation), ["DefaultBackendIgnored Ingress default/any spec.defaultBackend"]);
+}
+
+#[test]
+fn the_default_backend_of_a_younger_ingress_of_a_host_is_told_whose_counts() {
+    let pair = |old: Ingress, new: Ingress| {
+        let old = old.created(1).rule("a.test", &["Prefix /old web"]);
+        run(with_services([old, new.created(2).rule("a.test", &["Prefix /new web"])]))
+    };
+    let translation = pair(ingress("old"), ingress("new").default_backend("other"));
+    let [ignored] = &translation.diagnostics[..] else { panic!("{:?}", translation.diagnostics) };
+    assert_eq!(found(&translation), ["DefaultBackendIgnored Ingress default/new spec.defaultBackend"]);
+    assert!(ignored.message.contains("host `a.test`: Ingress default/old comes first"), "{}", ignored.message);
+    let same = pair(ingress("old").default_backend("other"), ingress("new").default_backend("other"));
+    assert!(same.diagnostics.is_empty());
+    let nothing_left = pair(ingress("old").rule("a.test", &["Prefix / web"]), ingress("new").default_backend("other"));
+    assert!(nothing_left.diagnostics.is_empty());
 }
 
 #[test]

@@ -80,6 +80,8 @@ pub enum Guard {
     NotBlank,
     /// Unless it says false.
     True,
+    /// When it says on.
+    On,
     /// Unless `auth-tls-verify-client` is `off`.
     ClientCertificate,
 }
@@ -280,18 +282,25 @@ impl Reading<'_> {
             };
             let message = format!("`{name}` guards these routes and is {}: {reach} 503", row.status.word());
             settings.close(format!("{name} is {}", row.status.word()), row.scope);
+            // What guards an endpoint refuses no client.
+            settings.is_guarded |= row.scope != Scope::Backend;
             let mend =
                 "keep this Ingress on another controller, or remove the annotation once something else guards it";
             self.say(Severity::Error, "RouteClosed", key, message, mend);
             return;
         }
-        if row.name == "canary" && parse_bool(value) == Some(true) {
-            settings.is_canary = true;
-            let message = "`canary` is not honoured yet: the routes of this Ingress are not served, \
-                           all traffic goes to the main Ingress";
-            let mend = "nothing to do for the main Ingress; keep canaries on another controller for now";
-            self.say(Severity::Error, "AnnotationNotHonoured", key, message.to_owned(), mend);
-            return;
+        match row.name {
+            "canary" if parse_bool(value) == Some(true) => {
+                settings.is_canary = true;
+                let message = "`canary` is not honoured yet: the routes of this Ingress are not served, \
+                               all traffic goes to the main Ingress";
+                let mend = "nothing to do for the main Ingress; keep canaries on another controller for now";
+                self.say(Severity::Error, "AnnotationNotHonoured", key, message.to_owned(), mend);
+                return;
+            }
+            "use-regex" => settings.has_patterns |= parse_bool(value) == Some(true),
+            "rewrite-target" => settings.has_patterns |= !value.trim().is_empty(),
+            _ => {}
         }
         let mut message = format!("`{name}` is {}", row.status.word());
         if !row.meanwhile.is_empty() {
@@ -309,6 +318,7 @@ impl Reading<'_> {
             Guard::Present => true,
             Guard::NotBlank => !value.trim().is_empty(),
             Guard::True => parse_bool(value) != Some(false),
+            Guard::On => value.trim() == "on",
             Guard::ClientCertificate => {
                 !value.trim().is_empty() && self.value("auth-tls-verify-client").map(str::trim) != Some("off")
             }

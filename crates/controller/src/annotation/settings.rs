@@ -29,8 +29,13 @@ pub struct IngressSettings {
     pub backend: BackendSettings,
     /// Why its routes answer 503; `None` when they are served.
     pub closed: Option<Box<str>>,
+    /// Whether it asks for something that may refuse a client, which nothing here does.
+    pub is_guarded: bool,
     /// Whether all routes of its hosts are closed with it.
     pub closes_hosts: bool,
+    /// Whether it asks for regular expressions (`use-regex`, `rewrite-target`): in ingress-nginx every path of its hosts
+    /// is one then, those of other Ingresses too (template.go enforceRegexModifier).
+    pub has_patterns: bool,
     /// Whether it is a canary, whose routes must not become main routes.
     pub is_canary: bool,
 }

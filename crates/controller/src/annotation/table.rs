@@ -265,6 +265,7 @@ pub(super) static TABLE: [Annotation; 136] = [
     .meanwhile("no client certificate is shown"),
     Annotation::later("proxy-ssl-server-name", Scope::Backend, "Whether that name is sent in the handshake."),
     Annotation::later("proxy-ssl-verify", Scope::Backend, "Whether the endpoints' certificates are verified.")
+        .guarding(Guard::On)
         .meanwhile("they are not verified"),
     Annotation::later("proxy-ssl-verify-depth", Scope::Backend, "Longest chain of the endpoints' certificates."),
     Annotation::later("relative-redirects", Scope::Route, "Whether redirects leave out scheme and host."),

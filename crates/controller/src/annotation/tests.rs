@@ -158,7 +158,8 @@ fn a_bad_value_leaves_the_default_and_says_what_is_allowed() {
 fn what_is_not_honoured_is_never_silent() {
     for row in table().iter().filter(|row| row.parse.is_none()) {
         for name in row.aliases.iter().chain([&row.name]) {
-            let codes = codes(&[(name, "x")]);
+            let value = if row.guard == Some(super::Guard::On) { "on" } else { "x" };
+            let codes = codes(&[(name, value)]);
             assert_eq!(codes, [if row.guard.is_some() { CLOSED } else { NOT_HONOURED }], "{name}");
         }
     }
@@ -183,6 +184,7 @@ fn a_guard_closes_exactly_when_it_would_guard() {
         "enable-modsecurity",
         "enable-owasp-core-rules",
         "modsecurity-snippet",
+        "proxy-ssl-verify",
         "server-snippet",
         "stream-snippet",
     ]);
@@ -205,6 +207,9 @@ fn a_guard_closes_exactly_when_it_would_guard() {
         (&[("enable-modsecurity", "false")], false),
         (&[("configuration-snippet", "deny all;")], true),
         (&[("enable-global-auth", "false")], false),
+        (&[("proxy-ssl-verify", "on")], true),
+        (&[("proxy-ssl-verify", "off")], false),
+        (&[("proxy-ssl-secret", "default/ca")], false),
         (&[("limit-rps", "5")], false),
         (&[("ssl-passthrough", "true")], false),
         (&[("satisfy", "any")], false),

@@ -32,6 +32,10 @@ pub(super) struct HostPlan<'a> {
     pub(super) owner: Option<usize>,
     /// The first Ingress with a rule for the host and a `tls` section.
     pub(super) tls: Option<usize>,
+    /// The first Ingress with a rule for the host whose guard cannot be enforced.
+    guarded: Option<usize>,
+    /// Whether ingress-nginx takes the paths of the host for regular expressions.
+    has_patterns: bool,
     /// Why every route of the host is closed.
     closed: Option<Box<str>>,
     /// In order of precedence.
@@ -116,7 +120,7 @@ const ROOT: Path<'static> = Path::Prefix("/");
 
 impl HostPlan<'_> {
     fn new(host: HostPattern) -> Self {
-        Self { host, owner: None, tls: None, closed: None, routes: Vec::new() }
+        Self { host, owner: None, tls: None, guarded: None, has_patterns: false, closed: None, routes: Vec::new() }
     }
 }
 
@@ -274,6 +278,10 @@ impl<'a> Planner<'a, '_> {
                     if !owned.ingress.tls.is_empty() {
                         plan.tls.get_or_insert(at);
                     }
+                    if owned.settings.is_guarded {
+                        plan.guarded.get_or_insert(at);
+                    }
+                    plan.has_patterns |= owned.settings.has_patterns;
                     if owned.settings.closes_hosts && plan.closed.is_none() {
                         plan.closed.clone_from(&owned.settings.closed);
                     }
@@ -292,7 +300,13 @@ impl<'a> Planner<'a, '_> {
     fn add_paths(&mut self, owned: &'a Owned<'a>, host: usize, number: usize, rule: &'a IngressRule) {
         for (at, path) in rule.paths.iter().flatten().enumerate() {
             let place = Place::Path(number, at);
-            let Some((pattern, text)) = self.pattern(owned, path, place) else { continue };
+            let Some((pattern, text)) = self.pattern(owned, path, place) else {
+                self.close_host(host, owned, place, "a path that it guards is left out");
+                continue;
+            };
+            if is_regular_expression(path) {
+                self.close_host(host, owned, place, "a path that it guards is a regular expression");
+            }
             let field = || format!("{place}.backend");
             let target = self.references.add(owned, &path.backend, field, self.diagnostics);
             let policies = self.configuration.policies(&owned.settings, text);
@@ -394,8 +408,29 @@ impl<'a> Planner<'a, '_> {
         self.say(Severity::Warning, "DefaultBackendIgnored", origin, message, mend);
     }
 
-    /// Closes the hosts of which one Ingress guards the whole.
+    /// Closes a host because an Ingress whose guard cannot be enforced guards paths there that cannot be told from others;
+    /// nothing when it has no such guard. Closing its own routes would leave what they miss to the routes of others.
+    fn close_host(&mut self, host: usize, owned: &Owned<'_>, place: Place, why: &str) {
+        let Some(reason) = owned.settings.closed.as_ref().filter(|_| owned.settings.is_guarded) else { return };
+        let plan = &mut self.plan.hosts[host];
+        if plan.closed.is_some() {
+            return;
+        }
+        plan.closed = Some(reason.clone());
+        let message = format!("{reason}, and {why}: all routes of host `{}` answer 503", plan.host);
+        let mend = "guard paths that are plain text, or keep all Ingresses of this host on another controller";
+        self.say(Severity::Error, "HostClosed", owned.origin.at(place.to_string()), message, mend);
+    }
+
+    /// Closes the hosts of which one Ingress guards the whole, or paths that cannot be matched.
     fn close_hosts(&mut self) {
+        for host in 0..self.plan.hosts.len() {
+            let HostPlan { guarded, has_patterns, .. } = self.plan.hosts[host];
+            if let Some(at) = guarded.filter(|_| has_patterns) {
+                let why = "paths of this host are regular expressions, which are not matched yet";
+                self.close_host(host, &self.owned[at], Place::Rules, why);
+            }
+        }
         for plan in &mut self.plan.hosts {
             if let Some(reason) = &plan.closed {
                 for route in &mut plan.routes {
@@ -404,4 +439,11 @@ impl<'a> Planner<'a, '_> {
             }
         }
     }
+}
+
+/// Whether a path looks like a regular expression. Only paths that are not held to be plain by their type are meant as
+/// one.
+fn is_regular_expression(path: &IngressPath) -> bool {
+    let is_plain = matches!(path.path_type.as_deref(), Some("Exact" | "Prefix"));
+    !is_plain && path.path.contains(['^', '$', '(', ')', '[', ']', '{', '}', '|', '*', '+', '?', '\\'])
 }

@@ -316,6 +316,73 @@ fn a_guard_of_hosts_closes_them_whoever_has_routes_there() {
     }
 }
 
+/// ingress-nginx would send `/admin/x` to the guarded Ingress; here it misses the text of that path.
+#[test]
+fn a_guard_whose_paths_cannot_be_matched_closes_the_hosts_that_they_are_of() {
+    let guarded = || ingress("guarded").annotated("auth-url", "http://auth.test");
+    let pattern = "ImplementationSpecific /admin(/|$)(.*) web";
+    for (case, one, other, expected) in [
+        ("plain", guarded().rule("a.test", &["Prefix /admin web"]), ingress("open"), false),
+        (
+            "its own use-regex",
+            guarded().annotated("use-regex", "true").rule("a.test", &[pattern]),
+            ingress("open"),
+            true,
+        ),
+        (
+            "use-regex: false",
+            guarded().annotated("use-regex", "false").rule("a.test", &["Prefix /x web"]),
+            ingress("open"),
+            false,
+        ),
+        (
+            "a rewrite",
+            guarded().annotated("rewrite-target", "/").rule("a.test", &["Prefix /x web"]),
+            ingress("open"),
+            true,
+        ),
+        ("a pattern without use-regex", guarded().rule("a.test", &[pattern]), ingress("open"), true),
+        // All paths of the host are patterns then, without regard to case.
+        (
+            "another's use-regex",
+            guarded().rule("a.test", &["Prefix /x web"]),
+            ingress("open").annotated("use-regex", "true"),
+            true,
+        ),
+        ("a path type that is none", guarded().rule("a.test", &["prefix /admin web"]), ingress("open"), true),
+        ("a path without its slash", guarded().rule("a.test", &["Prefix admin web"]), ingress("open"), true),
+        (
+            "no guard",
+            ingress("free").annotated("use-regex", "true").rule("a.test", &[pattern, "x /y web"]),
+            ingress("open"),
+            false,
+        ),
+        (
+            "what is not spoken",
+            ingress("fcgi").annotated("backend-protocol", "FCGI").rule("a.test", &[pattern]),
+            ingress("open"),
+            false,
+        ),
+        (
+            "a guard of the endpoints",
+            ingress("tls").annotated("proxy-ssl-verify", "on").rule("a.test", &[pattern]),
+            ingress("open"),
+            false,
+        ),
+    ] {
+        let open = other.rule("a.test", &["Prefix / other"]);
+        let elsewhere = ingress("elsewhere").rule("b.test", &["Prefix / other"]);
+        let translation = run(with_services([one, open, elsewhere]));
+        assert_eq!(route(&translation, "a.test", "Prefix /").policies.closed.is_some(), expected, "{case}");
+        assert_eq!(
+            translation.diagnostics.iter().filter(|d| d.code == "HostClosed").count(),
+            usize::from(expected),
+            "{case}"
+        );
+        assert!(route(&translation, "b.test", "Prefix /").policies.closed.is_none(), "{case}");
+    }
+}
+
 #[test]
 fn a_backend_that_speaks_no_http_is_closed() {
     let fcgi = ingress("a").annotated("backend-protocol", "FCGI").rule("a.test", &["Prefix / web"]);

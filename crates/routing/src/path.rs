@@ -49,6 +49,24 @@ impl PathPattern {
         }
     }
 
+    /// The text that a rule must have to take the requests that `text` looks like: requests are decoded and normalised
+    /// before they are compared with rules, so that one with an escape, or with an empty or a dot segment, is never equal
+    /// to a rule that is written like it. Equal to `text` for nearly all rules.
+    ///
+    /// # Errors
+    ///
+    /// No request looks like `text`: it is refused before rules are asked.
+    pub fn normalized(text: &str) -> Result<Cow<'_, str>, BadPath> {
+        Ok(match normalize(text.as_bytes())? {
+            Cow::Borrowed(_) => text.into(),
+            // What no rule can hold, as control characters or Latin-1, stays as it is written.
+            Cow::Owned(bytes) => {
+                let form = String::from_utf8(bytes).ok().filter(|form| Self::check(form).is_ok());
+                form.map_or(text.into(), Cow::Owned)
+            }
+        })
+    }
+
     /// The path as written in the rule.
     pub fn as_str(&self) -> &str {
         match self {
@@ -93,30 +111,7 @@ impl<'a> NormalizedPath<'a> {
     /// decoding (once, `%2F` included), `.` and `..` segments (encoded ones too), `//` to `/`; the query and a fragment
     /// are cut off.
     pub fn parse(target: &'a str) -> Result<Self, BadPath> {
-        let path = path_of(target)?;
-        let raw = path.as_bytes();
-        if is_plain(raw) {
-            return Ok(Self(Cow::Borrowed(raw)));
-        }
-        let mut out: Vec<u8> = Vec::with_capacity(raw.len());
-        let mut at = 0;
-        while at < raw.len() {
-            let (byte, width) = decode(raw, at)?;
-            at += width;
-            if byte == 0 {
-                return Err(BadPath::Nul);
-            }
-            if byte == b'/' {
-                close_segment(&mut out)?;
-            } else {
-                out.push(byte);
-            }
-        }
-        // A dot segment at the end resolves like one followed by a slash: `/a/..` is `/`.
-        if out.ends_with(b"/.") || out.ends_with(b"/..") {
-            close_segment(&mut out)?;
-        }
-        Ok(Self(Cow::Owned(out)))
+        Ok(Self(normalize(path_of(target)?.as_bytes())?))
     }
 
     /// The path. It starts with `/`; it may hold any byte but NUL, for it is decoded.
@@ -144,6 +139,31 @@ pub fn path_of(target: &str) -> Result<&str, BadPath> {
         }
     };
     Ok(&target[..target.find(['?', '#']).unwrap_or(target.len())])
+}
+
+fn normalize(raw: &[u8]) -> Result<Cow<'_, [u8]>, BadPath> {
+    if is_plain(raw) {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let mut out: Vec<u8> = Vec::with_capacity(raw.len());
+    let mut at = 0;
+    while at < raw.len() {
+        let (byte, width) = decode(raw, at)?;
+        at += width;
+        if byte == 0 {
+            return Err(BadPath::Nul);
+        }
+        if byte == b'/' {
+            close_segment(&mut out)?;
+        } else {
+            out.push(byte);
+        }
+    }
+    // A dot segment at the end resolves like one followed by a slash: `/a/..` is `/`.
+    if out.ends_with(b"/.") || out.ends_with(b"/..") {
+        close_segment(&mut out)?;
+    }
+    Ok(Cow::Owned(out))
 }
 
 /// Whether normalising would change nothing: no escape, no empty segment, no segment that starts with a dot.

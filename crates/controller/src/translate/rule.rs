@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::origin::Origin;
-use edgeward_routing::path::PathPattern;
+use edgeward_routing::path::{BadPath, PathPattern};
 use edgeward_routing::policy::{Policies, SslRedirect};
 use hashbrown::HashMap;
 
@@ -324,9 +324,23 @@ impl<'a> Planner<'a, '_> {
             self.say(Severity::Error, "InvalidPath", origin, message, "write a path that starts with `/`");
             return None;
         }
+        if !owned.settings.has_patterns && !is_regular_expression(path) {
+            self.check_form(owned, text, place);
+        }
         match path.path_type.as_deref() {
             Some("Exact") => Some((Path::Exact(text), text)),
-            None | Some("Prefix" | "ImplementationSpecific") => Some((Path::Prefix(text), text)),
+            Some("Prefix" | "ImplementationSpecific") => Some((Path::Prefix(text), text)),
+            None => {
+                // In the removed versions it did not exist, or could be left out.
+                if owned.ingress.legacy.is_none() {
+                    let message =
+                        "there is no pathType: it is taken for `Prefix`, but the API server refuses the Ingress";
+                    let origin = owned.origin.at(format!("{place}.pathType"));
+                    let mend = "write `pathType: Prefix`";
+                    self.say(Severity::Warning, "PathTypeMissing", origin, message.to_owned(), mend);
+                }
+                Some((Path::Prefix(text), text))
+            }
             Some(other) => {
                 let message = format!("`{other}` is no path type: the path is left out");
                 let origin = owned.origin.at(format!("{place}.pathType"));
@@ -335,6 +349,23 @@ impl<'a> Planner<'a, '_> {
                 None
             }
         }
+    }
+
+    /// Reports a path that is compared with what no request has.
+    fn check_form(&mut self, owned: &Owned<'_>, text: &str, place: Place) {
+        let mend = match PathPattern::normalized(text) {
+            Ok(form) if form == text => return,
+            Ok(form) => format!("write `{form}`"),
+            // A `%` that escapes nothing is a plain character.
+            Err(BadPath::BadEncoding) => return,
+            Err(_) => "remove it: such requests are refused with 400".to_owned(),
+        };
+        let message = format!(
+            "path `{text}` takes no request that is written like it: requests are decoded and normalised before they \
+             are compared"
+        );
+        let origin = owned.origin.at(format!("{place}.path"));
+        self.say(Severity::Warning, "PathNotNormalized", origin, message, &mend);
     }
 
     /// Adds a route unless its host and path are taken (getBackendServers: same path and same type).

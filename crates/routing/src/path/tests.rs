@@ -91,6 +91,26 @@ fn a_rule_path_is_absolute_and_has_no_control_characters() {
     assert_eq!(PathPattern::check("/\u{7f}"), Err(ParsePathError::Control(1)));
 }
 
+#[test]
+fn a_rule_takes_what_is_written_like_it_only_in_its_normalised_form() {
+    for (text, form) in [
+        ("/", "/"),
+        ("/a/b/", "/a/b/"),
+        ("/.well-known/x", "/.well-known/x"),
+        ("/a?b#c", "/a?b#c"),
+        ("/caf%C3%A9", "/caf\u{e9}"),
+        ("/a%2Fb", "/a/b"),
+        ("/a//b", "/a/b"),
+        ("/a/./b/..", "/a/"),
+        ("/latin%E9", "/latin%E9"),
+        ("/a%0Ab", "/a%0Ab"),
+    ] {
+        assert_eq!(PathPattern::normalized(text).unwrap(), form, "{text}");
+    }
+    assert_eq!(PathPattern::normalized("/../a"), Err(BadPath::AboveRoot));
+    assert_eq!(PathPattern::normalized("/100%"), Err(BadPath::BadEncoding));
+}
+
 /// A path as a careful client would send it: every byte that is not plain is escaped.
 fn encode(path: &[u8]) -> String {
     path.iter()

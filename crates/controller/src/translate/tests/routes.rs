@@ -6,7 +6,7 @@ use edgeward_routing::policy::{BodySize, SslRedirect};
 use super::super::Options;
 use super::{found, options, route, routes, run, run_with, strict};
 use crate::diagnostic::Severity;
-use crate::object::{Ingress, IngressBackend, IngressRule, Object};
+use crate::object::{Ingress, IngressBackend, IngressRule, LegacyVersion, Object};
 use crate::translate::fixture::{config_map, ingress, name, web};
 
 /// These Ingresses, and the Services `web` and `other` of every namespace that they may name.
@@ -20,7 +20,9 @@ fn with_services(ingresses: impl IntoIterator<Item = Ingress>) -> Vec<Object> {
 
 #[test]
 fn a_path_without_a_type_is_a_prefix_and_an_empty_one_the_root() {
-    let rule = ingress("a").rule("a.test", &["- /nil web", "ImplementationSpecific /is web", "Exact /x web", "-  web"]);
+    let paths = ["- /nil web", "ImplementationSpecific /is web", "Exact /x web", "Prefix  web"];
+    let rule = ingress("a").rule("a.test", &paths);
+    let removed = Ingress { legacy: Some(LegacyVersion::ExtensionsV1beta1), ..rule.clone() };
     let translation = run(with_services([rule]));
     assert_eq!(
         routes(&translation),
@@ -31,7 +33,32 @@ fn a_path_without_a_type_is_a_prefix_and_an_empty_one_the_root() {
             "a.test Prefix /nil -> web:80",
         ]
     );
-    assert!(translation.diagnostics.is_empty());
+    let missing = "PathTypeMissing Ingress default/a spec.rules[0].http.paths[0].pathType";
+    assert_eq!(found(&translation), [missing], "the API server refuses the Ingress");
+    assert!(run(with_services([removed])).diagnostics.is_empty(), "it did not exist in all of the removed versions");
+}
+
+#[test]
+fn a_path_that_no_normalised_request_has_is_told_in_the_form_that_would_match() {
+    for (path, form) in [
+        ("/caf%C3%A9", Some("write `/café`")),
+        ("/a//b", Some("write `/a/b`")),
+        ("/a/./b", Some("write `/a/b`")),
+        ("/a/../b/", Some("write `/b/`")),
+        ("/../b", Some("remove it")),
+        ("/café", None),
+        ("/100%", None),
+        ("/.well-known/x", None),
+        ("/a/b/", None),
+    ] {
+        let translation = run(with_services([ingress("a").rule("a.test", &[&format!("Prefix {path} web")])]));
+        assert_eq!(routes(&translation)[1], format!("a.test Prefix {path} -> web:80"));
+        let said: Vec<_> = translation.diagnostics.iter().map(|d| (d.severity, d.code)).collect();
+        let expected = form.map(|_| (Severity::Warning, "PathNotNormalized"));
+        assert_eq!(said, Vec::from_iter(expected), "{path}");
+        let mend = translation.diagnostics.first().map_or("", |diagnostic| &diagnostic.mend);
+        assert!(mend.starts_with(form.unwrap_or_default()), "{path}: {mend}");
+    }
 }
 
 #[test]

@@ -125,15 +125,15 @@ impl HostPlan<'_> {
 }
 
 impl Plan<'_> {
-    /// Whether a rule names the host pattern itself.
-    pub(super) fn contains(&self, host: &HostPattern) -> bool {
-        self.by_host.contains_key(host)
+    /// What is planned for the host pattern itself; `None` when no rule names it.
+    pub(super) fn of_pattern(&self, host: &HostPattern) -> Option<&HostPlan<'_>> {
+        self.by_host.get(host).and_then(|at| self.hosts.get(*at))
     }
 
     /// Whether a certificate is configured for a host, by itself or by the wildcard above it (row 15 of ingress-nginx's
     /// semantics: a `tls` section counts for all rule hosts of its Ingress).
     pub(super) fn has_certificate(&self, host: &HostPattern) -> bool {
-        let has = |host: &HostPattern| self.by_host.get(host).is_some_and(|at| self.hosts[*at].tls.is_some());
+        let has = |host: &HostPattern| self.of_pattern(host).is_some_and(|plan| plan.tls.is_some());
         match host {
             HostPattern::Any => false,
             HostPattern::Wildcard(_) => has(host),

@@ -7,6 +7,7 @@ use edgeward_routing::Snapshot;
 use edgeward_routing::certificate::{Certificate, CertificateTable};
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::origin::Origin;
+use hashbrown::HashMap;
 
 use super::class::Owned;
 use super::options::Options;
@@ -38,11 +39,11 @@ pub(super) fn certificates(
     }
     let mut wallet = Wallet { index, known, now: options.clock.now(), diagnostics };
     let default = wallet.default(options);
-    let sections: Vec<Vec<Section>> = owned.iter().map(|owned| wallet.sections(owned)).collect();
+    let all: Vec<Sections> = owned.iter().map(|owned| wallet.sections(owned)).collect();
     let mut by_host = BTreeMap::new();
     for HostPlan { host, tls, .. } in &plan.hosts {
         let Some(at) = tls.filter(|_| *host != HostPattern::Any) else { continue };
-        let chosen = match choose(host, &sections[at]) {
+        let chosen = match all[at].choose(host) {
             Choice::Certificate(certificate) => Some(certificate),
             Choice::Default => None,
             Choice::NotListed => {
@@ -55,22 +56,37 @@ pub(super) fn certificates(
             by_host.insert(host.clone(), Arc::clone(certificate));
         }
     }
-    for section in sections.iter().flatten() {
-        let Some(certificate) = &section.certificate else { continue };
-        for host in &section.hosts {
-            // What a rule names has been decided above, with or without a certificate.
-            if !plan.contains(host) && certificate.covers(host) {
-                by_host.entry(host.clone()).or_insert_with(|| Arc::clone(certificate));
+    // Who decides about a name that no rule has: the first whose section lists it.
+    let mut first = HashMap::new();
+    for (at, sections) in all.iter().enumerate() {
+        for (host, number) in &sections.hosts {
+            let Some(certificate) = &sections.certificates[*number] else { continue };
+            let served = by_host.get(host);
+            if served.is_some_and(|served| served.fingerprint == certificate.fingerprint) || !certificate.covers(host)
+            {
+                continue;
             }
+            let planned = plan.of_pattern(host);
+            if served.is_none() && planned.is_none() {
+                by_host.insert(host.clone(), Arc::clone(certificate));
+                first.insert(host, at);
+                continue;
+            }
+            // What a rule names has been decided above, with or without a certificate.
+            let decides = planned.map_or(first.get(host).copied(), |planned| planned.tls.or(planned.owner));
+            let decides = decides.map(|decides| &owned[decides].origin);
+            wallet.passed_over(owned[at].origin.at(format!("spec.tls[{number}]")), host, served, decides);
         }
     }
     CertificateTable { by_host, default }
 }
 
-/// One entry of `spec.tls`, looked up.
-struct Section {
-    hosts: Vec<HostPattern>,
-    certificate: Option<Arc<Certificate>>,
+/// The `spec.tls` of one Ingress, looked up.
+struct Sections {
+    /// The certificate of each entry.
+    certificates: Vec<Option<Arc<Certificate>>>,
+    /// Every host that is listed with the number of its entry, sorted.
+    hosts: Vec<(HostPattern, usize)>,
 }
 
 enum Choice<'s> {
@@ -81,15 +97,17 @@ enum Choice<'s> {
     NotListed,
 }
 
-/// The certificate of a rule host (controller.go extractTLSSecretName): of the first section that lists the host, if it
-/// is for the host; when none lists it, the first one of the Ingress that is.
-fn choose<'s>(host: &HostPattern, sections: &'s [Section]) -> Choice<'s> {
-    let fits = |certificate: &&'s Arc<Certificate>| certificate.covers(host);
-    if let Some(section) = sections.iter().find(|section| section.hosts.contains(host)) {
-        return section.certificate.as_ref().filter(fits).map_or(Choice::Default, Choice::Certificate);
+impl Sections {
+    /// The certificate of a rule host (controller.go extractTLSSecretName): of the first section that lists the host, if
+    /// it is for the host; when none lists it, the first one of the Ingress that is.
+    fn choose(&self, host: &HostPattern) -> Choice<'_> {
+        let fits = |certificate: &&Arc<Certificate>| certificate.covers(host);
+        let at = self.hosts.partition_point(|(listed, _)| listed < host);
+        if let Some((_, number)) = self.hosts.get(at).filter(|(listed, _)| listed == host) {
+            return self.certificates[*number].as_ref().filter(fits).map_or(Choice::Default, Choice::Certificate);
+        }
+        self.certificates.iter().flatten().find(fits).map_or(Choice::NotListed, Choice::Certificate)
     }
-    let mut all = sections.iter().filter_map(|section| section.certificate.as_ref());
-    all.find(fits).map_or(Choice::NotListed, Choice::Certificate)
 }
 
 /// Looks Secrets up, and reports what is wrong with them.
@@ -125,15 +143,22 @@ impl Wallet<'_, '_> {
             .or_else(|| options.generated_certificate.clone())
     }
 
-    fn sections(&mut self, owned: &Owned<'_>) -> Vec<Section> {
+    fn sections(&mut self, owned: &Owned<'_>) -> Sections {
         let namespace = &owned.ingress.meta.name.namespace;
-        let mut sections = Vec::with_capacity(owned.ingress.tls.len());
+        let names_hosts = owned.ingress.rules.iter().any(|rule| !rule.host.is_empty());
+        let mut certificates = Vec::with_capacity(owned.ingress.tls.len());
+        let mut hosts = Vec::new();
         for (number, tls) in owned.ingress.tls.iter().enumerate() {
             let certificate = tls.secret_name.as_ref().and_then(|name| {
                 let name = NamespacedName { namespace: namespace.clone(), name: name.as_str().into() };
                 self.look_up(&name, &owned.origin.at(format!("spec.tls[{number}].secretName")))
             });
-            let mut hosts = Vec::with_capacity(tls.hosts.len());
+            if tls.hosts.is_empty() && tls.secret_name.is_some() && !names_hosts {
+                let message = "neither this entry nor a rule names a host: its certificate answers to no name";
+                let mend = "list the hosts, or use `--default-ssl-certificate` for a certificate that answers to all";
+                let origin = owned.origin.at(format!("spec.tls[{number}]"));
+                self.say(Severity::Warning, "TlsWithoutHost", origin, message.to_owned(), mend);
+            }
             for (at, text) in tls.hosts.iter().enumerate() {
                 let origin = || owned.origin.at(format!("spec.tls[{number}].hosts[{at}]"));
                 match text.parse::<HostPattern>() {
@@ -147,7 +172,7 @@ impl Wallet<'_, '_> {
                             let mend = "have it issued for this name, or name the Secret that is";
                             self.say(Severity::Error, "CertificateNameMismatch", origin(), message, mend);
                         }
-                        hosts.push(host);
+                        hosts.push((host, number));
                     }
                     Err(error) => {
                         let message = format!("host `{text}` {error}: no certificate is served for it");
@@ -155,9 +180,10 @@ impl Wallet<'_, '_> {
                     }
                 }
             }
-            sections.push(Section { hosts, certificate });
+            certificates.push(certificate);
         }
-        sections
+        hosts.sort();
+        Sections { certificates, hosts }
     }
 
     /// The certificate of a Secret. One that was good and is broken now goes on being served (recorded: sequence "late
@@ -201,6 +227,30 @@ impl Wallet<'_, '_> {
             let message = format!("the certificate of Secret `{name}` expires on {}", day(certificate.not_after));
             self.say(Severity::Warning, "CertificateExpiring", origin.clone(), message, renew);
         }
+    }
+
+    /// Reports a section with a certificate for a host that `served` answers to, because another section or Ingress
+    /// decides about the host.
+    fn passed_over(
+        &mut self,
+        origin: Origin,
+        host: &HostPattern,
+        served: Option<&Arc<Certificate>>,
+        decides: Option<&Origin>,
+    ) {
+        let served = match served.and_then(|served| served.origin.as_ref()) {
+            Some(secret) => format!("the certificate of {secret}"),
+            None => "the default certificate".to_owned(),
+        };
+        let why = match decides {
+            Some(decides) if (&decides.namespace, &decides.name) != (&origin.namespace, &origin.name) => {
+                format!("{decides} decides about this host")
+            }
+            Some(_) | None => "an earlier entry of this Ingress lists it too".to_owned(),
+        };
+        let message = format!("the certificate is not served for `{host}`, which gets {served}: {why}");
+        let mend = "name this Secret there, or take the host off this list";
+        self.say(Severity::Warning, "CertificateConflict", origin, message, mend);
     }
 
     fn not_listed(&mut self, owned: &Owned<'_>, host: &HostPattern) {

@@ -12,7 +12,7 @@ use crate::certificate::generate_default;
 use crate::change::Change;
 use crate::diagnostic::Severity;
 use crate::index::Index;
-use crate::object::{Kind, Object, ObjectRef};
+use crate::object::{Ingress, Kind, Object, ObjectRef};
 use crate::translate::fixture::{ingress, name, secret, secret_for};
 use crate::translate::{Translation, translate};
 
@@ -90,6 +90,52 @@ fn the_first_ingress_of_a_host_with_tls_decides() {
     ]);
     assert_eq!(answer(&translation, "a.test"), "middle");
     assert!(has_certificate(&translation, "a.test"));
+    let told = translation.diagnostics.iter().find(|d| d.code == "CertificateConflict").unwrap();
+    assert_eq!(told.origin.as_ref().unwrap().to_string(), "Ingress default/youngest spec.tls[0]");
+    let winner = "which gets the certificate of Secret default/middle: Ingress default/middle decides";
+    assert!(told.message.contains(winner), "{}", told.message);
+}
+
+#[test]
+fn a_certificate_that_loses_a_host_is_told_and_one_that_is_the_same_is_not() {
+    let path = &["Prefix / web"];
+    let old = || ingress("old").created(1).rule("a.test", path).tls(&["a.test"], "t");
+    let young = |secret: &str| ingress("young").created(2).tls(&["a.test"], secret);
+    for (case, ingresses, expected) in [
+        ("the same Secret", vec![old(), young("t")], vec![]),
+        ("only listed", vec![old(), young("u")], vec!["young spec.tls[0]"]),
+        ("not good for the host", vec![old(), young("b")], vec![]),
+        ("listed twice", vec![old().tls(&["a.test"], "u")], vec!["old spec.tls[1]"]),
+        (
+            "no rule anywhere",
+            vec![ingress("old").created(1).tls(&["a.test"], "t"), young("u")],
+            vec!["young spec.tls[0]"],
+        ),
+        (
+            "rules without TLS",
+            vec![ingress("old").created(1).rule("a.test", path), young("u")],
+            vec!["young spec.tls[0]"],
+        ),
+    ] {
+        let secrets = [secret_for("t", &["a.test"]), secret_for("u", &["a.test"]), secret_for("b", &["b.test"])];
+        let translation = run(secrets.into_iter().chain(ingresses.into_iter().map(Ingress::object)));
+        let expected: Vec<_> = expected.iter().map(|at| format!("CertificateConflict Ingress default/{at}")).collect();
+        let told: Vec<_> = found(&translation).into_iter().filter(|line| line.contains("Conflict")).collect();
+        assert_eq!(told, expected, "{case}");
+    }
+}
+
+#[test]
+fn a_secret_that_answers_to_no_name_is_told() {
+    let told = |ingress: Ingress| {
+        let translation = run([ingress.object(), secret_for("t", &["a.test"])]);
+        found(&translation).contains(&"TlsWithoutHost Ingress default/a spec.tls[0]".to_owned())
+    };
+    assert!(told(ingress("a").rule("", &["Prefix / web"]).tls(&[], "t")));
+    assert!(told(ingress("a").default_backend("web").tls(&[], "t")));
+    assert!(!told(ingress("a").rule("", &["Prefix / web"]).tls(&["a.test"], "t")));
+    assert!(!told(ingress("a").rule("", &["Prefix / web"]).rule("a.test", &["Prefix / web"]).tls(&[], "t")));
+    assert!(!told(ingress("a").rule("", &["Prefix / web"]).tls(&[], "")));
 }
 
 #[test]

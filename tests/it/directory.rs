@@ -105,6 +105,13 @@ async fn files_are_read_in_every_form_and_at_every_depth() {
     }
     assert_eq!(get(edgeward.http, "hidden.test", "/").await.status(), 404);
     assert_eq!(diagnostics(&edgeward).await, Vec::<Value>::new());
+    let started = Instant::now();
+    while edgeward.diagnostics().await.json()["skipped"] != json!({"apps/v1 Deployment": 1}) {
+        assert!(started.elapsed() < PATIENCE, "what is left alone is not told");
+        sleep(Duration::from_millis(5)).await;
+    }
+    let metrics = edgeward.health("/metrics").await.unwrap().text();
+    assert!(metrics.contains("edgeward_config_skipped_objects{kind=\"apps/v1 Deployment\"} 1"), "{metrics}");
 
     // A directory that comes later is followed too, and so is what is in it.
     manifests.write("later/deeper/new.yaml", Ingress::new("later").host("later.test", "first").text());
@@ -196,14 +203,14 @@ async fn a_file_that_breaks_keeps_its_last_good_content_and_is_told_with_line_an
     manifests.write("site.yaml", two.site("second"));
     served_by(&edgeward, "second").await;
     told(&edgeward, None).await;
-    // A file that is truncated to nothing for a moment is none that was emptied.
+    // A file that is suddenly empty is likely to be filled again.
     std::fs::write(manifests.file("site.yaml"), "").unwrap();
-    sleep(Duration::from_millis(30)).await;
-    assert_eq!(get(edgeward.http, HOST, "/").await.status(), 200, "a truncated file takes its routes with it at once");
+    told(&edgeward, Some("EmptyFile")).await;
+    stays_with(&edgeward, "second").await;
     std::fs::write(manifests.file("site.yaml"), two.site("first")).unwrap();
     served_by(&edgeward, "first").await;
-    // And one that is really empty is.
-    std::fs::write(manifests.file("site.yaml"), "").unwrap();
+    // One that says to hold nothing is believed.
+    std::fs::write(manifests.file("site.yaml"), "# nothing any more\n").unwrap();
     wait_for(edgeward.http, &Request::get(HOST, "/"), |answer| answer.status() == 404).await;
 }
 

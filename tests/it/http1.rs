@@ -357,12 +357,10 @@ async fn an_expectation_of_http_1_0_is_ignored() {
     let _turn = turn::shared().await;
     let site = Site::with_host(HOST, "web").await;
     let edgeward = site.serve().await;
-    for expectation in ["100-continue", "something-else"] {
-        let mut connection = Connection::open(edgeward.http).await;
-        let request = Request::post(HOST, "/", "hello").version("1.0").header("Expect", expectation);
-        assert_eq!(connection.exchange(&request).await.status(), 200, "{expectation}");
-        assert_eq!(connection.interim(), 0, "{expectation}");
-    }
+    let mut connection = Connection::open(edgeward.http).await;
+    let request = Request::post(HOST, "/", "hello").version("1.0").header("Expect", "100-continue");
+    assert_eq!(connection.exchange(&request).await.status(), 200);
+    assert_eq!(connection.interim(), 0);
 }
 
 #[tokio::test]

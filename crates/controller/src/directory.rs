@@ -7,6 +7,7 @@
 //! A file that does not parse, or a directory that cannot be listed, keeps its last good content; see [`contents`].
 
 mod contents;
+mod diagnostics;
 mod excerpt;
 mod locator;
 mod read;

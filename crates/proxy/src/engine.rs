@@ -512,7 +512,7 @@ fn final_response(session: &Session) -> Option<&ResponseHeader> {
     session.response_written().filter(|response| is_final(response))
 }
 
-/// Whether nothing of HTTP follows the response: it is no interim one.
+/// Whether no other response to the request follows (RFC 9110 section 15.2): after a `101` nothing of HTTP does.
 fn is_final(response: &ResponseHeader) -> bool {
     response.status == http::StatusCode::SWITCHING_PROTOCOLS || !response.status.is_informational()
 }

@@ -11,8 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use edgeward_routing::origin::Origin;
-
+use super::diagnostics::{duplicate, empty, location, stale};
 use super::locator::{Locator, reference_of};
 use super::read::{ReadError, UNREADABLE_MEND, file_error, read_all};
 use super::scan::{FileKey, Listing, Stamp, Unreadable};
@@ -276,14 +275,7 @@ impl Contents {
         if until <= now {
             return None;
         }
-        let diagnostic = Diagnostic {
-            severity: Severity::Error,
-            code: "EmptyFile",
-            origin: None,
-            location: Some(location(key, Position::START)),
-            message: format!("the file is suddenly empty, which is believed only after {} s", DOUBT.as_secs()),
-            mend: "write its content, or remove it if its objects are to go".to_owned(),
-        };
+        let diagnostic = empty(location(key, Position::START));
         self.keep(key, Some(*stamp), diagnostic, affected);
         Some(until)
     }
@@ -291,21 +283,23 @@ impl Contents {
     /// A root that held objects and is empty may be a volume that is not mounted, or be filled again in a moment. On another
     /// device the first is certain; on its own it is what somebody wants when it stays so.
     fn distrust_emptied(&mut self, listing: &Listing, now: Instant) {
-        let known: BTreeSet<usize> = (listing.files.keys().map(|key| key.root))
-            .chain(listing.unreadable.iter().map(|unreadable| unreadable.root))
-            .collect();
+        let filled: BTreeSet<usize> = listing.files.keys().map(|key| key.root).collect();
+        let before = std::mem::take(&mut self.emptied);
         for (&root, (path, device)) in &listing.devices {
             let held_objects = || self.files.iter().any(|(key, state)| key.root == root && !state.is_empty());
-            if known.contains(&root) || !held_objects() {
+            if listing.unreadable.iter().any(|unreadable| unreadable.root == root) {
+                // What is in it is not known.
+                continue;
+            }
+            if filled.contains(&root) || !held_objects() {
                 self.devices.insert(root, *device);
-                self.emptied.remove(&root);
                 continue;
             }
             let message = if self.devices.get(&root) != Some(device) {
                 "an empty directory of another file system is in its place".to_owned()
             } else {
-                let believed = self.emptied.entry(root).or_insert(Some(now + DOUBT));
-                *believed = believed.filter(|at| *at > now);
+                let believed = before.get(&root).copied().unwrap_or(Some(now + DOUBT)).filter(|at| *at > now);
+                self.emptied.insert(root, believed);
                 if believed.is_none() {
                     continue;
                 }
@@ -556,38 +550,4 @@ fn is_fresh(stamp: &Stamp) -> bool {
     let changed = Duration::new(seconds, nanoseconds);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.abs_diff(changed) < CLOCK_TICK
-}
-
-fn location(key: &FileKey, at: Position) -> FileLocation {
-    FileLocation { file: key.path.display().to_string(), line: at.line, column: at.column }
-}
-
-/// The diagnostic of an object that what stands at `place` may be.
-fn stale(reference: &ObjectRef, place: FileLocation) -> Diagnostic {
-    Diagnostic {
-        severity: Severity::Error,
-        code: "StaleObject",
-        origin: Some(Origin::object(reference.kind.name(), &reference.name.namespace, &reference.name.name)),
-        location: Some(place),
-        message:
-            "it is gone from the file, but what stands here may be it and cannot be read; its last good version stays \
-                  in force"
-                .to_owned(),
-        mend: "mend what stands here, or remove it".to_owned(),
-    }
-}
-
-/// The diagnostic of a definition that does not count.
-fn duplicate(reference: &ObjectRef, first: &FileLocation, place: FileLocation) -> Diagnostic {
-    Diagnostic {
-        severity: Severity::Warning,
-        code: "DuplicateObject",
-        origin: Some(Origin::object(reference.kind.name(), &reference.name.namespace, &reference.name.name)),
-        message: format!(
-            "the definition at {}:{}:{} has no effect, because {}:{}:{} defines the same object and comes first",
-            place.file, place.line, place.column, first.file, first.line, first.column,
-        ),
-        location: Some(place),
-        mend: "remove one of the two".to_owned(),
-    }
 }

@@ -106,30 +106,28 @@ pub(super) async fn run(
 ) {
     let mut logged: BTreeSet<Diagnostic> = BTreeSet::new();
     // The two lists that the last status was made of, and what it says of them.
-    let mut told: Option<([Arc<[Diagnostic]>; 2], Arc<[Diagnostic]>)> = None;
+    let mut before: Option<[Arc<[Diagnostic]>; 2]> = None;
+    let mut diagnostics: Arc<[Diagnostic]> = Arc::default();
     while reports.changed().await.is_ok() {
         let Some(report) = reports.borrow_and_update().clone() else { continue };
         let Report { generation, last_success, delay, counts, is_stale, of_source, of_translation } = report;
         let lists = [of_source, of_translation];
-        let diagnostics = match &told {
-            Some((before, located)) if before.iter().zip(&lists).all(|(one, other)| Arc::ptr_eq(one, other)) => {
-                Arc::clone(located)
-            }
-            _ => {
-                let locator = Arc::clone(&locator);
-                let [of_source, of_translation] = lists.clone();
-                let located = spawn_blocking(move || {
-                    let mut diagnostics: Vec<_> = of_source.iter().chain(&*of_translation).cloned().collect();
-                    locator.complete(&mut diagnostics);
-                    diagnostics
-                });
-                // The runtime is shutting down.
-                let Ok(diagnostics) = located.await else { return };
-                log_new(&mut logged, &diagnostics);
-                diagnostics.into()
-            }
-        };
-        told = Some((lists, Arc::clone(&diagnostics)));
+        let are_same = |before: &[Arc<[Diagnostic]>; 2]| before.iter().zip(&lists).all(|(a, b)| Arc::ptr_eq(a, b));
+        if !before.as_ref().is_some_and(are_same) {
+            let locator = Arc::clone(&locator);
+            let [of_source, of_translation] = lists.clone();
+            let located = spawn_blocking(move || {
+                let mut diagnostics: Vec<_> = of_source.iter().chain(&*of_translation).cloned().collect();
+                locator.complete(&mut diagnostics);
+                diagnostics
+            });
+            // The runtime is shutting down.
+            let Ok(located) = located.await else { return };
+            log_new(&mut logged, &located);
+            diagnostics = located.into();
+            before = Some(lists);
+        }
+        let diagnostics = Arc::clone(&diagnostics);
         status.send_replace(Status { generation, last_success, delay, diagnostics, counts, is_stale });
         sleep(PAUSE).await;
     }

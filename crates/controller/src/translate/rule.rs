@@ -171,8 +171,8 @@ pub(super) fn plan<'a>(
     if !options.is_strict() {
         planner.add_catch_alls(&defaults);
     }
-    for at in 0..owned.len() {
-        planner.add_rules(at, defaults[at]);
+    for (at, default) in defaults.iter().enumerate() {
+        planner.add_rules(at, *default);
     }
     if options.is_strict() {
         planner.add_catch_alls(&defaults);

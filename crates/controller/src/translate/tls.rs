@@ -62,8 +62,7 @@ pub(super) fn certificates(
         for (host, number) in &sections.hosts {
             let Some(certificate) = &sections.certificates[*number] else { continue };
             let served = by_host.get(host);
-            if served.is_some_and(|served| served.fingerprint == certificate.fingerprint) || !certificate.covers(host)
-            {
+            if served.is_some_and(|served| served.fingerprint == certificate.fingerprint) || !certificate.covers(host) {
                 continue;
             }
             let planned = plan.of_pattern(host);

@@ -353,3 +353,18 @@ async fn administration_pages_show_the_state_and_no_key() {
     let rebound = send(edgeward.admin, &Request::get("evil.test", "/snapshot")).await;
     assert_eq!(rebound.status(), 403, "a name that an attacker points here");
 }
+
+#[tokio::test]
+async fn a_process_log_that_nobody_reads_blocks_no_request() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.launch().environment("RUST_LOG", "trace").log_unread().start().await;
+    let mut client = Keeper::new(edgeward.http);
+    let started = Instant::now();
+    for number in 0..2000 {
+        assert_eq!(client.exchange(&Request::get(HOST, &format!("/{number}"))).await.status(), 200);
+    }
+    assert!(started.elapsed() < PATIENCE, "2,000 requests took {:?}", started.elapsed());
+    let lost = metrics(&edgeward).await["edgeward_log_dropped_total"][0].1;
+    assert!(lost > 0.0, "no line was lost: the test says nothing");
+}

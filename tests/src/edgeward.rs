@@ -101,6 +101,7 @@ pub struct Launch {
     access_log: String,
     workers: usize,
     reads_output: bool,
+    reads_log: bool,
     patience: Duration,
 }
 
@@ -114,6 +115,7 @@ impl Launch {
             access_log: "json".to_owned(),
             workers: 2,
             reads_output: true,
+            reads_log: true,
             patience: 3 * PATIENCE,
         }
     }
@@ -153,6 +155,13 @@ impl Launch {
         self
     }
 
+    /// With a log that nobody reads either.
+    #[must_use]
+    pub fn log_unread(mut self) -> Self {
+        self.reads_log = false;
+        self
+    }
+
     /// Starts it and waits until it is ready.
     ///
     /// # Panics
@@ -189,7 +198,10 @@ impl Launch {
             // The pipe stays open in `child`.
             false => Lines::default(),
         };
-        let stderr = Lines::collect(child.stderr.take().expect("stderr is piped"));
+        let stderr = match self.reads_log {
+            true => Lines::collect(child.stderr.take().expect("stderr is piped")),
+            false => Lines::default(),
+        };
         let mut edgeward = Edgeward { child, http, https, health, admin, stdout, stderr, ready_after: Duration::ZERO };
         while !edgeward.is_ready().await {
             if let Ok(Some(status)) = edgeward.child.try_wait() {

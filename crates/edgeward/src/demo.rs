@@ -41,7 +41,7 @@ pub fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
         print_requests(&manifests, configuration.http_port, configuration.https_port)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let log = logging::start(configuration.log_format, configuration.log_level);
+    let log = logging::start(configuration.log_format, configuration.log_level)?;
     let backends = backends(&configuration)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -1,7 +1,15 @@
 //! Edgeward's own log, on standard error. The access log is another one, and belongs to the proxy.
+//!
+//! Workers log as well, and must not wait for whoever reads the log: the lines go through a queue, as those of the access
+//! log do.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context;
+use edgeward_proxy::lines::{Output, Queue};
+use prometheus::IntCounter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -9,31 +17,88 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::configuration::{LogFormat, LogLevel};
 
-/// Changes the level of the log while the process runs.
+/// Lines that may wait for whoever reads the log, and their bytes.
+const QUEUED_LINES: usize = 4 * 1024;
+const QUEUED_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long the last lines may take.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// A hold on the log while the process runs.
 #[derive(Debug, Clone)]
-pub struct LogControl(reload::Handle<EnvFilter, Registry>);
+pub struct LogControl {
+    filter: reload::Handle<EnvFilter, Registry>,
+    lines: Arc<Queue>,
+    dropped: IntCounter,
+}
 
 impl LogControl {
     /// Writes `level` and what is more severe from now on, unless `RUST_LOG` says otherwise.
     pub fn set_level(&self, level: LogLevel) {
-        if let Err(error) = self.0.reload(filter(level)) {
+        if let Err(error) = self.filter.reload(filter(level)) {
             tracing::warn!(%error, "the log level stays as it is");
         }
     }
 }
 
+impl LogControl {
+    /// The counter of lines that could not be written, `edgeward_log_dropped_total`.
+    pub fn dropped(&self) -> &IntCounter {
+        &self.dropped
+    }
+
+    /// Writes what waits when the guard is dropped. It blocks the thread: hold it where the process ends.
+    pub fn flush_at_end(&self) -> FlushGuard {
+        FlushGuard(Arc::clone(&self.lines))
+    }
+}
+
+/// See [`LogControl::flush_at_end`].
+#[derive(Debug)]
+pub struct FlushGuard(Arc<Queue>);
+
+impl Drop for FlushGuard {
+    fn drop(&mut self) {
+        self.0.flush(FLUSH);
+    }
+}
+
+/// Writes each event with one call.
+struct Line(Arc<Queue>);
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.send(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Starts the log. A second call in one process has no effect, and its control none either.
-pub fn start(format: LogFormat, level: LogLevel) -> LogControl {
+///
+/// # Errors
+///
+/// If the standard error is closed, or the system gives no thread.
+pub fn start(format: LogFormat, level: LogLevel) -> anyhow::Result<LogControl> {
+    let dropped = IntCounter::new("edgeward_log_dropped_total", "Lines of the log that could not be written")?;
+    let output = Output::stderr().context("cannot write the log to the standard error")?;
+    let lines = Queue::start("log", output, dropped.clone(), QUEUED_LINES, QUEUED_BYTES)
+        .context("cannot start the thread that writes the log")?;
+    let lines = Arc::new(lines);
+    let writer = Arc::clone(&lines);
     let (filter, handle) = reload::Layer::new(filter(level));
     let is_colored = std::io::stderr().is_terminal() && !no_color();
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(is_colored);
-    let lines = match format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    let events = fmt::layer().with_writer(move || Line(Arc::clone(&writer))).with_ansi(is_colored);
+    let events = match format {
+        LogFormat::Text => events.boxed(),
+        LogFormat::Json => events.json().flatten_event(true).boxed(),
     };
     // Only tests start it twice; the first one stays.
-    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
-    LogControl(handle)
+    let _ = tracing_subscriber::registry().with(filter).with(events).try_init();
+    Ok(LogControl { filter: handle, lines, dropped })
 }
 
 /// Whether the user asks for no colours (<https://no-color.org>).

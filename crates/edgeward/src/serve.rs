@@ -48,7 +48,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 pub fn run(arguments: ServeArguments) -> anyhow::Result<ExitCode> {
     let sources = Sources { flags: arguments.options, file: arguments.config, defaults: Options::default() };
     let configuration = sources.read()?;
-    let log = logging::start(configuration.log_format, configuration.log_level);
+    let log = logging::start(configuration.log_format, configuration.log_level)?;
     for warning in &arguments.warnings {
         tracing::warn!("{warning}");
     }
@@ -67,6 +67,7 @@ pub fn serve(
     log: LogControl,
     ready: impl FnOnce(&Running),
 ) -> anyhow::Result<ExitCode> {
+    let _last_lines = log.flush_at_end();
     check_roots(&configuration.manifests)?;
     let runtime = control_runtime()?;
     let code = runtime.block_on(async {
@@ -121,6 +122,7 @@ impl Process {
         let metrics = Arc::new(Metrics::new(&wiring::metrics_options(&configuration))?);
         let access_log = AccessLog::open(&configuration.access_log.0, &wiring::access_log_destination(&configuration))?;
         metrics.add_access_log(&access_log)?;
+        metrics.registry().register(Box::new(log.dropped().clone()))?;
         Ok(Self {
             sources,
             readiness: Readiness::new(publisher.reader()),

@@ -10,7 +10,6 @@ mod escape;
 mod format;
 mod time;
 mod variable;
-mod writer;
 
 use std::cell::RefCell;
 use std::io;
@@ -23,8 +22,8 @@ use prometheus::IntCounter;
 pub use escape::Escape;
 pub use format::{AccessLogFormat, ParseFormatError, Template};
 
+use crate::lines::{Output, Queue};
 use crate::record::RequestRecord;
-use writer::{Output, Queue};
 
 /// Lines that may wait for the writer.
 const QUEUED_LINES: usize = 16 * 1024;
@@ -104,7 +103,7 @@ impl AccessLog {
 
     fn start(template: Template, output: Output) -> io::Result<Self> {
         let dropped = dropped_counter();
-        let queue = Queue::start(output, dropped.clone(), QUEUED_LINES, QUEUED_BYTES)?;
+        let queue = Queue::start("access-log", output, dropped.clone(), QUEUED_LINES, QUEUED_BYTES)?;
         Ok(Self { dropped, open: Some(Arc::new(Open { template, queue })) })
     }
 

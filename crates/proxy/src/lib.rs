@@ -15,6 +15,7 @@ pub mod engine;
 mod fixture;
 pub mod health;
 pub mod limits;
+pub mod lines;
 pub mod listener;
 pub mod metrics;
 pub mod proxy_protocol;

@@ -267,7 +267,7 @@ impl Write for Gate {
 
 fn status_log(output: Output, max_lines: usize, max_bytes: usize) -> AccessLog {
     let dropped = dropped_counter();
-    let queue = Queue::start(output, dropped.clone(), max_lines, max_bytes).unwrap();
+    let queue = Queue::start("access-log", output, dropped.clone(), max_lines, max_bytes).unwrap();
     let template = Template::parse("$status", Escape::Default).unwrap();
     AccessLog { dropped, open: Some(Arc::new(Open { template, queue })) }
 }

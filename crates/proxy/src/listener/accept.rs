@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pingora::apps::ServerApp;
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +19,9 @@ use crate::connection::Registry;
 /// How long accepting rests after the system gave no connection. Trying again at once would only burn the core that
 /// could free some.
 const REST: Duration = Duration::from_millis(50);
+
+/// How long the log says nothing more of a system that gives no connections.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// One worker: its connections and its HTTP engine.
 pub(super) struct Worker<A> {
@@ -36,6 +39,7 @@ impl<A: ServerApp + Send + Sync + 'static> Worker<A> {
         mut accepting: watch::Receiver<bool>,
     ) {
         let _ending = Ending(Arc::clone(&self.shared));
+        let mut said: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -47,7 +51,10 @@ impl<A: ServerApp + Send + Sync + 'static> Worker<A> {
                 Err(error) => {
                     self.shared.observer.observe(Event::AcceptFailed(&error));
                     if concerns_listener(&error) {
-                        tracing::warn!(%error, "cannot accept connections, trying again");
+                        if said.is_none_or(|said| said.elapsed() >= SILENCE) {
+                            tracing::warn!(%error, "cannot accept connections, trying again");
+                            said = Some(Instant::now());
+                        }
                         tokio::time::sleep(REST).await;
                     }
                 }

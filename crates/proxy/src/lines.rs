@@ -1,9 +1,9 @@
-//! The thread that writes lines, and the bounded queue in front of it.
+//! The thread that writes the lines of a log, and the bounded queue in front of it: no log ever makes a request wait.
 
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,8 +21,8 @@ const GATHER: Duration = Duration::from_millis(5);
 /// Pause before another attempt when a destination in non-blocking mode takes no byte.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// The workers' side of the queue.
-pub(super) struct Queue {
+/// The queue, as those who log see it.
+pub struct Queue {
     messages: SyncSender<Message>,
     shared: Arc<Shared>,
     dropped: IntCounter,
@@ -45,11 +45,23 @@ enum Message {
 }
 
 impl Queue {
-    /// Starts the writer. The queue holds at most `max_lines` lines of `max_bytes` bytes together.
-    pub(super) fn start(output: Output, dropped: IntCounter, max_lines: usize, max_bytes: usize) -> io::Result<Self> {
+    /// Starts the writer, on a thread with the log's name. The queue holds at most `max_lines` lines of `max_bytes` bytes
+    /// together; `dropped` counts the lines that are lost.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn start(
+        name: &'static str,
+        output: Output,
+        dropped: IntCounter,
+        max_lines: usize,
+        max_bytes: usize,
+    ) -> io::Result<Self> {
         let (messages, received) = sync_channel(max_lines);
         let shared = Arc::new(Shared::default());
         let writer = Writer {
+            name,
             messages: received,
             shared: Arc::clone(&shared),
             dropped: dropped.clone(),
@@ -59,12 +71,12 @@ impl Queue {
             torn: false,
             failing: false,
         };
-        thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
+        thread::Builder::new().name(name.to_owned()).spawn(move || writer.run())?;
         Ok(Self { messages, shared, dropped, max_bytes })
     }
 
     /// Queues a copy of a line, which ends with its line break, or drops and counts it. Never blocks.
-    pub(super) fn send(&self, line: &[u8]) {
+    pub fn send(&self, line: &[u8]) {
         let waiting = self.shared.waiting.fetch_add(line.len(), Ordering::Relaxed);
         let fits = waiting.saturating_add(line.len()) <= self.max_bytes;
         if !fits || self.messages.try_send(Message::Line(line.into())).is_err() {
@@ -74,14 +86,14 @@ impl Queue {
     }
 
     /// Has the writer open its file anew.
-    pub(super) fn reopen(&self) {
+    pub fn reopen(&self) {
         self.shared.reopen.store(true, Ordering::Release);
         // On a full queue the writer is awake and sees the flag anyway.
         let _ = self.messages.try_send(Message::Wake);
     }
 
     /// Waits until all lines queued before are written or dropped. Returns whether they are, within `timeout`.
-    pub(super) fn flush(&self, timeout: Duration) -> bool {
+    pub fn flush(&self, timeout: Duration) -> bool {
         let began = Instant::now();
         let (done, flushed) = sync_channel(1);
         let mut message = Message::Flush(done);
@@ -103,31 +115,53 @@ impl fmt::Debug for Queue {
 }
 
 /// Where lines go.
-pub(super) struct Output {
+pub struct Output {
     stream: Box<dyn Write + Send>,
     /// The file to open anew; `None` for what cannot be.
     path: Option<PathBuf>,
 }
 
 impl Output {
-    pub(super) fn file(path: &Path) -> io::Result<Self> {
+    /// A file, appended to and created where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened for appending.
+    pub fn file(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
         Ok(Self { stream: Box::new(file), path: Some(path.to_owned()) })
     }
 
     /// The standard output past the buffer of [`io::Stdout`], so that what is written is written.
-    pub(super) fn stdout() -> io::Result<Self> {
-        let descriptor = io::stdout().as_fd().try_clone_to_owned()?;
-        Ok(Self { stream: Box::new(std::fs::File::from(descriptor)), path: None })
+    ///
+    /// # Errors
+    ///
+    /// When it is closed.
+    pub fn stdout() -> io::Result<Self> {
+        Self::descriptor(io::stdout().as_fd())
+    }
+
+    /// The standard error.
+    ///
+    /// # Errors
+    ///
+    /// When it is closed.
+    pub fn stderr() -> io::Result<Self> {
+        Self::descriptor(io::stderr().as_fd())
+    }
+
+    fn descriptor(descriptor: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self { stream: Box::new(std::fs::File::from(descriptor.try_clone_to_owned()?)), path: None })
     }
 
     #[cfg(test)]
-    pub(super) fn stream(stream: impl Write + Send + 'static) -> Self {
+    pub(crate) fn stream(stream: impl Write + Send + 'static) -> Self {
         Self { stream: Box::new(stream), path: None }
     }
 }
 
 struct Writer {
+    name: &'static str,
     messages: Receiver<Message>,
     shared: Arc<Shared>,
     dropped: IntCounter,
@@ -184,7 +218,7 @@ impl Writer {
                 self.torn = false;
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "cannot reopen the access log; the old file stays in use");
+                tracing::warn!(log = self.name, path = %path.display(), %error, "cannot reopen the log; the old file stays in use");
             }
         }
     }
@@ -207,10 +241,10 @@ impl Writer {
             let lost = self.batch[written.max(mended)..].iter().filter(|b| **b == b'\n').count();
             self.dropped.inc_by(lost as u64);
             if !self.failing {
-                tracing::warn!(%error, "cannot write the access log; lines are dropped until it can be written");
+                tracing::warn!(log = self.name, %error, "cannot write the log; lines are dropped until it can be written");
             }
         } else if self.failing {
-            tracing::info!("the access log is written again");
+            tracing::info!(log = self.name, "the log is written again");
         }
         self.failing = outcome.is_err();
         self.batch.clear();

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use edgeward_tests::PATIENCE;
 use edgeward_tests::address::pod;
 use edgeward_tests::certificate::Authority;
-use edgeward_tests::client::{Connection, Keeper, Request, get, send};
+use edgeward_tests::client::{Connection, Keeper, Request, connect, get, send};
 use edgeward_tests::edgeward::Edgeward;
+use edgeward_tests::h2_client::H2Client;
 use edgeward_tests::manifest::{Ingress, service, tls_secret};
 use edgeward_tests::tls::Hello;
 use edgeward_tests::turn;
@@ -352,6 +353,56 @@ async fn administration_pages_show_the_state_and_no_key() {
     assert_eq!(posted.status(), 405, "the pages are read-only");
     let rebound = send(edgeward.admin, &Request::get("evil.test", "/snapshot")).await;
     assert_eq!(rebound.status(), 403, "a name that an attacker points here");
+}
+
+#[tokio::test]
+async fn what_is_refused_before_it_is_a_request_stands_in_the_access_log_and_in_the_metrics() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.launch().argument("--header-timeout=1").start().await;
+    let table: [(&str, &str, u16, &str); 7] = [
+        ("GET /a b<c HTTP/1.1\r\nHost: seen.test\r\nUser-Agent: odd\r\n\r\n", "/a%20b%3Cc", 400, "bad_request"),
+        ("GET /two-hosts HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "/two-hosts", 400, "bad_request"),
+        ("GET /late HTTP/1.1\r\nHost: seen.test\r\n", "/late", 408, "client_timeout"),
+        ("GET /version HTTP/3.0\r\nHost: seen.test\r\n\r\n", "/version", 505, "bad_request"),
+        ("POST /coding HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "/coding", 501, "bad_request"),
+        (&format!("GET /long{} HTTP/1.1\r\nHost: a\r\n\r\n", "g".repeat(9000)), "/long", 414, "uri_too_long"),
+        (
+            &format!("GET /many HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(200)),
+            "/many",
+            431,
+            "headers_too_large",
+        ),
+    ];
+    for (head, target, status, reason) in table {
+        let mut connection = Connection::open(edgeward.http).await;
+        connection.send(head).await;
+        let answer = connection.read_response("GET").await.expect("an answer");
+        assert_eq!(answer.status(), status, "{target}");
+        assert_eq!(answer.header("server"), None, "{target}");
+        let is_it =
+            |entry: &serde_json::Value| entry["request_uri"].as_str().is_some_and(|uri| uri.starts_with(target));
+        let entry = edgeward.access_log_entry(is_it).await;
+        assert_eq!((&entry["status"], &entry["reason"]), (&status.into(), &reason.into()), "{entry}");
+        assert_eq!(entry["remote_addr"], "127.0.0.1", "{entry}");
+    }
+    let entry = edgeward.access_log_entry(|entry| entry["status"] == 400).await;
+    assert_eq!((&entry["http_user_agent"], &entry["host"]), (&"odd".into(), &HOST.into()), "{entry}");
+    let requests = &metrics(&edgeward).await["nginx_ingress_controller_nginx_process_requests_total"];
+    assert!((requests[0].1 - 7.0).abs() < 0.1, "{requests:?}");
+}
+
+#[tokio::test]
+async fn connect_over_http_2_is_answered_by_the_proxy_itself() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut client = H2Client::over(connect(edgeward.http, None).await.unwrap()).await;
+    let request = hyper::Request::builder().method("CONNECT").uri(format!("{HOST}:443")).body(()).unwrap();
+    let answer = client.send(request, Vec::new()).await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.headers.get("server")), (405, None));
+    let entry = edgeward.access_log_entry(|entry| entry["request_method"] == "CONNECT").await;
+    assert_eq!(entry["reason"], "method_not_allowed", "{entry}");
 }
 
 #[tokio::test]

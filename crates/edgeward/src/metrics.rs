@@ -13,6 +13,7 @@ use std::time::UNIX_EPOCH;
 use edgeward_controller::diagnostic::Severity;
 use edgeward_controller::object::Kind;
 use edgeward_controller::reconcile::Status;
+use edgeward_proxy::access_log::AccessLog;
 use edgeward_proxy::listener::{Event, Observer, Running};
 use edgeward_proxy::metrics::Metrics;
 use edgeward_routing::certificate::Certificate;
@@ -43,13 +44,14 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct ConnectionObserver {
     metrics: Arc<Metrics>,
+    access_log: AccessLog,
     refused: AtomicU64,
 }
 
 impl ConnectionObserver {
-    /// Passes everything on to `metrics`.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, refused: AtomicU64::new(0) }
+    /// Passes everything on to `metrics` and `access_log`.
+    pub fn new(metrics: Arc<Metrics>, access_log: AccessLog) -> Self {
+        Self { metrics, access_log, refused: AtomicU64::new(0) }
     }
 }
 
@@ -59,6 +61,7 @@ impl Observer for ConnectionObserver {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
         self.metrics.observe(event);
+        self.access_log.observe(event);
     }
 }
 

@@ -179,7 +179,7 @@ impl Process {
             Arc::clone(&metrics),
             access_log.clone(),
         );
-        let observer = Arc::new(ConnectionObserver::new(Arc::clone(&metrics)));
+        let observer = Arc::new(ConnectionObserver::new(Arc::clone(&metrics), access_log.clone()));
         let running = Arc::new(listener::start(
             wiring::listener_options(&current, limits),
             snapshots.clone(),

@@ -23,6 +23,7 @@ pub use escape::Escape;
 pub use format::{AccessLogFormat, ParseFormatError, Template};
 
 use crate::lines::{Output, Queue};
+use crate::listener::{Event, Observer};
 use crate::record::RequestRecord;
 
 /// Lines that may wait for the writer.
@@ -143,6 +144,14 @@ impl AccessLog {
     /// The counter of dropped lines, `edgeward_access_log_dropped_total`.
     pub fn dropped(&self) -> &IntCounter {
         &self.dropped
+    }
+}
+
+impl Observer for AccessLog {
+    fn observe(&self, event: Event<'_>) {
+        if let (Event::BadRequest(refused), true) = (event, self.is_on()) {
+            refused.with_record(|record| self.log(record));
+        }
     }
 }
 

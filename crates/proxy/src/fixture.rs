@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection::Connection;
-use crate::listener::{Event, Observer, Options, Running, start};
+use crate::listener::{Event, Observer, Options, Refused, Running, start};
 
 /// Longest time a test waits for something that should happen at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -118,7 +118,7 @@ pub(crate) struct Events(Mutex<Vec<String>>);
 impl Observer for Events {
     fn observe(&self, event: Event<'_>) {
         let text = match event {
-            Event::BadRequest { refusal, .. } => format!("BadRequest {} {}", refusal.status, refusal.reason),
+            Event::BadRequest(Refused { refusal, .. }) => format!("BadRequest {} {}", refusal.status, refusal.reason),
             Event::Rejected { reason, .. } => format!("Rejected {}", reason.as_str()),
             Event::SlowReader { .. } => "SlowReader".to_owned(),
             Event::HandshakeFailed { failure, .. } => format!("HandshakeFailed {failure}"),

@@ -94,6 +94,8 @@ impl Limits {
         options.h2_idle_timeout = Some(self.keepalive_idle);
         options
     }
+        // The engine answers CONNECT, as it answers other methods that are not served.
+        options.allow_connect_method_proxying = true;
 
     /// What Pingora's HTTP/2 server must be told for these limits to hold (`HttpProxy::h2_options`).
     pub fn h2_options(&self) -> H2Options {

@@ -27,6 +27,7 @@ use crate::proxy_protocol::ProxyProtocolOptions;
 use crate::tls::{self, TlsOptions};
 use accept::Worker;
 use clients::Clients;
+pub use crate::record::Refused;
 
 pub use crate::stream::Refusal;
 pub use bind::BindError;

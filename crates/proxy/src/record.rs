@@ -1,5 +1,7 @@
 //! What is known of a finished request: the one input of access log and metrics.
 
+mod refused;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +12,8 @@ use edgeward_routing::route::Route;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::connection::Connection;
+
+pub use refused::Refused;
 
 /// One finished request.
 #[derive(Debug)]
@@ -44,6 +48,11 @@ pub struct RequestRecord<'a> {
     pub tries: &'a [Try],
     /// The request's identity: the client's `X-Request-ID`, or 32 hexadecimal digits.
     pub request_id: &'a str,
+}
+
+/// An identity for a request that brought none.
+pub(crate) fn new_request_id() -> String {
+    format!("{:032x}", fastrand::u128(..))
 }
 
 /// One try at one endpoint.

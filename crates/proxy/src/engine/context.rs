@@ -18,7 +18,7 @@ use pingora::http::RequestHeader;
 use super::head::Head;
 use crate::connection::Connection;
 use crate::metrics::Metrics;
-use crate::record::Try;
+use crate::record::{self, Try};
 use crate::ring;
 
 /// The state of one request. It holds the snapshot that the request began with to its end.
@@ -178,7 +178,7 @@ impl RequestId {
         let sent = request.headers.get("x-request-id").and_then(|value| value.to_str().ok());
         self.0 = match sent.filter(|id| !id.is_empty() && id.len() <= Self::LONGEST) {
             Some(id) => id.to_owned(),
-            None => format!("{:032x}", fastrand::u128(..)),
+            None => record::new_request_id(),
         };
     }
 

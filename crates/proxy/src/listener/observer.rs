@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::connection::Connection;
-use crate::stream::Refusal;
+use crate::record::Refused;
 
 /// Is told what happens to connections. Called from the workers' threads, between two steps of serving: it must not block.
 pub trait Observer: Send + Sync + 'static {
@@ -20,7 +20,7 @@ impl Observer for () {
 }
 
 /// Something that happened to a connection.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
     /// A connection was accepted.
     Accepted {
@@ -50,13 +50,8 @@ pub enum Event<'a> {
         /// Why.
         failure: HandshakeFailure<'a>,
     },
-    /// A request head or the coding of a body was refused below the engine, which knows nothing of it.
-    BadRequest {
-        /// The connection.
-        connection: &'a Connection,
-        /// What was wrong with it, and the status answered, if there still was an answer to give.
-        refusal: Refusal,
-    },
+    /// A request was refused below the engine, which knows nothing of it.
+    BadRequest(Refused<'a>),
     /// A client took no data for too long and was cut off.
     SlowReader {
         /// The connection.
@@ -93,7 +88,7 @@ impl Rejection {
 }
 
 /// Why a TLS handshake failed.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum HandshakeFailure<'a> {
     /// It took too long.
     Timeout,

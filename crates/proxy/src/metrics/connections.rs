@@ -1,6 +1,5 @@
 //! Counters of downstream connections: the listener tells of them as an [`Observer`].
 
-use edgeward_routing::decide::Reason;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Registry};
 
 use super::Metrics;
@@ -86,13 +85,7 @@ impl Observer for Metrics {
             }
             Event::HandshakeFailed { failure: HandshakeFailure::Timeout, .. } => counters.handshakes_timeout.inc(),
             Event::HandshakeFailed { failure: HandshakeFailure::Failed(_), .. } => counters.handshakes_failed.inc(),
-            // No engine sees these requests, but they were answered like the other local ones.
-            Event::BadRequest { refusal, .. } => self.counters.local_response(match refusal.status {
-                408 => Reason::ClientTimeout,
-                414 => Reason::UriTooLong,
-                431 => Reason::HeadersTooLarge,
-                _ => Reason::BadRequest,
-            }),
+            Event::BadRequest(refused) => refused.with_record(|record| self.record(record)),
             Event::SlowReader { .. } => counters.slow_readers.inc(),
         }
     }

@@ -4,6 +4,9 @@
 //! disagree on which host a request is for or where it ends, so this check comes first and refuses instead. It is as
 //! strict as RFC 9112 lets a server be, and where the RFC leaves a choice it takes nginx's.
 
+use pingora::http::RequestHeader;
+use pingora::protocols::http::authority::validate_request_authority;
+
 use super::chunked::Chunked;
 use crate::limits::Limits;
 
@@ -21,12 +24,19 @@ impl Refusal {
         Self { status, reason }
     }
 
+    fn phrase(self) -> &'static str {
+        let status = http::StatusCode::from_u16(self.status).ok();
+        status.and_then(|status| status.canonical_reason()).unwrap_or("Error")
+    }
+
+    /// The body of the answer.
+    pub(crate) fn body(self) -> String {
+        format!("{} {}: {}\n", self.status, self.phrase(), self.reason)
+    }
+
     /// The answer as it goes on the wire.
     pub(super) fn response(self) -> Vec<u8> {
-        let Self { status, reason } = self;
-        let phrase = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-        let phrase = phrase.unwrap_or("Error");
-        let body = format!("{status} {phrase}: {reason}\n");
+        let (status, phrase, body) = (self.status, self.phrase(), self.body());
         let date = pingora::protocols::http::date::get_cached_date();
         format!(
             "HTTP/1.1 {status} {phrase}\r\nDate: {}\r\nContent-Type: text/plain; charset=utf-8\r\n\
@@ -94,9 +104,18 @@ pub(super) fn find_end(bytes: &[u8], scanned: usize) -> Option<usize> {
 pub(super) struct Checked {
     /// Where the body ends.
     pub(super) framing: Framing,
-    /// Some fields have names that are none. They are harmless, and nginx leaves them out rather than refuse the request
-    /// (its `ignore_invalid_headers`); see [`without_ignored`].
-    pub(super) ignored: bool,
+    /// What is wrong but harmless is to be [`mended`] before it is passed on.
+    pub(super) faults: Faults,
+}
+
+/// What nginx serves all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Faults {
+    /// Some fields have names that are none. They are left out, as nginx does (its `ignore_invalid_headers`).
+    pub(super) fields: bool,
+    /// The target has characters that a URI cannot have. They go on in percent-encoding, which means the same (RFC 3986
+    /// section 2.1), for the engine has no place for them as they are.
+    pub(super) target: bool,
 }
 
 /// Checks a whole head, from its first byte to its empty line.
@@ -106,7 +125,7 @@ pub(super) struct Checked {
 /// The answer to give instead of passing it on.
 pub(super) fn check(head: &[u8], limits: &Limits) -> Result<Checked, Refusal> {
     let mut lines = lines(head);
-    let http11 = check_request_line(lines.next().unwrap_or_default(), limits)?;
+    let (target, http11, odd_target) = check_request_line(lines.next().unwrap_or_default(), limits)?;
     let mut fields = Fields::default();
     let mut count = 0;
     for line in lines.take_while(|line| !line.is_empty()) {
@@ -119,18 +138,22 @@ pub(super) fn check(head: &[u8], limits: &Limits) -> Result<Checked, Refusal> {
     if head.len() > limits.header_bytes {
         return Err(Refusal::new(431, "request head too large"));
     }
-    fields.finish(http11)
+    check_authority(target, fields.host)?;
+    fields.finish(http11, odd_target)
 }
 
-/// A checked head without the fields that are to be left out.
-pub(super) fn without_ignored(head: &[u8]) -> Vec<u8> {
+/// A checked head without its faults.
+pub(super) fn mended(head: &[u8], faults: Faults) -> Vec<u8> {
     let mut kept = Vec::with_capacity(head.len());
     for (index, line) in lines(head).enumerate() {
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
         if line.is_empty() {
             break;
         }
-        if index == 0 || name.iter().all(|byte| is_token(*byte)) {
+        if index == 0 && faults.target {
+            kept.extend_from_slice(&encoded(line));
+            kept.extend_from_slice(b"\r\n");
+        } else if index == 0 || name.iter().all(|byte| is_token(*byte)) {
             kept.extend_from_slice(line);
             kept.extend_from_slice(b"\r\n");
         }
@@ -143,8 +166,22 @@ fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// Checks `METHOD target HTTP/1.x`, and returns whether it is HTTP/1.1.
-fn check_request_line(line: &[u8], limits: &Limits) -> Result<bool, Refusal> {
+/// A target, or a line with one, without the characters that no URI may have.
+fn encoded(target: &[u8]) -> Vec<u8> {
+    let is_text = std::str::from_utf8(target).is_ok();
+    let mut encoded = Vec::with_capacity(target.len() + 8);
+    for byte in target {
+        if matches!(byte, b'"' | b'<' | b'>' | b'`') || !is_text && !byte.is_ascii() {
+            encoded.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        } else {
+            encoded.push(*byte);
+        }
+    }
+    encoded
+}
+
+/// Checks `METHOD target HTTP/1.x`, and returns the target, whether it is HTTP/1.1, and whether the target must be mended.
+fn check_request_line<'a>(line: &'a [u8], limits: &Limits) -> Result<(&'a [u8], bool, bool), Refusal> {
     let mut parts = line.split(|byte| *byte == b' ');
     let (method, target, version) = match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(method), Some(target), Some(version), None) => (method, target, version),
@@ -165,6 +202,11 @@ fn check_request_line(line: &[u8], limits: &Limits) -> Result<bool, Refusal> {
         b"HTTP/1.1" => true,
         b"HTTP/1.0" => false,
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+    let odd = !target.iter().all(|byte| is_plain(*byte)) && !is_parsed(target);
+    // What the engine cannot parse would be answered below it, in Pingora's name.
+    if odd && !is_parsed(&encoded(target)) {
+        return Err(Refusal::new(400, "malformed request target"));
+    }
             return Err(Refusal::new(505, "HTTP version not supported"));
         }
         _ => return Err(Refusal::new(400, "malformed HTTP version")),
@@ -172,20 +214,39 @@ fn check_request_line(line: &[u8], limits: &Limits) -> Result<bool, Refusal> {
     if method == b"CONNECT" {
         return Err(Refusal::new(405, "CONNECT is not served"));
     }
-    Ok(http11)
+    Ok((target, http11, odd))
+}
+
+/// Whether the engine can take a target as it is.
+fn is_parsed(target: &[u8]) -> bool {
+    std::str::from_utf8(target).is_ok() && RequestHeader::build_no_case("GET", target, Some(0)).is_ok()
+}
+
+/// Checks that a target which names a host names the same one as the field. What the engine refuses would be answered below
+/// it, in Pingora's name.
+fn check_authority(target: &[u8], host: Option<&[u8]>) -> Result<(), Refusal> {
+    if target.first() == Some(&b'/') {
+        return Ok(());
+    }
+    let refusal = Refusal::new(400, "malformed request target");
+    let mut request = RequestHeader::build_no_case("GET", &encoded(target), Some(1)).map_err(|_| refusal)?;
+    if let Some(host) = host {
+        request.insert_header(http::header::HOST, host).map_err(|_| refusal)?;
+    }
+    validate_request_authority(&request).map_err(|_| refusal)
 }
 
 /// What the fields of a head say about its framing and host.
 #[derive(Default)]
-struct Fields {
-    hosts: u8,
+struct Fields<'a> {
+    host: Option<&'a [u8]>,
     length: Option<u64>,
     chunked: bool,
     ignored: bool,
 }
 
-impl Fields {
-    fn read(&mut self, line: &[u8]) -> Result<(), Refusal> {
+impl<'a> Fields<'a> {
+    fn read(&mut self, line: &'a [u8]) -> Result<(), Refusal> {
         if matches!(line.first(), Some(b' ' | b'\t')) {
             return Err(Refusal::new(400, "folded header field"));
         }
@@ -214,11 +275,11 @@ impl Fields {
         }
     }
 
-    fn host(&mut self, value: &[u8]) -> Result<(), Refusal> {
-        if self.hosts > 0 {
+    fn host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
+        if self.host.is_some() {
             return Err(Refusal::new(400, "two Host fields"));
         }
-        self.hosts = 1;
+        self.host = Some(value);
         let well_formed = value
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']'));
@@ -254,8 +315,8 @@ impl Fields {
         Ok(())
     }
 
-    fn finish(self, http11: bool) -> Result<Checked, Refusal> {
-        if http11 && self.hosts == 0 {
+    fn finish(self, http11: bool, odd_target: bool) -> Result<Checked, Refusal> {
+        if http11 && self.host.is_none() {
             return Err(Refusal::new(400, "no Host"));
         }
         let framing = match (self.chunked, self.length) {
@@ -264,7 +325,7 @@ impl Fields {
             (true, None) => Framing::Chunked(Chunked::new()),
             (false, length) => Framing::Length(length.unwrap_or(0)),
         };
-        Ok(Checked { framing, ignored: self.ignored })
+        Ok(Checked { framing, faults: Faults { fields: self.ignored, target: odd_target } })
     }
 }
 
@@ -281,6 +342,11 @@ pub(super) fn is_token(byte: u8) -> bool {
 fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
+/// Whether a byte may be part of every request target.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~' | b'%' | b'?' | b'&' | b'=' | b'+')
+}
+
     }
     value
 }

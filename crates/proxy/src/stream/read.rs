@@ -9,10 +9,10 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
 
-use super::head::{self, Refusal};
+use super::head::{self, Faults, Refusal};
 use super::{H2_PREFACE, Protocol, Stream, websocket};
 use crate::connection::{ConnectionState, Phase};
-use crate::listener::Event;
+use crate::listener::{Event, Refused};
 
 /// Bytes read at a time while a head is collected.
 const STEP: usize = 4 * 1024;
@@ -144,8 +144,8 @@ impl Stream {
         match checked {
             Ok((checked, body)) => {
                 self.ready = end + body;
-                if checked.ignored {
-                    let kept = head::without_ignored(&self.inbox[..end]);
+                if checked.faults != Faults::default() {
+                    let kept = head::mended(&self.inbox[..end], checked.faults);
                     self.ready = kept.len() + body;
                     let behind = self.inbox.split_off(end);
                     self.inbox = BytesMut::from(&kept[..]);
@@ -162,7 +162,12 @@ impl Stream {
 
     /// Ends the connection with an answer of its own.
     fn refuse(&mut self, refusal: Refusal) {
-        self.observer.observe(Event::BadRequest { connection: &self.connection, refusal });
+        let begun = match &self.protocol {
+            Protocol::Head { begun: Some(begun), .. } => begun.into_std(),
+            _ => std::time::Instant::now(),
+        };
+        let refused = Refused { connection: &self.connection, head: &self.inbox, begun, refusal };
+        self.observer.observe(Event::BadRequest(refused));
         self.farewell = refusal.response();
         self.protocol = Protocol::Closed;
     }
@@ -217,7 +222,9 @@ impl Stream {
             }
             Err(reason) => {
                 let refusal = Refusal::new(400, reason);
-                self.observer.observe(Event::BadRequest { connection: &self.connection, refusal });
+                let begun = std::time::Instant::now();
+                let refused = Refused { connection: &self.connection, head: b"", begun, refusal };
+                self.observer.observe(Event::BadRequest(refused));
                 out.set_filled(before);
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, reason)))
             }

@@ -249,3 +249,21 @@ async fn bytes_behind_an_upgrade_request_wait_for_the_101() {
     client.send("!").await;
     assert_eq!(client.exactly(12).await, b"\x81\x02hi\x01\x02early!");
 }
+
+#[tokio::test]
+async fn targets_that_the_engine_cannot_parse_are_refused_before_it() {
+    let fixture = Fixture::start(|_| {}).await;
+    for (target, status) in [
+        ("http://other.test/", 400),
+        ("http:/localhost", 400),
+        ("/a<b?`", 200),
+        ("/a|b{c}\"^\\?d[]", 200),
+        ("http://localhost/a", 200),
+    ] {
+        let mut client = fixture.connect().await;
+        client.send(format!("GET {target} HTTP/1.1\r\n{HEAD}")).await;
+        let response = client.response().await;
+        assert_eq!(response.status, status, "{target}");
+        assert!(!response.head.to_ascii_lowercase().contains("server:"), "{target}: {}", response.head);
+    }
+}

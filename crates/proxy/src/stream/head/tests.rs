@@ -116,12 +116,34 @@ fn what_is_legal_passes() {
 }
 
 #[test]
+fn what_no_uri_may_have_is_encoded() {
+    for (target, expected) in [
+        (&b"/a\"b|c?d=\"<e>`"[..], "/a%22b|c?d=%22%3Ce%3E%60"),
+        (b"/\xff?\xc3\xa9", "/%FF?%C3%A9"),
+        (b"http://a/<", "http://a/%3C"),
+    ] {
+        let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+        let faults = verdict(&head).unwrap().faults;
+        assert_eq!(faults, Faults { fields: false, target: true });
+        assert_eq!(
+            mended(&head, faults).escape_ascii().to_string(),
+            format!("GET {expected} HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+        );
+    }
+    for target in ["/a\"|{}^\\'", "/\u{e9}?\u{e9}"] {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(verdict(head.as_bytes()).unwrap().faults, Faults::default(), "{target}");
+    }
+}
+
+#[test]
 fn fields_whose_names_are_none_are_left_out() {
     let head = b"GET /@ HTTP/1.1\r\nbad@name: x\r\nHost: a\r\nA(B: c\nGood_one.x: a@b\r\n\xc3\xa9: d\r\n\r\n";
-    assert!(verdict(head).unwrap().ignored);
-    let kept = without_ignored(head);
+    let faults = verdict(head).unwrap().faults;
+    assert_eq!(faults, Faults { fields: true, target: false });
+    let kept = mended(head, faults);
     assert_eq!(kept.escape_ascii().to_string(), "GET /@ HTTP/1.1\\r\\nHost: a\\r\\nGood_one.x: a@b\\r\\n\\r\\n");
-    assert!(!verdict(&kept).unwrap().ignored);
+    assert_eq!(verdict(&kept).unwrap().faults, Faults::default());
 }
 
 #[test]
@@ -169,7 +191,7 @@ fn no_bytes_make_the_check_panic() {
         let end = find_end(&head, 0).unwrap();
         if let Ok(mut checked) = check(&head[..end], &Limits::default()) {
             let _ = checked.framing.advance(&head[end..]);
-            let kept = without_ignored(&head[..end]);
+            let kept = mended(&head[..end], Faults { fields: true, target: true });
             assert_eq!(find_end(&kept, 0), Some(kept.len()));
         }
     }

@@ -100,6 +100,13 @@ impl H2Client {
         Ok(())
     }
 
+    /// Opens a stream with a POST whose body never comes, and waits for an answer.
+    pub async fn send_without_end(&mut self, url: &str) -> Result<StatusCode, h2::Error> {
+        let request = Request::post(url).body(()).expect("a request");
+        let (response, _body) = self.sender.clone().ready().await?.send_request(request, false)?;
+        Ok(response.await?.status())
+    }
+
     /// GET of a URL.
     ///
     /// # Panics

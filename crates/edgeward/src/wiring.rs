@@ -90,6 +90,7 @@ pub fn limits(configuration: &Configuration, open_files: u64) -> Limits {
         h2_connection_window: window(configuration.http2_connection_window),
         h2_pending_resets: configuration.http2_max_resets,
         h2_provoked_resets: configuration.http2_max_provoked_resets,
+        h2_cancels: configuration.http2_max_cancels,
     }
 }
 

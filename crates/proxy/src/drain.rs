@@ -12,7 +12,7 @@ use crate::listener::Running;
 pub struct DrainOptions {
     /// Total time. What connections are left then are cut.
     pub timeout: Duration,
-    /// How long an HTTP/1 connection without a request is kept open for one more, which is then answered with
+    /// How long a connection without a request is kept open for one more, which on HTTP/1 is then answered with
     /// `Connection: close`. Closing at once would fail the requests that are on their way.
     pub idle_grace: Duration,
     /// The last part of the time, over which WebSockets are closed one after the other, so that their clients do not all
@@ -50,14 +50,13 @@ impl Running {
     /// - Connections that wait in the listeners' queues are still taken.
     /// - HTTP/1 responses say `Connection: close` (the engine asks [`is_draining`](crate::connection::Connection::is_draining));
     ///   connections between two requests get `idle_grace`.
-    /// - HTTP/2 connections get a GOAWAY, and finish their streams.
+    /// - HTTP/2 connections get a GOAWAY, and finish their streams; a client that does not answer it has `idle_grace`.
     /// - WebSockets live on until `tunnel_window` before the end, then get a close frame with status 1001.
     pub async fn drain(&self, options: &DrainOptions) -> Drained {
         let begun = Instant::now();
         let end = begun + options.timeout;
         // First the phase, then the rest: a response that is written from here on must be able to see it.
         self.advance(Phase::Draining, options.idle_grace);
-        self.shutdown.send_replace(true);
         self.accepting.send_replace(false);
         let window = options.tunnel_window.min(options.timeout);
         if !self.is_empty_by(end - window).await {

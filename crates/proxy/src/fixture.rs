@@ -121,6 +121,7 @@ impl Observer for Events {
             Event::BadRequest(Refused { refusal, .. }) => format!("BadRequest {} {}", refusal.status, refusal.reason),
             Event::Rejected { reason, .. } => format!("Rejected {}", reason.as_str()),
             Event::SlowReader { .. } => "SlowReader".to_owned(),
+            Event::TooManyCancels { .. } => "TooManyCancels".to_owned(),
             Event::HandshakeFailed { failure, .. } => format!("HandshakeFailed {failure}"),
             Event::Handshake { resumed, .. } => format!("Handshake resumed={resumed}"),
             Event::Accepted { .. } | Event::AcceptFailed(_) => return,

@@ -21,14 +21,14 @@ pub struct Limits {
     pub uri_bytes: usize,
     /// How long a connection may stay open between two requests (nginx `keepalive_timeout`).
     pub keepalive_idle: Duration,
-    /// Requests after which an HTTP/1 connection is closed (nginx `keepalive_requests`); 0 for no limit.
+    /// Requests after which a connection is closed (nginx `keepalive_requests`), on HTTP/2 with a GOAWAY; 0 for no limit.
     pub keepalive_requests: u32,
     /// Most connections at a time; 0 for no limit. A connection above it is closed at once. See [`connections_within`].
     pub max_connections: usize,
     /// Most connections at a time of one client address, IPv6 by /64; 0 for no limit. The address is the one that
     /// counts after PROXY protocol.
     pub max_connections_per_client: usize,
-    /// Longest pause between two reads of a request body. The engine sets it on the session.
+    /// Longest pause in a request body. The engine sets it on the session for HTTP/1.
     pub body_timeout: Duration,
     /// Longest time in which a client takes not one byte of what is sent to it.
     pub write_timeout: Duration,
@@ -47,6 +47,10 @@ pub struct Limits {
     /// HTTP/2 streams that a client may make the server reset; above it the connection ends with `ENHANCE_YOUR_CALM`
     /// (the MadeYouReset attack, CVE-2025-8671).
     pub h2_provoked_resets: usize,
+    /// HTTP/2 streams that a client may cancel within ten seconds; above it the connection ends if those are also most of
+    /// the streams that it opened. 0 for no limit. It is the slow kind of Rapid Reset, which waits for each stream to be
+    /// taken up.
+    pub h2_cancels: u32,
 }
 
 impl Default for Limits {
@@ -69,6 +73,7 @@ impl Default for Limits {
             h2_connection_window: 1024 * 1024,
             h2_pending_resets: 20,
             h2_provoked_resets: 1024,
+            h2_cancels: 100,
         }
     }
 }
@@ -89,13 +94,13 @@ impl Limits {
     pub fn server_options(&self) -> HttpServerOptions {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
-        // Pingora counts the requests after the first.
-        options.keepalive_request_limit = self.keepalive_requests.checked_sub(1);
-        options.h2_idle_timeout = Some(self.keepalive_idle);
-        options
-    }
         // The engine answers CONNECT, as it answers other methods that are not served.
         options.allow_connect_method_proxying = true;
+        // Pingora counts the requests after the first.
+        options.keepalive_request_limit = self.keepalive_requests.checked_sub(1);
+        // The stream keeps the time of idle HTTP/2 connections: Pingora drops them without a GOAWAY.
+        options
+    }
 
     /// What Pingora's HTTP/2 server must be told for these limits to hold (`HttpProxy::h2_options`).
     pub fn h2_options(&self) -> H2Options {

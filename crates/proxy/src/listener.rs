@@ -16,7 +16,6 @@ use std::thread::JoinHandle;
 
 use edgeward_routing::SnapshotReader;
 use pingora::apps::ServerApp;
-use pingora::server::ShutdownWatch;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
@@ -27,7 +26,6 @@ use crate::proxy_protocol::ProxyProtocolOptions;
 use crate::tls::{self, TlsOptions};
 use accept::Worker;
 use clients::Clients;
-pub use crate::record::Refused;
 
 pub use crate::stream::Refusal;
 pub use bind::BindError;
@@ -102,8 +100,6 @@ pub(crate) struct Shared {
     accepting: AtomicUsize,
     /// Told whenever a connection or an accept loop ends.
     ended: Notify,
-    /// What Pingora watches: once true, HTTP/2 connections get a GOAWAY and HTTP/1 ones a last response.
-    shutdown: ShutdownWatch,
 }
 
 /// The listeners at work. Dropping it ends them at once; see [`drain`](Self::drain) for the orderly end.
@@ -114,7 +110,6 @@ pub struct Running {
     https: Vec<SocketAddr>,
     /// Ends the accepting.
     pub(crate) accepting: watch::Sender<bool>,
-    pub(crate) shutdown: watch::Sender<bool>,
     /// Ends the workers.
     exit: watch::Sender<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -150,7 +145,6 @@ where
     let http = bind::all(&listener.http, "HTTP", workers, listener.backlog)?;
     let https = bind::all(&listener.https, "HTTPS", workers, listener.backlog)?;
     let (accepting, _) = watch::channel(true);
-    let (shutdown, shutdown_watch) = watch::channel(false);
     let (exit, _) = watch::channel(false);
     let shared = Arc::new(Shared {
         clients: Clients::new(limits.max_connections_per_client),
@@ -161,7 +155,6 @@ where
         live: AtomicUsize::new(0),
         accepting: AtomicUsize::new(0),
         ended: Notify::new(),
-        shutdown: shutdown_watch,
     });
     // From here on an error drops `running`, which ends the workers that were started.
     let mut running = Running {
@@ -170,7 +163,6 @@ where
         http: http.addresses,
         https: https.addresses,
         accepting,
-        shutdown,
         exit,
         threads: Mutex::default(),
     };

@@ -4,13 +4,15 @@
 //! a buffer. This stream is what an open network needs in between. On HTTP/1 it holds a request head back until it is
 //! whole and [checked](head), knows where the body ends and holds back what comes behind it until the engine is through
 //! with the request, and keeps the time. It answers 400, 408, 414, 431 and their like by itself. On HTTP/2 and in tunnels
-//! it passes bytes through, and keeps the time where the layers above do not.
+//! it passes bytes through, and keeps the time where the layers above do not; on HTTP/2 it [follows the frames](http2) for
+//! that.
 //!
 //! When the engine drops the stream, the connection goes back to its task as a [`Parting`], which closes it in good order.
 
 mod chunked;
 mod deadline;
 mod head;
+mod http2;
 mod parting;
 mod read;
 mod transport;
@@ -42,6 +44,7 @@ use crate::limits::Limits;
 use crate::listener::Observer;
 use deadline::Deadline;
 use head::Framing;
+use http2::Http2;
 use websocket::Frames;
 
 pub use head::Refusal;
@@ -92,8 +95,8 @@ enum Protocol {
     WebSocket(Frames),
     /// Upgraded to something else.
     Tunnel,
-    /// HTTP/2, with the bytes of the client's preface that are to come.
-    Http2 { preface_left: usize },
+    /// HTTP/2.
+    Http2(Box<Http2>),
     /// Nothing is exchanged any more: reads end and writes vanish.
     Closed,
 }
@@ -122,7 +125,7 @@ impl Stream {
         let (owner, left) = oneshot::channel();
         let http2 = connection.tls().is_some_and(|tls| tls.alpn == Alpn::Http2);
         let protocol = if http2 {
-            Protocol::Http2 { preface_left: H2_PREFACE.len() }
+            Protocol::Http2(Box::new(Http2::new(&limits)))
         } else {
             Protocol::Head { since: Instant::now(), begun: None, draining: None }
         };
@@ -163,7 +166,7 @@ impl Stream {
     fn has_unread(&self) -> bool {
         let unfinished = match &self.protocol {
             Protocol::Message(framing) => !framing.is_done(),
-            Protocol::Http2 { .. } => true,
+            Protocol::Http2(_) => true,
             _ => !self.farewell.is_empty(),
         };
         !self.ended && (unfinished || !self.inbox.is_empty())

@@ -182,6 +182,9 @@ options! {
         /// The most streams that an HTTP/2 client may make Edgeward reset; more end the connection.
         #[arg(value_name = "NUMBER")]
         http2_max_provoked_resets: usize = 1024;
+        /// The most streams that an HTTP/2 client may cancel within ten seconds if it cancels most of them; more end the connection. 0 for any number.
+        #[arg(value_name = "NUMBER")]
+        http2_max_cancels: u32 = 100;
         /// The bytes of a request body that an HTTP/2 stream may send ahead.
         #[arg(value_name = "SIZE")]
         http2_stream_window: Size = Size::kib(256);

@@ -7,6 +7,8 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
+use pingora::server::ShutdownWatch;
+use tokio::sync::watch;
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +82,7 @@ pub(crate) struct Lifecycle {
     state: AtomicU8,
     phase: AtomicU8,
     idle_grace_ms: AtomicU32,
-    requests: AtomicUsize,
+    taken: AtomicU64,
     done: AtomicU64,
     upgraded: AtomicBool,
     websocket: AtomicBool,
@@ -88,6 +90,8 @@ pub(crate) struct Lifecycle {
     born: Instant,
     /// Milliseconds after `born`; 0 for none.
     deadline: AtomicU64,
+    /// Whether the client is to be told to send no more requests here.
+    leaving: watch::Sender<bool>,
     waker: AtomicWaker,
     gauges: Arc<Gauges>,
 }
@@ -100,19 +104,20 @@ struct Gauges {
 }
 
 impl Lifecycle {
-    fn new(gauges: Arc<Gauges>) -> Self {
+    fn new(gauges: Arc<Gauges>, leaving: watch::Sender<bool>) -> Self {
         gauges.states[ConnectionState::Handshake as usize].fetch_add(1, Ordering::Relaxed);
         Self {
             state: AtomicU8::new(ConnectionState::Handshake as u8),
             phase: AtomicU8::new(Phase::Serving as u8),
             idle_grace_ms: AtomicU32::new(0),
-            requests: AtomicUsize::new(0),
+            taken: AtomicU64::new(0),
             done: AtomicU64::new(0),
             upgraded: AtomicBool::new(false),
             websocket: AtomicBool::new(false),
             cut_short: AtomicBool::new(false),
             born: Instant::now(),
             deadline: AtomicU64::new(0),
+            leaving,
             waker: AtomicWaker::new(),
             gauges,
         }
@@ -133,17 +138,25 @@ impl Lifecycle {
     }
 
     pub(super) fn request_started(&self) {
-        if self.requests.fetch_add(1, Ordering::Relaxed) == 0 && !self.is_tunnel() {
+        if self.taken.fetch_add(1, Ordering::Relaxed) == self.requests_done() && !self.is_tunnel() {
             self.enter(ConnectionState::Active);
         }
     }
 
     pub(super) fn request_done(&self) {
-        self.done.fetch_add(1, Ordering::Relaxed);
-        let before = self.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-        if before == Ok(1) && !self.is_tunnel() {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done == self.requests_taken() && !self.is_tunnel() {
             self.enter(ConnectionState::Waiting);
+            if self.phase() >= Phase::Draining {
+                // From here on the connection waits for its end.
+                self.waker.wake();
+            }
         }
+    }
+
+    /// How many requests the engine took up.
+    pub(crate) fn requests_taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// How many requests the engine is through with.
@@ -205,11 +218,18 @@ impl Lifecycle {
         self.idle_grace_ms.store(millis, Ordering::Release);
         // Waking uses the waker up, and the task leaves a new one only for a new phase.
         if self.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8 {
+            self.leave();
             self.waker.wake();
         }
     }
 
-    /// The task to wake when the phase changes next, once.
+    /// Has the engine tell the client to send no more requests here: by a GOAWAY on HTTP/2, with the next response on
+    /// HTTP/1.
+    pub(crate) fn leave(&self) {
+        self.leaving.send_replace(true);
+    }
+
+    /// The task to wake when the phase changes next, or when the last request ends during a drain, once.
     pub(crate) fn watch(&self, waker: &Waker) {
         self.waker.register(waker);
     }
@@ -244,7 +264,8 @@ impl Registry {
 
     /// Adds a connection. It leaves when the registration is dropped.
     pub(crate) fn register(self: &Arc<Self>, tls: bool) -> Registration {
-        let lifecycle = Arc::new(Lifecycle::new(Arc::clone(&self.gauges)));
+        let (leaving, shutdown) = watch::channel(false);
+        let lifecycle = Arc::new(Lifecycle::new(Arc::clone(&self.gauges), leaving));
         if tls {
             self.gauges.tls.fetch_add(1, Ordering::Relaxed);
         }
@@ -255,7 +276,7 @@ impl Registry {
         live.next += 1;
         live.connections.insert(id, Arc::clone(&lifecycle));
         drop(live);
-        Registration { registry: Arc::clone(self), id, tls, lifecycle }
+        Registration { registry: Arc::clone(self), id, tls, lifecycle, shutdown }
     }
 
     /// Takes all connections, and those still to come, on to `phase`.
@@ -293,12 +314,18 @@ pub(crate) struct Registration {
     id: u64,
     tls: bool,
     lifecycle: Arc<Lifecycle>,
+    shutdown: ShutdownWatch,
 }
 
 impl Registration {
     /// The live half of the connection.
     pub(crate) fn lifecycle(&self) -> &Arc<Lifecycle> {
         &self.lifecycle
+    }
+
+    /// What Pingora watches: once true, an HTTP/2 connection gets a GOAWAY and an HTTP/1 one a last response.
+    pub(crate) fn shutdown(&self) -> &ShutdownWatch {
+        &self.shutdown
     }
 }
 

@@ -185,3 +185,15 @@ async fn no_request_fails_on_connections_that_are_in_use() {
     assert!(drained.cut == 0 && drained.elapsed < Duration::from_secs(2), "{drained:?}");
     assert!(served.load(Ordering::Relaxed) > 200);
 }
+
+#[tokio::test]
+async fn an_http2_client_that_vanished_is_not_waited_for() {
+    let fixture = Fixture::start(|_| {}).await;
+    let mut client = fixture.connect().await;
+    // A preface with settings and a ping, and then nothing: the GOAWAY is never answered.
+    client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x08\x06\0\0\0\0\0ping-it!").await;
+    client.exactly(9).await;
+    let drained = fixture.running.drain(&options(10_000, 300, 0)).await;
+    assert!(drained.cut == 0, "{drained:?}");
+    assert!(drained.elapsed >= Duration::from_millis(300) && drained.elapsed < Duration::from_secs(2), "{drained:?}");
+}

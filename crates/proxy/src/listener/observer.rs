@@ -52,6 +52,11 @@ pub enum Event<'a> {
     },
     /// A request was refused below the engine, which knows nothing of it.
     BadRequest(Refused<'a>),
+    /// An HTTP/2 client cancelled too many of its streams and was cut off.
+    TooManyCancels {
+        /// The connection.
+        connection: &'a Connection,
+    },
     /// A client took no data for too long and was cut off.
     SlowReader {
         /// The connection.

@@ -37,8 +37,11 @@ pub(super) async fn serve<A: ServerApp + Send + Sync + 'static>(incoming: Incomi
     let mut exchange = pin!(exchange(incoming, app));
     let mut seen = None;
     std::future::poll_fn(|cx| {
-        // A task keeps its waker for life, but each new phase uses it up. Waking the task polls all that is below, and so
-        // the stream notices the phase too.
+        // A task keeps its waker for life, but each new phase uses it up, and during a drain the last request does. Waking
+        // the task polls all that is below, and so the stream notices too.
+        if seen >= Some(Phase::Draining) {
+            lifecycle.watch(cx.waker());
+        }
         while seen != Some(lifecycle.phase()) {
             seen = Some(lifecycle.phase());
             lifecycle.watch(cx.waker());
@@ -98,7 +101,7 @@ async fn exchange<A: ServerApp + Send + Sync + 'static>(incoming: Incoming, app:
     });
     let (stream, left) =
         Stream::new(transport, fd, connection, Arc::clone(&shared.limits), Arc::clone(&shared.observer));
-    app.process_new(Box::new(stream), &shared.shutdown).await;
+    app.process_new(Box::new(stream), registration.shutdown()).await;
     if let Ok(parting) = left.await {
         parting.finish(shared.limits.linger).await;
     }

@@ -22,6 +22,7 @@ pub(super) struct ConnectionCounters {
     handshakes_failed: IntCounter,
     handshake_duration: Histogram,
     slow_readers: IntCounter,
+    cancelling: IntCounter,
 }
 
 impl ConnectionCounters {
@@ -63,6 +64,11 @@ impl ConnectionCounters {
                 "edgeward_slow_readers_total",
                 "Connections cut off because the client took no data for too long",
             )?,
+            cancelling: plain(
+                registry,
+                "edgeward_http2_cancelling_clients_total",
+                "HTTP/2 connections cut off because the client cancelled too many streams",
+            )?,
         })
     }
 
@@ -87,6 +93,7 @@ impl Observer for Metrics {
             Event::HandshakeFailed { failure: HandshakeFailure::Failed(_), .. } => counters.handshakes_failed.inc(),
             Event::BadRequest(refused) => refused.with_record(|record| self.record(record)),
             Event::SlowReader { .. } => counters.slow_readers.inc(),
+            Event::TooManyCancels { .. } => counters.cancelling.inc(),
         }
     }
 }

@@ -25,6 +25,10 @@ impl Deadline {
         }
     }
 
+    pub(super) fn is_set(&self) -> bool {
+        self.at.is_some()
+    }
+
     pub(super) fn clear(&mut self) {
         self.at = None;
     }

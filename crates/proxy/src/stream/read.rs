@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
 
 use super::head::{self, Faults, Refusal};
+use super::http2::{Http2, TooManyCancels};
 use super::{H2_PREFACE, Protocol, Stream, websocket};
 use crate::connection::{ConnectionState, Phase};
 use crate::listener::{Event, Refused};
@@ -39,7 +40,12 @@ impl Stream {
                 Protocol::Message(_) if self.connection.lifecycle.requests_done() >= self.requests => self.next_head(),
                 Protocol::Message(_) => return self.watch_for_end(cx),
                 Protocol::WebSocket(_) | Protocol::Tunnel => return self.read_tunnel(cx, out),
-                Protocol::Http2 { .. } => return self.read_http2(cx, out),
+                Protocol::Http2(_) => {
+                    ready!(self.read_http2(cx, out))?;
+                    if self.ready == 0 {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
                 Protocol::Closed => return Poll::Ready(Ok(())),
             }
         }
@@ -53,10 +59,12 @@ impl Stream {
                 return Poll::Ready(Ok(()));
             }
             if n == H2_PREFACE.len() {
-                self.protocol = Protocol::Http2 { preface_left: 0 };
+                let mut http2 = Box::new(Http2::new(&self.limits));
+                let received = http2.receive(&self.inbox, &self.limits);
+                self.protocol = Protocol::Http2(http2);
                 self.ready = self.inbox.len();
                 self.read_deadline.clear();
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(self.tolerate(received));
             }
             match self.fill(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
@@ -271,23 +279,86 @@ impl Stream {
 
     fn read_http2(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = out.filled().len();
-        let read = Pin::new(&mut self.transport).poll_read(cx, out);
-        let n = out.filled().len() - before;
-        let Protocol::Http2 { preface_left } = &mut self.protocol else { return read };
-        if read.is_pending() && *preface_left > 0 {
-            // Pingora waits for the preface without end.
-            self.read_deadline.set_if_clear(|| Instant::now() + self.limits.header_timeout);
-            ready!(self.read_deadline.poll(cx));
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        if Pin::new(&mut self.transport).poll_read(cx, out)?.is_pending() {
+            return self.await_http2(cx);
         }
-        if read.is_ready() {
-            self.ended = n == 0;
-            *preface_left = preface_left.saturating_sub(n);
-            if *preface_left == 0 {
-                self.read_deadline.clear();
+        let read = &out.filled()[before..];
+        self.ended = read.is_empty();
+        let Protocol::Http2(http2) = &mut self.protocol else { return Poll::Ready(Ok(())) };
+        let received = http2.receive(read, &self.limits);
+        Poll::Ready(self.tolerate(received))
+    }
+
+    fn tolerate(&self, received: Result<(), TooManyCancels>) -> io::Result<()> {
+        received.map_err(|TooManyCancels| {
+            self.observer.observe(Event::TooManyCancels { connection: &self.connection });
+            io::Error::other("the client cancels too many streams")
+        })
+    }
+
+    /// Called when no byte has come: pending while the client has time, or for the next look at it. Ready when its time is
+    /// up, with the connection over or with a frame for the engine in the inbox.
+    fn await_http2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let Protocol::Http2(http2) = &mut self.protocol else { return Poll::Pending };
+            let (limits, lifecycle) = (&*self.limits, &self.connection.lifecycle);
+            let now = Instant::now();
+            let draining = lifecycle.phase() >= Phase::Draining;
+            let taken = lifecycle.requests_taken();
+            let used_up = limits.keepalive_requests > 0 && taken >= u64::from(limits.keepalive_requests);
+            if !http2.leaving && (draining || used_up) {
+                lifecycle.leave();
+                http2.leaving = true;
+                http2.quiet_since = now;
+            }
+            let done = lifecycle.requests_done();
+            // A response that is still on its way to the client is being served.
+            let busy = taken > done || self.write_deadline.is_set();
+            if busy || done > http2.requests_done {
+                http2.requests_done = done;
+                http2.quiet_since = now;
+            }
+            let patience = match http2.leaving {
+                true if draining => lifecycle.idle_grace(),
+                true => limits.linger,
+                false if taken == 0 => limits.header_timeout,
+                false => limits.keepalive_idle,
+            };
+            let idle = http2.quiet_since + patience;
+            let frame = http2.frame_deadline(limits);
+            let body = http2.body_deadline(limits);
+            let first = [frame, body.map(|(at, _)| at)].into_iter().flatten().fold(idle, Instant::min);
+            self.read_deadline.set(first);
+            ready!(self.read_deadline.poll(cx));
+
+            if frame == Some(first) {
+                let refusal = Refusal::new(408, "HTTP/2 frame took too long");
+                if http2.has_begun() {
+                    let begun = first.checked_sub(limits.header_timeout).unwrap_or(now).into_std();
+                    let refused = Refused { connection: &self.connection, head: b"", begun, refusal };
+                    self.observer.observe(Event::BadRequest(refused));
+                }
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            if let Some((at, stream)) = body
+                && at == first
+            {
+                self.inbox.extend_from_slice(&http2.give_up(stream));
+                self.ready = self.inbox.len();
+                return Poll::Ready(Ok(()));
+            }
+            if busy {
+                continue;
+            }
+            if http2.leaving {
+                self.protocol = Protocol::Closed;
+                return Poll::Ready(Ok(()));
             }
         }
-        read
+            // The client must hear that its next stream will not be served before it finds the connection closed.
+            lifecycle.leave();
+            http2.leaving = true;
+            http2.quiet_since = now;
     }
 
     /// Reads once into the inbox.

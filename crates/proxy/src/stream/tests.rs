@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::fixture::{Fixture, tls_client, tls_connect};
+use crate::fixture::{Fixture, h2_body, tls_client, tls_connect};
 
 const HEAD: &str = "Host: localhost\r\n\r\n";
 
@@ -266,4 +266,149 @@ async fn targets_that_the_engine_cannot_parse_are_refused_before_it() {
         assert_eq!(response.status, status, "{target}");
         assert!(!response.head.to_ascii_lowercase().contains("server:"), "{target}: {}", response.head);
     }
+}
+
+/// HTTP/2 frames.
+mod frames {
+    /// The preface of a client, with its settings.
+    pub(super) fn preface() -> Vec<u8> {
+        [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, b"")].concat()
+    }
+
+    pub(super) fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    /// A GET of `localhost`, whole.
+    pub(super) fn get(stream: u8, path: &str) -> Vec<u8> {
+        let length = u8::try_from(path.len()).unwrap();
+        let block = [b"\x82\x86\x04", &[length][..], path.as_bytes(), b"\x01\x09localhost"].concat();
+        frame(1, 5, stream, &block)
+    }
+
+    /// The kinds of the frames that make up `bytes`.
+    pub(super) fn kinds(mut bytes: &[u8]) -> Vec<u8> {
+        let mut kinds = Vec::new();
+        while let [_, high, low, kind, rest @ ..] = bytes {
+            kinds.push(*kind);
+            bytes = rest.get(5 + usize::from(u16::from_be_bytes([*high, *low]))..).unwrap_or_default();
+        }
+        kinds
+    }
+
+    pub(super) const GOAWAY: u8 = 7;
+}
+
+#[tokio::test]
+async fn an_http2_client_that_is_silent_after_its_preface_gets_a_goaway_and_is_cut() {
+    let fixture = Fixture::start(|options| {
+        options.limits.header_timeout = Duration::from_millis(300);
+        options.limits.linger = Duration::from_millis(200);
+    })
+    .await;
+    let begun = Instant::now();
+    let mut client = fixture.connect().await;
+    client.send(frames::preface()).await;
+    let rest = client.rest().await;
+    assert!(frames::kinds(&rest).contains(&frames::GOAWAY), "{:?}", frames::kinds(&rest));
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(450) && took < Duration::from_secs(3), "{took:?}");
+}
+
+#[tokio::test]
+async fn an_http2_head_has_a_total_deadline_beside_other_streams() {
+    let fixture = Fixture::start(|options| options.limits.header_timeout = Duration::from_millis(400)).await;
+    let begun = Instant::now();
+    let mut client = fixture.connect().await;
+    client.send([frames::preface(), frames::get(1, "/slow/20000")].concat()).await;
+    let (mut read, mut write) = client.io.into_split();
+    let drip = tokio::spawn(async move {
+        for byte in frames::get(3, "/dripping-for-a-while-and-more") {
+            if write.write_all(&[byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut rest = Vec::new();
+    let _ = read.read_to_end(&mut rest).await;
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(2), "{took:?}");
+    fixture.events.saw("BadRequest 408").await;
+    drip.abort();
+}
+
+#[tokio::test]
+async fn an_http2_body_that_does_not_go_on_ends_its_stream_only() {
+    let fixture = Fixture::start(|options| options.limits.body_timeout = Duration::from_millis(400)).await;
+    let tcp = tokio::net::TcpStream::connect(fixture.http).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(tcp).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let request = |path| http::Request::post(format!("http://localhost{path}")).body(()).unwrap();
+    let begun = Instant::now();
+    let (silent, _body) = requests.send_request(request("/silent"), false).unwrap();
+    let (slow, mut body) = requests.send_request(request("/slow"), false).unwrap();
+    let slowly = async {
+        for number in 0..8 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            body.send_data(bytes::Bytes::from_static(b"ab"), number == 7).unwrap();
+        }
+        h2_body(slow.await.unwrap().into_body()).await
+    };
+    let (silent, slow) = tokio::join!(async { (silent.await, begun.elapsed()) }, slowly);
+    assert!(silent.0.unwrap_err().is_reset());
+    assert!(silent.1 >= Duration::from_millis(400) && silent.1 < Duration::from_secs(2), "{:?}", silent.1);
+    assert_eq!(slow, "POST /slow 16");
+    driver.abort();
+}
+
+#[tokio::test]
+async fn an_http2_connection_serves_so_many_requests_and_ends_with_a_goaway() {
+    let fixture = Fixture::start(|options| options.limits.keepalive_requests = 3).await;
+    let tcp = tokio::net::TcpStream::connect(fixture.http).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(tcp).await.unwrap();
+    let driver = tokio::spawn(connection);
+    // More than it may have, all at once: those that are under way are served.
+    let request = |number| http::Request::get(format!("http://localhost/slow/{number}")).body(()).unwrap();
+    let sent: Vec<_> = (200..206).map(|number| requests.send_request(request(number), true).unwrap().0).collect();
+    for (number, response) in (200..206).zip(sent) {
+        assert_eq!(h2_body(response.await.unwrap().into_body()).await, format!("GET /slow/{number} 0"));
+    }
+    driver.await.unwrap().expect("an end in good order");
+    fixture.is_empty().await;
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_ends_with_a_goaway() {
+    let fixture = Fixture::start(|options| options.limits.keepalive_idle = Duration::from_millis(400)).await;
+    let tcp = tokio::net::TcpStream::connect(fixture.http).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(tcp).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let request = http::Request::get("http://localhost/slow/600").body(()).unwrap();
+    let response = requests.send_request(request, true).unwrap().0.await.unwrap();
+    assert_eq!(h2_body(response.into_body()).await, "GET /slow/600 0", "a slow answer is no idle connection");
+    let idle = Instant::now();
+    driver.await.unwrap().expect("an end in good order");
+    let took = idle.elapsed();
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test]
+async fn streams_that_are_cancelled_after_they_were_taken_up_end_the_connection() {
+    let fixture = Fixture::start(|options| options.limits.h2_cancels = 10).await;
+    let tcp = tokio::net::TcpStream::connect(fixture.http).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(tcp).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let mut cancelled = 0;
+    while cancelled < 50 {
+        let request = http::Request::get("http://localhost/slow/60000").body(()).unwrap();
+        let Ok((response, _)) = requests.send_request(request, true) else { break };
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(response);
+        cancelled += 1;
+    }
+    assert!((11..20).contains(&cancelled), "{cancelled}");
+    fixture.events.saw("TooManyCancels").await;
+    driver.abort();
 }

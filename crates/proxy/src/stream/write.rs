@@ -23,9 +23,13 @@ impl Stream {
         match &self.protocol {
             Protocol::Closed => Poll::Ready(Ok(buf.len())),
             // The HTTP/2 layer has a buffer of its own.
-            Protocol::Http2 { .. } => {
+            Protocol::Http2(_) => {
                 let written = Pin::new(&mut self.transport).poll_write(cx, buf);
-                self.in_time(cx, written)
+                let n = ready!(self.in_time(cx, written))?;
+                if let Protocol::Http2(http2) = &mut self.protocol {
+                    http2.send(&buf[..n]);
+                }
+                Poll::Ready(Ok(n))
             }
             Protocol::WebSocket(_) => self.write_frames(cx, buf),
             _ => self.put(cx, buf),

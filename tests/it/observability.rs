@@ -393,6 +393,21 @@ async fn what_is_refused_before_it_is_a_request_stands_in_the_access_log_and_in_
 }
 
 #[tokio::test]
+async fn a_bad_chunk_is_answered_while_there_is_an_answer_to_give() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    connection.send(format!("POST /chunk HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n")).await;
+    sleep(Duration::from_millis(100)).await;
+    connection.send("helloXX\r\n0\r\n\r\n").await;
+    let answer = connection.read_response("POST").await.expect("an answer");
+    assert_eq!((answer.status(), answer.closes()), (400, true));
+    let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == "/chunk").await;
+    assert_eq!((&entry["status"], &entry["reason"]), (&400.into(), &"bad_request".into()), "{entry}");
+}
+
+#[tokio::test]
 async fn connect_over_http_2_is_answered_by_the_proxy_itself() {
     let _turn = turn::shared().await;
     let site = Site::with_host(HOST, "web").await;
@@ -403,6 +418,19 @@ async fn connect_over_http_2_is_answered_by_the_proxy_itself() {
     assert_eq!((answer.status.as_u16(), answer.headers.get("server")), (405, None));
     let entry = edgeward.access_log_entry(|entry| entry["request_method"] == "CONNECT").await;
     assert_eq!(entry["reason"], "method_not_allowed", "{entry}");
+}
+
+#[tokio::test]
+async fn an_http_2_body_that_stops_is_the_clients_failure_and_in_the_log() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.launch().argument("--body-timeout=1").start().await;
+    let mut client = H2Client::over(connect(edgeward.http, None).await.unwrap()).await;
+    let stopped = client.send_without_end(format!("http://{HOST}/stopped").as_str()).await;
+    assert!(stopped.is_err_and(|error| error.is_reset()));
+    let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == "/stopped").await;
+    assert_eq!(entry["reason"], "client_timeout", "{entry}");
+    assert_eq!(client.get(&format!("http://{HOST}/after")).await.status.as_u16(), 200);
 }
 
 #[tokio::test]

@@ -188,3 +188,23 @@ async fn during_the_grace_period_readiness_fails_and_new_connections_are_served(
     assert!(status.success(), "{status}");
     assert!(connect(edgeward.http, None).await.is_err(), "something still listens");
 }
+
+#[tokio::test]
+async fn requests_that_the_end_of_a_drain_cuts_are_in_the_access_log() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let mut edgeward = site.launch().argument("--shutdown-grace-period=0").argument("--drain-timeout=1").start().await;
+    let mut h1 = Connection::open(edgeward.http).await;
+    h1.send(Request::get(HOST, "/cut1").header("X-Echo-Delay", "20").bytes()).await;
+    let mut h2 = H2Client::over(connect(edgeward.http, None).await.unwrap()).await;
+    let request = hyper::Request::get(format!("http://{HOST}/cut2")).header("x-echo-delay", "20").body(()).unwrap();
+    let h2_answer = tokio::spawn(async move { h2.send(request, bytes::Bytes::new()).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    edgeward.signal(Signal::Terminate);
+    edgeward.wait_exit(Duration::from_secs(5)).await;
+    assert!(h2_answer.await.unwrap().is_err());
+    for target in ["/cut1", "/cut2"] {
+        let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == target).await;
+        assert_eq!((&entry["status"], &entry["reason"]), (&499.into(), &"shutdown".into()), "{entry}");
+    }
+}

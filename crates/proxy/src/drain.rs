@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connection::Phase;
-use crate::listener::Running;
+use crate::listener::{LAST_WORDS, Running};
 
 /// How to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,10 @@ impl Running {
         }
         let cut = self.connections().total;
         self.advance(Phase::Cut, Duration::ZERO);
+        if cut > 0 {
+            // The engine still logs what was under way.
+            tokio::time::sleep(LAST_WORDS).await;
+        }
         Drained { cut, elapsed: begun.elapsed() }
     }
 

@@ -27,6 +27,9 @@ use crate::tls::{self, TlsOptions};
 use accept::Worker;
 use clients::Clients;
 
+pub(crate) use serve::LAST_WORDS;
+
+pub use crate::record::Refused;
 pub use crate::stream::Refusal;
 pub use bind::BindError;
 pub use observer::{Event, HandshakeFailure, Observer, Rejection};

@@ -39,7 +39,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::connection::{Alpn, Connection};
+use crate::connection::{Alpn, Connection, Phase};
 use crate::limits::Limits;
 use crate::listener::Observer;
 use deadline::Deadline;
@@ -99,6 +99,38 @@ enum Protocol {
     Http2(Box<Http2>),
     /// Nothing is exchanged any more: reads end and writes vanish.
     Closed,
+}
+
+/// Why the stream makes reads and writes of the engine fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Broken {
+    /// The coding of the request body makes no sense. The request can still be answered.
+    #[error("{0}")]
+    Coding(&'static str),
+    /// A drain has run out of time.
+    #[error("the drain ran out of time")]
+    Cut,
+}
+
+impl Broken {
+    /// The one that an error is made of.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+
+    /// The kind of the error that is made of it.
+    pub(crate) fn kind(self) -> io::ErrorKind {
+        match self {
+            Self::Coding(_) => io::ErrorKind::InvalidData,
+            Self::Cut => io::ErrorKind::ConnectionAborted,
+        }
+    }
+}
+
+impl From<Broken> for io::Error {
+    fn from(broken: Broken) -> Self {
+        Self::new(broken.kind(), broken)
+    }
 }
 
 /// What Pingora hands to every request of the connection.
@@ -162,6 +194,14 @@ impl Stream {
         self.read_deadline.clear();
     }
 
+    /// Fails once a drain has cut the connection. The engine then ends what is under way, and logs it.
+    fn check_cut(&self) -> io::Result<()> {
+        match self.connection.lifecycle.phase() {
+            Phase::Cut => Err(Broken::Cut.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the client may be sending something that nobody will read.
     fn has_unread(&self) -> bool {
         let unfinished = match &self.protocol {
@@ -216,17 +256,23 @@ impl fmt::Debug for Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().read(cx, buf)
+        let this = self.get_mut();
+        this.check_cut()?;
+        this.read(cx, buf)
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().write(cx, buf)
+        let this = self.get_mut();
+        this.check_cut()?;
+        this.write(cx, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().flush(cx)
+        let this = self.get_mut();
+        this.check_cut()?;
+        this.flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -91,6 +91,8 @@ pub enum Reason {
     UpstreamInvalid,
     /// The client went away first (logged as nginx's 499).
     ClientClosed,
+    /// The process ended before the answer was whole (logged as 499 where none had begun).
+    Shutdown,
     /// 408: the client did not send its request in time.
     ClientTimeout,
     /// 400: the request breaks HTTP's rules.
@@ -125,6 +127,7 @@ impl Reason {
             Self::UpstreamClosed => "upstream_closed",
             Self::UpstreamInvalid => "upstream_invalid",
             Self::ClientClosed => "client_closed",
+            Self::Shutdown => "shutdown",
             Self::ClientTimeout => "client_timeout",
             Self::BadRequest => "bad_request",
             Self::UriTooLong => "uri_too_long",

@@ -61,7 +61,7 @@ pub(crate) enum Phase {
     Draining = 1,
     /// Tunnels say goodbye.
     Closing = 2,
-    /// Gone at once.
+    /// Reads and writes fail.
     Cut = 3,
 }
 

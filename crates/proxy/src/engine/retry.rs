@@ -1,5 +1,6 @@
 //! Failures: what they are called, how they are answered, and which of them may be tried again.
 
+use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -8,9 +9,16 @@ use http::Method;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use crate::stream::Broken;
+
 /// The reason for a failure.
 pub(super) fn reason(error: &Error) -> Reason {
     use ErrorType as E;
+    if *error.esource() == ErrorSource::Downstream
+        && let Some(reason) = stream_reason(error)
+    {
+        return reason;
+    }
     match (error.esource(), error.etype()) {
         (_, E::HTTPStatus(413)) => Reason::BodyTooLarge,
         (ErrorSource::Upstream, E::ConnectTimedout | E::TLSHandshakeTimedout) => Reason::ConnectTimeout,
@@ -53,6 +61,25 @@ pub(super) fn blames_endpoint(reason: Reason) -> bool {
     )
 }
 
+/// Why the stream below the engine ended a request, where it was not the client's leaving.
+fn stream_reason(error: &Error) -> Option<Reason> {
+    let cause = error.root_cause();
+    if let Some(broken) = cause.downcast_ref::<io::Error>().and_then(Broken::of) {
+        return Some(match broken {
+            Broken::Coding(_) => Reason::BadRequest,
+            Broken::Cut => Reason::Shutdown,
+        });
+    }
+    let http2 = cause.downcast_ref::<h2::Error>()?;
+    // The HTTP/2 layer keeps no more of an error than this.
+    if http2.get_io().is_some_and(|error| error.kind() == Broken::Cut.kind()) {
+        return Some(Reason::Shutdown);
+    }
+    // How the stream gives up a body that does not go on.
+    let given_up = http2.is_reset() && http2.is_library() && http2.reason() == Some(h2::Reason::PROTOCOL_ERROR);
+    given_up.then_some(Reason::ClientTimeout)
+}
+
 /// The status that a failure is answered with; 0 when nobody is left to answer.
 pub(super) fn status(error: &Error, reason: Reason) -> u16 {
     if let ErrorType::HTTPStatus(status) = error.etype() {
@@ -62,7 +89,7 @@ pub(super) fn status(error: &Error, reason: Reason) -> u16 {
         Reason::ConnectTimeout | Reason::UpstreamTimeout => 504,
         Reason::ConnectFailed | Reason::UpstreamClosed | Reason::UpstreamInvalid => 502,
         Reason::ClientTimeout => 408,
-        Reason::ClientClosed => 0,
+        Reason::ClientClosed | Reason::Shutdown => 0,
         Reason::BodyTooLarge => 413,
         Reason::BadRequest => 400,
         _ => 500,

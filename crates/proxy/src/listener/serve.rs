@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pingora::apps::ServerApp;
 use pingora::protocols::UniqueIDType;
@@ -29,6 +29,9 @@ pub(super) struct Incoming {
     pub(super) shared: Arc<Shared>,
 }
 
+/// How long the engine has, once a drain has cut a connection, to notice and to log what was under way.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// Serves a connection to its end, which a drain may bring about.
 pub(super) async fn serve<A: ServerApp + Send + Sync + 'static>(incoming: Incoming, app: Arc<A>) {
     let shared = Arc::clone(&incoming.shared);
@@ -36,6 +39,7 @@ pub(super) async fn serve<A: ServerApp + Send + Sync + 'static>(incoming: Incomi
     let lifecycle = Arc::clone(incoming.registration.lifecycle());
     let mut exchange = pin!(exchange(incoming, app));
     let mut seen = None;
+    let mut last_words = None;
     std::future::poll_fn(|cx| {
         // A task keeps its waker for life, but each new phase uses it up, and during a drain the last request does. Waking
         // the task polls all that is below, and so the stream notices too.
@@ -46,10 +50,14 @@ pub(super) async fn serve<A: ServerApp + Send + Sync + 'static>(incoming: Incomi
             seen = Some(lifecycle.phase());
             lifecycle.watch(cx.waker());
         }
-        if seen == Some(Phase::Cut) {
+        if exchange.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        exchange.as_mut().poll(cx)
+        if seen == Some(Phase::Cut) {
+            let last_words = last_words.get_or_insert_with(|| Box::pin(tokio::time::sleep(LAST_WORDS)));
+            return last_words.as_mut().poll(cx);
+        }
+        Poll::Pending
     })
     .await;
 }

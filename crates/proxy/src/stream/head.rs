@@ -55,6 +55,8 @@ pub(super) enum Framing {
     Length(u64),
     /// Where the chunked coding says.
     Chunked(Chunked),
+    /// Nowhere, for the coding makes no sense.
+    Broken(&'static str),
 }
 
 impl Framing {
@@ -62,6 +64,7 @@ impl Framing {
         match self {
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => chunked.is_done(),
+            Self::Broken(_) => false,
         }
     }
 
@@ -78,6 +81,7 @@ impl Framing {
                 Ok(taken)
             }
             Self::Chunked(chunked) => chunked.advance(bytes),
+            Self::Broken(reason) => Err(reason),
         }
     }
 }
@@ -162,10 +166,6 @@ pub(super) fn mended(head: &[u8], faults: Faults) -> Vec<u8> {
     kept
 }
 
-fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-}
-
 /// A target, or a line with one, without the characters that no URI may have.
 fn encoded(target: &[u8]) -> Vec<u8> {
     let is_text = std::str::from_utf8(target).is_ok();
@@ -178,6 +178,10 @@ fn encoded(target: &[u8]) -> Vec<u8> {
         }
     }
     encoded
+}
+
+fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 /// Checks `METHOD target HTTP/1.x`, and returns the target, whether it is HTTP/1.1, and whether the target must be mended.
@@ -198,15 +202,15 @@ fn check_request_line<'a>(line: &'a [u8], limits: &Limits) -> Result<(&'a [u8], 
     if target.len() > limits.uri_bytes {
         return Err(Refusal::new(414, "request target too long"));
     }
-    let http11 = match version {
-        b"HTTP/1.1" => true,
-        b"HTTP/1.0" => false,
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
     let odd = !target.iter().all(|byte| is_plain(*byte)) && !is_parsed(target);
     // What the engine cannot parse would be answered below it, in Pingora's name.
     if odd && !is_parsed(&encoded(target)) {
         return Err(Refusal::new(400, "malformed request target"));
     }
+    let http11 = match version {
+        b"HTTP/1.1" => true,
+        b"HTTP/1.0" => false,
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
             return Err(Refusal::new(505, "HTTP version not supported"));
         }
         _ => return Err(Refusal::new(400, "malformed HTTP version")),
@@ -338,15 +342,15 @@ pub(super) fn is_token(byte: u8) -> bool {
         )
 }
 
-/// `value` without the blanks around it. Blank means space and tab only: other white space is for no parser to eat.
-fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
 /// Whether a byte may be part of every request target.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~' | b'%' | b'?' | b'&' | b'=' | b'+')
 }
 
+/// `value` without the blanks around it. Blank means space and tab only: other white space is for no parser to eat.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
     }
     value
 }

@@ -9,9 +9,9 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
 
-use super::head::{self, Faults, Refusal};
+use super::head::{self, Faults, Framing, Refusal};
 use super::http2::{Http2, TooManyCancels};
-use super::{H2_PREFACE, Protocol, Stream, websocket};
+use super::{Broken, H2_PREFACE, Protocol, Stream, websocket};
 use crate::connection::{ConnectionState, Phase};
 use crate::listener::{Event, Refused};
 
@@ -217,6 +217,9 @@ impl Stream {
 
     /// Reads a piece of a request body, and keeps what lies behind its end.
     fn read_body(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Protocol::Message(Framing::Broken(reason)) = &self.protocol {
+            return Poll::Ready(Err(Broken::Coding(reason).into()));
+        }
         let before = out.filled().len();
         ready!(Pin::new(&mut self.transport).poll_read(cx, out))?;
         let read = &out.filled()[before..];
@@ -229,12 +232,10 @@ impl Stream {
                 Poll::Ready(Ok(()))
             }
             Err(reason) => {
-                let refusal = Refusal::new(400, reason);
-                let begun = std::time::Instant::now();
-                let refused = Refused { connection: &self.connection, head: b"", begun, refusal };
-                self.observer.observe(Event::BadRequest(refused));
+                // The engine has the request. It answers 400, if nothing of an answer is out, and logs it.
+                *framing = Framing::Broken(reason);
                 out.set_filled(before);
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, reason)))
+                Poll::Ready(Err(Broken::Coding(reason).into()))
             }
         }
     }
@@ -354,11 +355,11 @@ impl Stream {
                 self.protocol = Protocol::Closed;
                 return Poll::Ready(Ok(()));
             }
-        }
             // The client must hear that its next stream will not be served before it finds the connection closed.
             lifecycle.leave();
             http2.leaving = true;
             http2.quiet_since = now;
+        }
     }
 
     /// Reads once into the inbox.

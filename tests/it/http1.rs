@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use edgeward_tests::client::{Connection, Request, send};
-use edgeward_tests::manifest::Ingress;
+use edgeward_tests::manifest::{Ingress, service};
 use edgeward_tests::turn;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::site::Site;
 
@@ -235,7 +236,6 @@ async fn a_target_is_passed_on_as_it_came_or_in_percent_encoding() {
     let edgeward = site.serve().await;
     let mut wrong = Vec::new();
     // Not all of these are URIs (RFC 3986), but clients send them and nginx passes them on. Characters stand for bytes.
-    for part in [
     // What the engine has no place for is encoded, which means the same.
     let encoded = |target: &str| {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -243,6 +243,7 @@ async fn a_target_is_passed_on_as_it_came_or_in_percent_encoding() {
         let query = query.replace('"', "%22").replace('<', "%3C").replace('>', "%3E").replace('\u{ff}', "%FF");
         if query.is_empty() { path } else { format!("{path}?{query}") }
     };
+    for part in [
         "plain",
         "a%20b",
         "%C3%A9",
@@ -408,4 +409,35 @@ async fn what_a_backend_says_of_its_connection_is_not_passed_on() {
         assert_eq!(answer.header(name), None, "{answer:?}");
     }
     assert_eq!((answer.header("x-end"), answer.header("connection")), (Some("1"), Some("keep-alive")));
+}
+
+#[tokio::test]
+async fn what_a_backend_has_sent_is_passed_on_while_it_pauses() {
+    let _turn = turn::shared().await;
+    let site = Site::new();
+    let listener = tokio::net::TcpListener::bind(edgeward_tests::address::pod()).await.unwrap();
+    site.manifests.write("slow.yaml", service("slow", &[listener.local_addr().unwrap()]));
+    site.ingress(&Ingress::new("slow").host(HOST, "slow"));
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let _ = tcp.read(&mut [0; 4096]).await;
+            let _ = tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let _ = tcp.write_all(&[b'x'; 10_000]).await;
+            // The rest never comes.
+            std::future::pending::<()>().await;
+        }
+    });
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    let started = Instant::now();
+    connection.send(Request::get(HOST, "/").bytes()).await;
+    let mut came = Vec::new();
+    while came.iter().filter(|byte| **byte == b'x').count() < 10_000 {
+        let more = connection.read_some().await.expect("what the backend has sent");
+        assert!(!more.is_empty(), "the connection ends");
+        came.extend(more);
+    }
+    assert!(came.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    assert!(started.elapsed() < Duration::from_secs(5), "after {:?}", started.elapsed());
 }

@@ -258,7 +258,13 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.check_cut()?;
-        this.read(cx, buf)
+        let read = this.read(cx, buf);
+        // The engine reads here whenever it waits for something, so what it has written so far is all that there is for now.
+        // An event stream or a slow page must not wait in the outbox for bytes that come much later.
+        if read.is_pending() && this.sent < this.outbox.len() {
+            std::task::ready!(this.flush(cx))?;
+        }
+        read
     }
 }
 

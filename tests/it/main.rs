@@ -7,6 +7,7 @@ mod certificates;
 mod change;
 mod cli;
 mod conformance;
+mod demo;
 mod directory;
 mod failures;
 mod framing;

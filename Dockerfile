@@ -24,7 +24,6 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /edgeward /usr/local/bin/edgeward
-COPY config/edgeward.yaml /etc/edgeward/edgeward.yaml
 # By number, so that Kubernetes can see that it is not root. Container runtimes let every user listen on 80 and 443 in a
 # network of the container's own (net.ipv4.ip_unprivileged_port_start=0). On the host's network, run as user 0 with all
 # capabilities dropped but NET_BIND_SERVICE, or listen on higher ports. A file capability would keep the program from

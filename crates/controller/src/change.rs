@@ -15,6 +15,10 @@ pub enum Change {
     /// These are all objects of a kind: what a list call or a first scan found. It also says that this kind has now been
     /// listed; nothing is published before every kind has.
     Reset(Kind, Vec<Object>),
+    /// Objects of this kind may not be read; what depends on them does without. A [`Change::Reset`] takes it back.
+    Refused(Kind),
+    /// Whether the source can see the objects now. What it said before stays in force either way.
+    Contact(bool),
     /// The source's own diagnostics (files that do not parse, duplicates); replaces the ones sent before.
     Diagnostics(Vec<Diagnostic>),
     /// How many objects of kinds that are not watched the source has passed over, by `apiVersion Kind`; replaces what was

@@ -13,7 +13,8 @@ use hashbrown::HashMap;
 use crate::change::Change;
 use crate::diagnostic::Diagnostic;
 use crate::object::{
-    ConfigMap, EndpointSlice, Ingress, IngressClass, Kind, NamespacedName, Object, ObjectRef, Secret, Service,
+    ConfigMap, EndpointSlice, Ingress, IngressClass, Kind, Namespace, NamespacedName, Object, ObjectRef, Secret,
+    Service,
 };
 use crate::resolve::{Resolution, canonical_name};
 
@@ -39,12 +40,15 @@ pub struct Index {
     /// The ConfigMap whose content is kept when it is removed, and that content.
     held_config_map: Option<NamespacedName>,
     vanished_config_map: Option<ConfigMap>,
+    namespaces: HashMap<NamespacedName, Namespace>,
     /// The Services behind each external name.
     external: BTreeMap<Box<str>, BTreeSet<NamespacedName>>,
     resolutions: BTreeMap<Box<str>, Resolution>,
     source_diagnostics: Arc<[Diagnostic]>,
     skipped: BTreeMap<String, usize>,
+    is_out_of_contact: bool,
     listed: BTreeSet<Kind>,
+    refused: BTreeSet<Kind>,
 }
 
 impl Index {
@@ -69,6 +73,15 @@ impl Index {
             Change::Apply(object) => self.insert(*object),
             Change::Remove(reference) => self.remove(&reference),
             Change::Reset(kind, objects) => self.reset(kind, objects),
+            Change::Refused(kind) => {
+                self.listed.insert(kind);
+                Dirty::everything_if(self.refused.insert(kind))
+            }
+            Change::Contact(has_contact) => {
+                let changed = self.is_out_of_contact == has_contact;
+                self.is_out_of_contact = !has_contact;
+                Dirty { diagnostics: changed, ..Dirty::default() }
+            }
             Change::Diagnostics(diagnostics) => {
                 let changed = *self.source_diagnostics != *diagnostics;
                 self.source_diagnostics = diagnostics.into();
@@ -102,6 +115,11 @@ impl Index {
         self.listed.len() == Kind::ALL.len()
     }
 
+    /// Whether objects of a kind may not be read.
+    pub fn is_refused(&self, kind: Kind) -> bool {
+        self.refused.contains(&kind)
+    }
+
     /// All Ingresses, by namespace and name.
     pub fn ingresses(&self) -> impl Iterator<Item = &Ingress> {
         self.ingresses.values()
@@ -125,6 +143,11 @@ impl Index {
     /// What the Secret of this name offers as a certificate. The first call parses it; later ones do not.
     pub fn certificate(&self, name: &NamespacedName) -> CertificateState<'_> {
         self.secrets.get(name).map_or(CertificateState::Missing, SecretEntry::certificate)
+    }
+
+    /// The labels of a Namespace; none are known of one that is not there.
+    pub fn labels_of_namespace(&self, name: &str) -> Option<&BTreeMap<String, String>> {
+        self.namespaces.get(&NamespacedName::new("", name)).map(|namespace| &namespace.labels)
     }
 
     /// A ConfigMap.
@@ -155,6 +178,11 @@ impl Index {
         self.external.keys().map(AsRef::as_ref)
     }
 
+    /// Whether the source cannot see the objects, which may be others by now.
+    pub fn is_out_of_contact(&self) -> bool {
+        self.is_out_of_contact
+    }
+
     /// What the source itself has to say.
     pub fn source_diagnostics(&self) -> &Arc<[Diagnostic]> {
         &self.source_diagnostics
@@ -174,6 +202,7 @@ impl Index {
             Kind::EndpointSlice => self.slices.len(),
             Kind::Secret => self.secrets.len(),
             Kind::ConfigMap => self.config_maps.len(),
+            Kind::Namespace => self.namespaces.len(),
         }
     }
 
@@ -185,13 +214,14 @@ impl Index {
             Kind::EndpointSlice => self.slices.keys().cloned().collect(),
             Kind::Secret => self.secrets.keys().cloned().collect(),
             Kind::ConfigMap => self.config_maps.keys().cloned().collect(),
+            Kind::Namespace => self.namespaces.keys().cloned().collect(),
         }
     }
 
     /// Makes `objects` all there is of a kind. It works by difference, so that listing again what is known already
     /// changes nothing and parses no certificate twice.
     fn reset(&mut self, kind: Kind, objects: Vec<Object>) -> Dirty {
-        let mut dirty = Dirty::default();
+        let mut dirty = Dirty::everything_if(self.refused.remove(&kind));
         let listed: BTreeSet<_> = objects.iter().map(|object| object.name().clone()).collect();
         for name in self.names(kind) {
             if !listed.contains(&name) {
@@ -229,6 +259,11 @@ impl Index {
                 self.config_maps.insert(name.clone(), map);
                 Dirty::config_map_if(!same, name)
             }
+            Object::Namespace(namespace) => {
+                let same = self.namespaces.get(&name).is_some_and(|old| old.labels == namespace.labels);
+                self.namespaces.insert(name, namespace);
+                Dirty::everything_if(!same)
+            }
         }
     }
 
@@ -254,6 +289,7 @@ impl Index {
                 }
                 Dirty::config_map_if(true, name.clone())
             }
+            Kind::Namespace => Dirty::everything_if(self.namespaces.remove(name).is_some()),
         }
     }
 

@@ -32,12 +32,21 @@ pub enum Kind {
     Secret,
     /// `v1` ConfigMap
     ConfigMap,
+    /// `v1` Namespace, for `--watch-namespace-selector`
+    Namespace,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Ingress, Self::IngressClass, Self::Service, Self::EndpointSlice, Self::Secret, Self::ConfigMap];
+    pub const ALL: [Self; 7] = [
+        Self::Ingress,
+        Self::IngressClass,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Secret,
+        Self::ConfigMap,
+        Self::Namespace,
+    ];
 
     /// The kind's name in manifests.
     pub const fn name(self) -> &'static str {
@@ -48,6 +57,7 @@ impl Kind {
             Self::EndpointSlice => "EndpointSlice",
             Self::Secret => "Secret",
             Self::ConfigMap => "ConfigMap",
+            Self::Namespace => "Namespace",
         }
     }
 }
@@ -67,7 +77,22 @@ pub fn is_subdomain(name: &str) -> bool {
         })
 }
 
-/// Identity of an object. The namespace is empty for IngressClass.
+impl Kind {
+    /// Its name in the API, and the API group: what roles name.
+    pub const fn resource(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Ingress => ("ingresses", "networking.k8s.io"),
+            Self::IngressClass => ("ingressclasses", "networking.k8s.io"),
+            Self::Service => ("services", ""),
+            Self::EndpointSlice => ("endpointslices", "discovery.k8s.io"),
+            Self::Secret => ("secrets", ""),
+            Self::ConfigMap => ("configmaps", ""),
+            Self::Namespace => ("namespaces", ""),
+        }
+    }
+}
+
+/// Identity of an object. The namespace is empty for IngressClass and Namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectRef {
     /// Its kind.
@@ -114,6 +139,8 @@ pub enum Object {
     Secret(Secret),
     /// A ConfigMap.
     ConfigMap(ConfigMap),
+    /// A Namespace.
+    Namespace(Namespace),
 }
 
 impl Object {
@@ -126,6 +153,7 @@ impl Object {
             Self::EndpointSlice(_) => Kind::EndpointSlice,
             Self::Secret(_) => Kind::Secret,
             Self::ConfigMap(_) => Kind::ConfigMap,
+            Self::Namespace(_) => Kind::Namespace,
         }
     }
 
@@ -138,6 +166,7 @@ impl Object {
             Self::EndpointSlice(object) => &object.meta.name,
             Self::Secret(object) => &object.meta.name,
             Self::ConfigMap(object) => &object.meta.name,
+            Self::Namespace(object) => &object.meta.name,
         }
     }
 
@@ -361,4 +390,13 @@ pub struct ConfigMap {
     pub data: BTreeMap<String, String>,
     /// The keys of `data` that have no string as their value.
     pub unreadable: BTreeSet<String>,
+}
+
+/// A Namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its metadata.
+    pub meta: Meta,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }

@@ -22,6 +22,7 @@ use edgeward_routing::origin::Origin;
 
 use self::cursor::{Cursor, ShapeError};
 use self::document::{Form, Item, Recognition, recognise};
+pub(crate) use self::meta::LAST_APPLIED;
 use self::meta::Scope;
 pub(crate) use self::service::{endpoints_name, endpoints_of_slice};
 pub use self::yaml::{Position, SyntaxError};

@@ -131,6 +131,8 @@ struct Owner {
     current: Snapshot,
     /// What the translation of `current` said.
     diagnostics: Arc<[Diagnostic]>,
+    /// The Ingresses of `current`.
+    owned: Arc<[NamespacedName]>,
     dirty: Dirty,
     /// When the oldest change was taken in that is not published yet.
     since: Option<Instant>,
@@ -162,6 +164,7 @@ impl Owner {
             publisher,
             published,
             diagnostics: Arc::default(),
+            owned: Arc::default(),
             dirty: Dirty::default(),
             since: None,
             holdoff,
@@ -232,7 +235,12 @@ impl Owner {
         let is_first = self.current.generation == 0;
         if is_first || self.has_failed || dirty.needs_translation(self.options.configmap.as_ref()) {
             match self.translate().await {
-                Some(translation) => self.publish(translation.snapshot, translation.diagnostics.into(), is_first),
+                Some(translation) => {
+                    if *self.owned != *translation.owned {
+                        self.owned = translation.owned.into();
+                    }
+                    self.publish(translation.snapshot, translation.diagnostics.into(), is_first);
+                }
                 None => self.has_failed = true,
             }
         } else if !dirty.endpoints.is_empty() {
@@ -240,7 +248,7 @@ impl Owner {
                 refresh_endpoints(&self.index, &self.options, &self.current, &dirty.endpoints)
             }));
             match refreshed {
-                Ok(Translation { snapshot, diagnostics: fresh }) => {
+                Ok(Translation { snapshot, diagnostics: fresh, .. }) => {
                     let diagnostics = self.with_fresh(&dirty.endpoints, fresh);
                     self.publish(snapshot, diagnostics, false);
                 }
@@ -317,7 +325,8 @@ impl Owner {
             last_success: self.last_success,
             delay: self.last_delay,
             counts: Counts::of(&self.current, &self.index),
-            is_stale: self.has_failed || self.is_source_gone,
+            is_stale: self.has_failed || self.is_source_gone || self.index.is_out_of_contact(),
+            owned: Arc::clone(&self.owned),
             of_source: Arc::clone(self.index.source_diagnostics()),
             of_translation: Arc::clone(&self.diagnostics),
         }));

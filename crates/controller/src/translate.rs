@@ -43,13 +43,15 @@ pub struct Translation {
     pub snapshot: Snapshot,
     /// What is wrong with the objects, sorted, each once.
     pub diagnostics: Vec<Diagnostic>,
+    /// The Ingresses that are served, those first that win where two want the same.
+    pub owned: Vec<NamespacedName>,
 }
 
 impl Translation {
-    fn new(snapshot: Snapshot, mut diagnostics: Vec<Diagnostic>) -> Self {
+    fn new(snapshot: Snapshot, mut diagnostics: Vec<Diagnostic>, owned: Vec<NamespacedName>) -> Self {
         diagnostics.sort();
         diagnostics.dedup();
-        Self { snapshot, diagnostics }
+        Self { snapshot, diagnostics, owned }
     }
 }
 
@@ -72,12 +74,13 @@ pub fn translate(index: &Index, options: &Options, previous: &Snapshot) -> Trans
         certificates: share::certificates(certificates, previous),
         settings: share::settings(&configuration.settings, previous),
     };
-    Translation::new(snapshot, diagnostics)
+    let owned = owned.iter().map(|owned| owned.ingress.meta.name.clone()).collect();
+    Translation::new(snapshot, diagnostics, owned)
 }
 
 /// Renews the endpoints of these Services and nothing else: the routes are those of `previous`, and so is every other
 /// backend. Whether an endpoint exists is decided by slices and name resolution only, so that this is the whole effect
-/// of a change in them. The diagnostics are those with [`ENDPOINT_CODES`] about these Services.
+/// of a change in them. The diagnostics are those with [`ENDPOINT_CODES`] about these Services, and no Ingress is named.
 pub fn refresh_endpoints(
     index: &Index,
     options: &Options,
@@ -102,7 +105,7 @@ pub fn refresh_endpoints(
         }
         snapshot.backends = Arc::new(Backends(backends));
     }
-    Translation::new(snapshot, diagnostics)
+    Translation::new(snapshot, diagnostics, Vec::new())
 }
 
 /// Whether two snapshots share every part, so that publishing the second would change nothing.

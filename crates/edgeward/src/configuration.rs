@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use edgeward_controller::object::is_subdomain;
 pub use options::{Configuration, Options, heading};
 pub use value::{
-    AccessLog, Compatibility, LogFormat, LogLevel, LoopbackAddress, MetricFamily, Network, Period, Reference, Size,
-    TlsVersion, parse_bool,
+    AccessLog, Compatibility, LabelSelector, LogFormat, LogLevel, LoopbackAddress, MetricFamily, Network, Period,
+    Reference, Size, Source, TlsVersion, parse_bool,
 };
 
 #[cfg(test)]
@@ -73,9 +73,30 @@ impl Sources {
             None if default.exists() => read_file(default)?,
             None => Options::default(),
         };
-        let configuration = self.flags.clone().over(file).over(self.defaults.clone()).resolve();
+        let options = self.flags.clone().over(file).over(self.defaults.clone());
+        let source = source(&options);
+        let serves_without_class = options.watch_ingress_without_class.unwrap_or(source == Source::Manifests);
+        let configuration = Configuration {
+            source,
+            // A cluster may have other controllers for them; a directory has not.
+            watch_ingress_without_class: serves_without_class,
+            ..options.resolve()
+        };
         configuration.validate()?;
         Ok(configuration)
+    }
+}
+
+/// Where objects come from, when all is considered.
+fn source(options: &Options) -> Source {
+    match options.source.unwrap_or(Source::Auto) {
+        Source::Auto if options.manifests.is_some() => Source::Manifests,
+        // Every pod has this variable.
+        Source::Auto if options.kubeconfig.is_some() || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
+            Source::Kubernetes
+        }
+        Source::Auto => Source::Manifests,
+        named => named,
     }
 }
 
@@ -131,6 +152,7 @@ impl Configuration {
             ("--upstream-connect-timeout", self.upstream_connect_timeout),
             ("--upstream-read-timeout", self.upstream_read_timeout),
             ("--upstream-send-timeout", self.upstream_send_timeout),
+            ("--election-ttl", self.election_ttl),
         ];
         if let Some((flag, _)) = periods.into_iter().find(|(_, period)| period.0.is_zero()) {
             return contradiction(format!("{flag} must not be 0: nothing can be done in no time; name a longer one"));

@@ -1,16 +1,19 @@
 //! `/healthz`, `/readyz` and `/metrics`, on a port of their own so that they answer whatever the traffic does.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use edgeward_controller::kubernetes::Contact;
+use edgeward_controller::reconcile::Status;
 use edgeward_proxy::metrics::{CONTENT_TYPE, Metrics};
 use edgeward_routing::SnapshotReader;
 use serde_json::json;
+use tokio::sync::watch;
 
 #[cfg(test)]
 mod tests;
@@ -21,12 +24,44 @@ pub struct Readiness {
     snapshots: SnapshotReader,
     serving: Arc<AtomicBool>,
     draining: Arc<AtomicBool>,
+    followed: Arc<OnceLock<Followed>>,
+}
+
+/// What else has a say in whether traffic is wanted, and what is told of it.
+#[derive(Debug)]
+pub struct Followed {
+    /// What the controller says of the current snapshot.
+    pub status: watch::Receiver<Status>,
+    /// What is known of the contact with the API server, where there is one.
+    pub contact: Option<Arc<Contact>>,
+    /// Whether the own node is cordoned, where that matters.
+    pub cordoned: Option<watch::Receiver<bool>>,
 }
 
 impl Readiness {
     /// Not yet: there must be a published snapshot, and listeners.
     pub fn new(snapshots: SnapshotReader) -> Self {
-        Self { snapshots, serving: Arc::default(), draining: Arc::default() }
+        Self { snapshots, serving: Arc::default(), draining: Arc::default(), followed: Arc::default() }
+    }
+
+    /// Takes these into account from now on. Only the first call has an effect.
+    pub fn follow(&self, followed: Followed) {
+        let _ = self.followed.set(followed);
+    }
+
+    /// Whether what is served may be out of date.
+    pub fn is_stale(&self) -> bool {
+        self.followed.get().is_some_and(|followed| followed.status.borrow().is_stale)
+    }
+
+    /// What is known of the contact with the API server, where there is one.
+    pub fn contact(&self) -> Option<&Arc<Contact>> {
+        self.followed.get()?.contact.as_ref()
+    }
+
+    fn is_cordoned(&self) -> bool {
+        let cordoned = self.followed.get().and_then(|followed| followed.cordoned.as_ref());
+        cordoned.is_some_and(|cordoned| *cordoned.borrow())
     }
 
     /// Connections are accepted from now on.
@@ -49,9 +84,11 @@ impl Readiness {
         if self.is_draining() {
             Some("shutting down")
         } else if self.snapshots.load().generation == 0 {
-            Some("the manifests are not read yet")
+            Some("the objects are not read yet")
         } else if !self.serving.load(Ordering::Relaxed) {
             Some("not listening yet")
+        } else if self.is_cordoned() {
+            Some("the node is cordoned")
         } else {
             None
         }
@@ -81,8 +118,12 @@ pub fn router(readiness: Readiness, metrics: Arc<Metrics>, health_path: &str) ->
 async fn readyz(State(health): State<Health>) -> Response {
     let refusal = health.readiness.refusal();
     let status = if refusal.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    // What keeps a start from ending: kinds that could not be listed yet.
+    let unlisted: Vec<_> = health.readiness.contact().into_iter().flat_map(|contact| contact.unlisted()).collect();
     let detail = json!({
         "ready": refusal.is_none(),
+        "stale": health.readiness.is_stale(),
+        "unlisted": unlisted.iter().map(|(kind, why)| json!({ "kind": kind.name(), "error": why })).collect::<Vec<_>>(),
         "reason": refusal,
         "generation": health.readiness.snapshots.load().generation,
         "draining": health.readiness.is_draining(),

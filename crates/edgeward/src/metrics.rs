@@ -119,6 +119,8 @@ pub struct Sources {
     pub history: Arc<History>,
     /// Whether this process wants traffic.
     pub readiness: Readiness,
+    /// Whether this process writes to the cluster; `None` where there is no cluster.
+    pub leads: Option<watch::Receiver<bool>>,
     /// Counts of requests and connections.
     pub metrics: Arc<Metrics>,
     /// Counts of refused connections.
@@ -183,6 +185,25 @@ impl ProcessMetrics {
                 )],
             ),
             family::GENERATION.one(identity, snapshot.generation as f64),
+            family::STALE.one(identity, f64::from(u8::from(status.is_stale))),
+            family::LEADER.of(
+                identity,
+                self.sources
+                    .leads
+                    .iter()
+                    .map(|leads| Sample::new(f64::from(u8::from(*leads.borrow())), &[("name", "edgeward")]))
+                    .collect(),
+            ),
+            family::WATCH_FAILURES.of(
+                identity,
+                self.sources
+                    .readiness
+                    .contact()
+                    .into_iter()
+                    .flat_map(|contact| contact.kinds())
+                    .map(|(kind, contact)| Sample::new(contact.failures as f64, &[("kind", kind.name())]))
+                    .collect(),
+            ),
             family::DRAINING.one(identity, f64::from(u8::from(self.sources.readiness.is_draining()))),
             family::REJECTED_OBJECTS.of(identity, rejected(status)),
             family::OBJECTS.of(

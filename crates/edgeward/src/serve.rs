@@ -7,6 +7,7 @@
 //!
 //! Traffic is taken from the first snapshot on, not before: a proxy without routes would answer 404 to everything.
 
+mod cluster;
 mod control;
 mod reload;
 
@@ -26,10 +27,11 @@ use edgeward_routing::{Publisher, Snapshot};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 
 use crate::cli::ServeArguments;
-use crate::configuration::{Configuration, Options, Sources};
-use crate::health::Readiness;
+use crate::configuration::{Configuration, Options, Source, Sources};
+use crate::health::{Followed, Readiness};
 use crate::logging::{self, LogControl};
 use crate::metrics::{self, ConnectionObserver, History, ProcessMetrics};
 use crate::wiring;
@@ -68,7 +70,9 @@ pub fn serve(
     ready: impl FnOnce(&Running),
 ) -> anyhow::Result<ExitCode> {
     let _last_lines = log.flush_at_end();
-    check_roots(&configuration.manifests)?;
+    if configuration.source == Source::Manifests {
+        check_roots(&configuration.manifests)?;
+    }
     let runtime = control_runtime()?;
     let code = runtime.block_on(async {
         // First of all: until it is listened to, a signal ends the process.
@@ -154,8 +158,14 @@ impl Process {
         let current = configuration.borrow().clone();
         let pages = control::bind_pages(&current).await?;
         let (options, options_seen) = watch::channel(Arc::new(options));
-        let control::Controller { mut published, status } =
-            control::start_controller(&current, publisher, options_seen, Arc::clone(&rescan));
+        let control::Controller { mut published, status, cluster } =
+            control::start_controller(&current, publisher, options_seen, Arc::clone(&rescan)).await?;
+        readiness.follow(Followed {
+            status: status.clone(),
+            contact: cluster.as_ref().map(|cluster| Arc::clone(&cluster.contact)),
+            cordoned: cluster.as_ref().map(|cluster| cluster.cordoned.clone()),
+        });
+        let leads = cluster.as_ref().map(|cluster| cluster.leads.clone());
         let history = Arc::new(History::new()?);
         tokio::spawn(Arc::clone(&history).follow(status.clone()));
         pages.serve(&current, &readiness, &metrics, &snapshots, &status, configuration.subscribe());
@@ -193,6 +203,7 @@ impl Process {
             status,
             history,
             readiness: readiness.clone(),
+            leads,
             metrics: Arc::clone(&metrics),
             observer,
             running: Arc::clone(&running),
@@ -202,7 +213,13 @@ impl Process {
         ready(&running);
         signals.stop(&on_hangup).await;
         let current = configuration.borrow().clone();
-        let code = stop(&running, &readiness, &current, signals.stop(&on_hangup)).await;
+        readiness.start_draining();
+        let ended = tokio::spawn(async {
+            if let Some(cluster) = cluster {
+                cluster.end().await;
+            }
+        });
+        let code = stop(&running, &current, ended, signals.stop(&on_hangup)).await;
         tokio::task::spawn_blocking(move || {
             running.stop();
             access_log.flush(FLUSH);
@@ -212,19 +229,21 @@ impl Process {
     }
 }
 
-/// Announces the end, waits, finishes what is under way. A second signal to stop ends the wait.
+/// Waits for the network to turn away, finishes what is under way. A second signal to stop ends the wait.
 async fn stop(
     running: &Running,
-    readiness: &Readiness,
     configuration: &Configuration,
+    ended: JoinHandle<()>,
     second_signal: impl Future<Output = &'static str>,
 ) -> ExitCode {
-    readiness.start_draining();
     let grace = configuration.shutdown_grace_period.0;
     tracing::info!(grace_period = ?grace, "stopping: not ready any more, and still accepting for the grace period");
     let in_order = async {
         tokio::time::sleep(grace).await;
-        running.drain(&wiring::drain_options(configuration)).await
+        let drained = running.drain(&wiring::drain_options(configuration)).await;
+        // A fault in what it writes has been reported, and must not keep the process.
+        let _ = ended.await;
+        drained
     };
     tokio::select! {
         drained = in_order => {

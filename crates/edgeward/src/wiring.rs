@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use edgeward_controller::certificate::{GenerateError, generate_default};
+use edgeward_controller::kubernetes::SourceOptions;
 use edgeward_controller::translate;
 use edgeward_proxy::access_log::AccessLogDestination;
 use edgeward_proxy::drain::DrainOptions;
@@ -16,7 +17,7 @@ use edgeward_proxy::tls::{self, TlsOptions};
 use edgeward_routing::certificate::Certificate;
 use edgeward_routing::policy::Timeouts;
 
-use crate::configuration::{Compatibility, Configuration, Size, TlsVersion};
+use crate::configuration::{Compatibility, Configuration, Size, Source, TlsVersion};
 use crate::metrics::Identity;
 
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub fn controller_options(
         ingress_class: configuration.ingress_class.clone(),
         ingress_class_by_name: configuration.ingress_class_by_name,
         watch_ingress_without_class: configuration.watch_ingress_without_class,
+        namespace_selector: configuration.watch_namespace_selector.0.clone(),
         annotations_prefix: configuration.annotations_prefix.clone(),
         configmap: configuration.configmap.0.clone(),
         default_backend_service: configuration.default_backend_service.0.clone(),
@@ -62,7 +64,21 @@ pub fn controller_options(
             read: configuration.upstream_read_timeout.0,
             send: configuration.upstream_send_timeout.0,
         },
-        ..translate::Options::for_directory()
+        ..match configuration.source {
+            Source::Kubernetes => translate::Options::default(),
+            Source::Auto | Source::Manifests => translate::Options::for_directory(),
+        }
+    }
+}
+
+/// What of a cluster is watched.
+pub fn source_options(configuration: &Configuration) -> SourceOptions {
+    SourceOptions {
+        namespaces: configuration.watch_namespace.clone(),
+        watches_namespaces: !configuration.watch_namespace_selector.0.selects_all(),
+        configmap: configuration.configmap.0.clone(),
+        default_ssl_certificate: configuration.default_ssl_certificate.0.clone(),
+        default_backend_service: configuration.default_backend_service.0.clone(),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::object::{DEFAULT_NAMESPACE, Meta, NamespacedName, PortRef, is_subdoma
 
 /// The annotation in which `kubectl apply` keeps a second copy of the whole object, values of Secrets included. Nothing
 /// here reads it.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Whether objects of a kind live in a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::directory::Locator;
 use crate::index::Index;
-use crate::object::Kind;
+use crate::object::{Kind, NamespacedName};
 
 /// Lines that one report writes to the log at most; the admin page has all.
 const LOGGED: usize = 100;
@@ -48,8 +48,10 @@ pub struct Status {
     /// How much there is.
     pub counts: Counts,
     /// Whether the current snapshot is older than what the source has said, because the last rebuild failed, or may be
-    /// older than the objects, because the source is gone.
+    /// older than the objects, because the source is gone or cannot see them.
     pub is_stale: bool,
+    /// The Ingresses that are served, those first that win where two want the same.
+    pub owned: Arc<[NamespacedName]>,
 }
 
 /// How much there is.
@@ -93,6 +95,7 @@ pub(super) struct Report {
     pub(super) delay: Duration,
     pub(super) counts: Counts,
     pub(super) is_stale: bool,
+    pub(super) owned: Arc<[NamespacedName]>,
     pub(super) of_source: Arc<[Diagnostic]>,
     pub(super) of_translation: Arc<[Diagnostic]>,
 }
@@ -110,7 +113,7 @@ pub(super) async fn run(
     let mut diagnostics: Arc<[Diagnostic]> = Arc::default();
     while reports.changed().await.is_ok() {
         let Some(report) = reports.borrow_and_update().clone() else { continue };
-        let Report { generation, last_success, delay, counts, is_stale, of_source, of_translation } = report;
+        let Report { generation, last_success, delay, counts, is_stale, owned, of_source, of_translation } = report;
         let lists = [of_source, of_translation];
         let are_same = |before: &[Arc<[Diagnostic]>; 2]| before.iter().zip(&lists).all(|(a, b)| Arc::ptr_eq(a, b));
         if !before.as_ref().is_some_and(are_same) {
@@ -128,7 +131,7 @@ pub(super) async fn run(
             before = Some(lists);
         }
         let diagnostics = Arc::clone(&diagnostics);
-        status.send_replace(Status { generation, last_success, delay, diagnostics, counts, is_stale });
+        status.send_replace(Status { generation, last_success, delay, diagnostics, counts, is_stale, owned });
         sleep(PAUSE).await;
     }
 }

@@ -58,6 +58,12 @@ fn text(ingress: &Ingress) -> impl Iterator<Item = u8> {
 
 /// Class ownership (ingress-nginx store.go GetIngressClass): `spec.ingressClassName` counts before the annotation.
 fn is_ours(ingress: &Ingress, index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> bool {
+    if !options.namespace_selector.selects_all() {
+        let labels = index.labels_of_namespace(&ingress.meta.name.namespace);
+        if !labels.is_some_and(|labels| options.namespace_selector.matches(labels)) {
+            return false;
+        }
+    }
     let mut say = |severity, code, field: String, message: String, mend: String| {
         let origin = ingress.meta.origin(Kind::Ingress).at(field);
         diagnostics.push(Diagnostic::new(severity, code, origin, message, mend));
@@ -65,7 +71,9 @@ fn is_ours(ingress: &Ingress, index: &Index, options: &Options, diagnostics: &mu
     if let Some(name) = &ingress.class_name {
         let field = "spec.ingressClassName".to_owned();
         let Some(class) = index.class(name) else {
-            if !options.class_objects_required && *name == options.ingress_class {
+            // Where IngressClasses may not be read, the name alone decides too.
+            let is_by_name = !options.class_objects_required || index.is_refused(Kind::IngressClass);
+            if is_by_name && *name == options.ingress_class {
                 return true;
             }
             let severity = if *name == options.ingress_class { Severity::Warning } else { Severity::Info };

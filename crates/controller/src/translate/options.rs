@@ -8,6 +8,7 @@ use edgeward_routing::policy::{BodySize, Timeouts};
 use edgeward_routing::settings::Ejection;
 
 use crate::object::NamespacedName;
+use crate::selector::Selector;
 
 /// Whose behaviour counts where the Ingress specification and ingress-nginx differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +59,8 @@ pub struct Options {
     pub class_objects_required: bool,
     /// Whether an Ingress without any class is ours (`--watch-ingress-without-class`).
     pub watch_ingress_without_class: bool,
+    /// Labels that the namespace of an Ingress must have to be ours (`--watch-namespace-selector`).
+    pub namespace_selector: Selector,
     /// Prefix of ingress-nginx's annotations, without the slash (`--annotations-prefix`).
     pub annotations_prefix: String,
     /// The ConfigMap that holds options (`--configmap`).
@@ -103,6 +106,7 @@ impl Default for Options {
             ingress_class_by_name: false,
             class_objects_required: true,
             watch_ingress_without_class: false,
+            namespace_selector: Selector::default(),
             annotations_prefix: "nginx.ingress.kubernetes.io".to_owned(),
             configmap: None,
             default_backend_service: None,

@@ -57,7 +57,7 @@ fn booleans_have_three_forms_and_never_take_the_next_word() {
 #[test]
 fn a_bare_flag_first_is_serve() {
     assert_eq!(serve("--http-port=8080").options.http_port, Some(8080));
-    assert_eq!(serve("--election-id=x --http-port 8080").options.http_port, Some(8080));
+    assert_eq!(serve("--status-port=1 --http-port 8080").options.http_port, Some(8080));
     assert_eq!(serve("/nginx-ingress-controller --http-port 8080").options.http_port, Some(8080));
     assert_eq!(parse_line("--help").unwrap_err().kind(), clap::error::ErrorKind::DisplayHelp);
     assert_eq!(parse_line("--version").unwrap_err().kind(), clap::error::ErrorKind::DisplayVersion);
@@ -67,7 +67,7 @@ fn a_bare_flag_first_is_serve() {
 #[test]
 fn flags_of_ingress_nginx_without_effect_are_accepted_with_a_warning() {
     let arguments = serve(
-        "--publish-service=ns/svc --election-id leader --update-status --v=2 --validating-webhook=:8443 \
+        "--status-port=1 --disable-sync-events --sync-period 1m --v=2 --validating-webhook=:8443 \
          --post-shutdown-grace-period 10 --enable-ssl-passthrough=false",
     );
     assert_eq!(arguments.warnings.len(), 7, "{:?}", arguments.warnings);
@@ -134,7 +134,7 @@ fn the_help_of_serve_has_every_option_under_a_heading_with_its_default() {
         assert!(help.contains(&format!("{heading}:")), "{heading}");
     }
     assert!(help.contains("[default: 10254]") && help.contains("Examples:"));
-    assert!(!help.contains("--election-id"));
+    assert!(!help.contains("--status-port"));
 }
 
 #[test]

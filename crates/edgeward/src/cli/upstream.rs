@@ -3,8 +3,9 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-const CLUSTER: &str = "it is for a cluster, and objects come from a directory";
-const STATUS: &str = "no status is written to Ingress objects";
+const CLUSTER: &str = "name the API server and its certificate authority in a file with --kubeconfig";
+const WATCHED: &str = "every change is acted on as it comes";
+const WEBHOOK: &str = "there is no validating webhook; `edgeward check` finds the same mistakes";
 const NGINX: &str = "it is about the nginx process, which there is none of";
 const METRICS: &str =
     "buckets are what --time-buckets, --length-buckets and --size-buckets say, and only hosts of rules are labels";
@@ -17,22 +18,18 @@ const FLAGS: &[(&str, bool, &str)] = &[
     ("apiserver-host", false, CLUSTER),
     ("bucket-factor", false, METRICS),
     ("certificate-authority", false, CLUSTER),
-    ("controller-pod-name", false, CLUSTER),
+    ("controller-pod-name", false, "the environment variable POD_NAME has the name of the pod"),
     ("deep-inspect", true, ALWAYS),
     ("default-server-port", false, NGINX),
     ("disable-full-test", true, NGINX),
-    ("disable-leader-election", true, STATUS),
-    ("disable-sync-events", true, CLUSTER),
+    ("disable-sync-events", true, "no Event is written about a mere synchronisation"),
     ("dynamic-configuration-retries", false, NGINX),
-    ("election-id", false, STATUS),
-    ("election-ttl", false, STATUS),
     ("enable-annotation-validation", true, ALWAYS),
     ("enable-ssl-chain-completion", true, NOT_YET),
     ("enable-ssl-passthrough", true, NOT_YET),
     ("enable-topology-aware-routing", true, NOT_YET),
     ("health-check-timeout", false, NGINX),
     ("internal-logger-address", false, NGINX),
-    ("kubeconfig", false, CLUSTER),
     ("log_dir", false, NGINX),
     ("logtostderr", true, NGINX),
     ("max-buckets", false, METRICS),
@@ -47,26 +44,19 @@ const FLAGS: &[(&str, bool, &str)] = &[
     ("profiler-address", false, NGINX),
     ("profiler-port", false, NGINX),
     ("profiling", true, NGINX),
-    ("publish-service", false, STATUS),
-    ("publish-status-address", false, STATUS),
-    ("report-node-internal-ip-address", true, STATUS),
     ("ssl-passthrough-proxy-port", false, NOT_YET),
     ("status-port", false, NGINX),
-    ("status-update-interval", false, STATUS),
+    ("status-update-interval", false, WATCHED),
     ("stderrthreshold", false, NGINX),
     ("stream-port", false, NGINX),
-    ("sync-period", false, CLUSTER),
+    ("sync-period", false, WATCHED),
     ("sync-rate-limit", false, NGINX),
     ("tcp-services-configmap", false, NOT_YET),
     ("udp-services-configmap", false, NOT_YET),
-    ("update-status", true, STATUS),
-    ("update-status-on-shutdown", true, STATUS),
     ("v", false, "use --log-level"),
-    ("validating-webhook", false, CLUSTER),
-    ("validating-webhook-certificate", false, CLUSTER),
-    ("validating-webhook-key", false, CLUSTER),
-    ("watch-namespace", false, CLUSTER),
-    ("watch-namespace-selector", false, CLUSTER),
+    ("validating-webhook", false, WEBHOOK),
+    ("validating-webhook-certificate", false, WEBHOOK),
+    ("validating-webhook-key", false, WEBHOOK),
 ];
 
 /// Adds the flags to `command`, hidden from its help.

@@ -8,8 +8,8 @@ use edgeward_proxy::metrics::Family;
 use serde::{Deserialize, Serialize};
 
 use super::value::{
-    AccessLog, Compatibility, LogFormat, LogLevel, LoopbackAddress, MetricFamily, Network, Period, Reference, Size,
-    TlsVersion,
+    AccessLog, Compatibility, LabelSelector, LogFormat, LogLevel, LoopbackAddress, MetricFamily, Network, Period,
+    Reference, Size, Source, TlsVersion,
 };
 
 /// Makes three things of the list: [`Options`] (what one layer says), [`Configuration`] (what holds in the end), and the
@@ -64,6 +64,10 @@ macro_rules! options {
 
 options! {
     OBJECTS = "Objects" {
+        /// Where objects come from. `auto` is the manifests if --manifests is given, else the cluster if --kubeconfig is or this
+        /// is a pod, else the manifests.
+        #[arg(value_enum)]
+        source: Source = Source::Auto;
         /// A directory (or file) of manifests: `*.yaml`, `*.yml` and `*.json` below it. There may be several.
         #[arg(value_name = "DIR", value_delimiter = ',')]
         manifests: Vec<PathBuf> = vec![PathBuf::from("/etc/edgeward/manifests")];
@@ -78,7 +82,7 @@ options! {
         controller_class: String = "k8s.io/ingress-nginx".to_owned();
         /// Serve the IngressClass named by --ingress-class whatever its `spec.controller` says.
         ingress_class_by_name: bool = false;
-        /// Serve every Ingress that names no class.
+        /// Serve every Ingress that names no class; of a cluster only if this is given.
         watch_ingress_without_class: bool = true;
         /// The ConfigMap with the global settings; empty for none.
         #[arg(value_name = "NAMESPACE/NAME")]
@@ -99,6 +103,40 @@ options! {
         /// Whose behaviour to follow where the Ingress specification leaves it open.
         #[arg(value_enum)]
         compatibility: Compatibility = Compatibility::IngressNginx;
+    }
+    CLUSTER = "Cluster" {
+        /// The kubeconfig file of the cluster to watch; empty for the service account of the pod.
+        #[arg(value_name = "FILE")]
+        kubeconfig: PathBuf = PathBuf::new();
+        /// A namespace to watch; none for all. There may be several. Roles in them are enough then.
+        #[arg(value_name = "NAMESPACE", value_delimiter = ',')]
+        watch_namespace: Vec<String> = Vec::new();
+        /// Labels that the namespace of an Ingress must have, such as `team=a,stage!=dev`; empty for any.
+        #[arg(value_name = "SELECTOR")]
+        watch_namespace_selector: LabelSelector = LabelSelector::default();
+        /// Write the addresses below into the status of Ingresses.
+        update_status: bool = true;
+        /// An address to write, an IP address or a host name. There may be several.
+        #[arg(value_name = "ADDRESS", value_delimiter = ',')]
+        publish_status_address: Vec<String> = Vec::new();
+        /// The Service whose addresses to write; without it and --publish-status-address they are those of the nodes on which
+        /// Edgeward is ready.
+        #[arg(value_name = "NAMESPACE/NAME")]
+        publish_service: Reference = Reference::default();
+        /// Write the internal addresses of nodes rather than the external ones.
+        report_node_internal_ip_address: bool = false;
+        /// Take the addresses away when the last instance stops.
+        update_status_on_shutdown: bool = true;
+        /// The Lease that decides which instance writes status and Events.
+        #[arg(value_name = "NAME")]
+        election_id: String = "edgeward-leader".to_owned();
+        /// How long a Lease is good for that is not renewed.
+        #[arg(value_name = "TIME")]
+        election_ttl: Period = Period::seconds(30);
+        /// Write without an election; for a single instance.
+        disable_leader_election: bool = false;
+        /// Fail /readyz while the own node is cordoned, and go on serving, so that routers in front withdraw it in time.
+        drain_on_cordon: bool = false;
     }
     LISTENING = "Listening" {
         /// An address to listen on for HTTP and HTTPS. There may be several. A machine without IPv6 leaves out the default `::`.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use edgeward_controller::object::NamespacedName;
+use edgeward_controller::selector::{Selector, SelectorError};
 use edgeward_proxy::access_log::AccessLogFormat;
 use edgeward_proxy::metrics::Family;
 use ipnet::IpNet;
@@ -31,7 +32,7 @@ macro_rules! as_text {
     )+};
 }
 
-as_text!(Period, Size, Reference, LoopbackAddress, Network, AccessLog, MetricFamily);
+as_text!(Period, Size, Reference, LabelSelector, LoopbackAddress, Network, AccessLog, MetricFamily);
 
 struct TextVisitor<T>(std::marker::PhantomData<T>);
 
@@ -204,6 +205,24 @@ impl fmt::Display for Reference {
     }
 }
 
+/// Labels that an object must have, as `kubectl --selector` takes them; empty for any.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LabelSelector(pub Selector);
+
+impl FromStr for LabelSelector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error: SelectorError| error.to_string())
+    }
+}
+
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A socket address on the loopback interface: what must not be reachable from the network listens on one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoopbackAddress(pub SocketAddr);
@@ -282,6 +301,18 @@ impl fmt::Display for MetricFamily {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.name())
     }
+}
+
+/// Where objects come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// From what the other options and the environment suggest.
+    Auto,
+    /// From a directory.
+    Manifests,
+    /// From the API server of a cluster.
+    Kubernetes,
 }
 
 /// Whose behaviour is followed where the Ingress specification leaves it open.

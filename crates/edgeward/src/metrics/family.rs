@@ -65,6 +65,11 @@ families! {
         "When the process was started, in seconds since the epoch";
     OPEN_FILES: gauge "edgeward_open_files", "Open files and sockets";
     GENERATION: gauge "edgeward_config_generation", "Number of the current snapshot";
+    STALE: gauge "edgeward_config_stale",
+        "1 while what is served may be out of date: a rebuild failed, or the API server does not answer";
+    LEADER: gauge "nginx_ingress_controller_leader_election_status", "1 on the instance that writes to the cluster";
+    WATCH_FAILURES: counter "edgeward_kubernetes_watch_failures_total",
+        "Lists and watches of a kind that failed";
     DRAINING: gauge "edgeward_draining", "1 from the signal to stop on";
     REJECTED_OBJECTS: gauge "edgeward_config_rejected_objects",
         "Objects that are not served as written, by kind and reason; kind is empty for files";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use edgeward_controller::directory::DirectorySource;
+use edgeward_controller::directory::{DirectorySource, Locator};
 use edgeward_controller::reconcile::{Holdoff, Reconciler, Status};
 use edgeward_controller::translate;
 use edgeward_proxy::metrics::Metrics;
@@ -16,8 +16,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
+use super::cluster::Cluster;
 use crate::admin::Admin;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Source};
 use crate::health::{self, Readiness};
 
 /// Messages that may wait between the source and the reconciler; a source that is faster waits.
@@ -35,31 +36,49 @@ pub(super) struct Controller {
     pub(super) published: watch::Receiver<u64>,
     /// What is known of the last rebuild, and later than it.
     pub(super) status: watch::Receiver<Status>,
+    /// The cluster, where objects come from one.
+    pub(super) cluster: Option<Cluster>,
 }
 
 /// Starts the source and the reconciler.
-pub(super) fn start_controller(
+///
+/// # Errors
+///
+/// If nothing says how to reach the cluster.
+pub(super) async fn start_controller(
     configuration: &Configuration,
     publisher: Publisher,
     options: watch::Receiver<Arc<translate::Options>>,
     rescan: Arc<Notify>,
-) -> Controller {
-    let source = DirectorySource::new(configuration.manifests.clone()).rescan_every(configuration.rescan_interval.0);
+) -> anyhow::Result<Controller> {
     let (sender, changes) = mpsc::channel(QUEUED_CHANGES);
     let (published, published_seen) = watch::channel(0);
     let (status, status_seen) = watch::channel(Status::default());
+    let (locator, cluster) = match configuration.source {
+        Source::Kubernetes => {
+            let cluster = Cluster::start(configuration, sender, status_seen.clone()).await?;
+            // Objects of a cluster stand in no file.
+            (Locator::default(), Some(cluster))
+        }
+        Source::Auto | Source::Manifests => {
+            let source =
+                DirectorySource::new(configuration.manifests.clone()).rescan_every(configuration.rescan_interval.0);
+            let locator = source.locator();
+            tokio::spawn(source.run(sender, rescan));
+            (locator, None)
+        }
+    };
     let reconciler = Reconciler {
         changes,
         publisher,
         options,
-        locator: Arc::new(source.locator()),
+        locator: Arc::new(locator),
         published,
         status,
         holdoff: Holdoff::default(),
     };
-    tokio::spawn(source.run(sender, rescan));
     tokio::spawn(reconciler.run());
-    Controller { published: published_seen, status: status_seen }
+    Ok(Controller { published: published_seen, status: status_seen, cluster })
 }
 
 /// The listeners of the pages.

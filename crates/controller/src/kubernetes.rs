@@ -1,0 +1,347 @@
+//! The Kubernetes source: watches a cluster and sends what changes in it.
+//!
+//! ```text
+//! watch   one kind in one scope: list, then every change            (kube::runtime::watcher)
+//! convert what the API server sends -> the compact model
+//! feed    first lists of all scopes as one, then object by object -> Change
+//! contact which kinds are listed, what is refused, whether the API server answers
+//! leader  which replica writes to the cluster: a Lease
+//! address what the status of an Ingress should say
+//! status  writes it
+//! event   tells users of the mistakes in their objects
+//! ```
+//!
+//! Absence of information is never a deletion: nothing is sent of a kind before all of it is listed, a lost API server
+//! changes nothing, and an empty list where there were objects is asked for twice.
+
+mod address;
+mod contact;
+mod convert;
+mod event;
+mod feed;
+mod leader;
+mod node;
+mod status;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+pub use address::{AddressOptions, Replicas};
+pub use contact::{Contact, KindContact};
+pub use event::EventWriter;
+pub use leader::{Leader, LeaderOptions};
+pub use node::follow_cordon;
+pub use status::{Address, Observation, StatusWriter};
+
+use convert::Convert;
+use feed::{Feed, FirstLists};
+use watch::Watch;
+
+use crate::change::Change;
+use crate::object::{Kind, NamespacedName};
+
+/// The name under which fields and Events are written.
+const MANAGER: &str = "edgeward";
+
+/// How long the API server may take to accept a connection, and to send the next byte of an answer. A watch is silent for
+/// at most a minute.
+const CONNECT: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(75);
+
+/// How often the API server is asked whether it is there, and how long it may take to answer.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Heartbeats that must fail in a row before contact counts as lost.
+const LOST_AFTER: u32 = 3;
+
+/// The cluster cannot be reached because nothing says how.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The file that was named cannot be used.
+    #[error("cannot use the kubeconfig {}: {error}", path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: kube::config::KubeconfigError,
+    },
+    /// This is no pod, and no file was named.
+    #[error("there is no cluster to watch: name one with --kubeconfig, or run in a pod with a service account ({0})")]
+    NotInCluster(kube::config::InClusterError),
+    /// The credentials or certificates that were found cannot be used.
+    #[error("cannot make a client of the API server: {0}")]
+    Client(kube::Error),
+}
+
+/// Makes a client from a kubeconfig file, or from the service account of the pod. It does not talk to the API server yet,
+/// which may be down.
+///
+/// # Errors
+///
+/// See [`ConnectError`].
+pub async fn connect(kubeconfig: Option<&PathBuf>) -> Result<Client, ConnectError> {
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let wrong = |error| ConnectError::Kubeconfig { path: path.clone(), error };
+            let file = Kubeconfig::read_from(path).map_err(wrong)?;
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(wrong)?
+        }
+        None => Config::incluster().map_err(ConnectError::NotInCluster)?,
+    };
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
+    // Otherwise the time that a connection was idle counts.
+    config.reset_reader_on_write = true;
+    Client::try_from(config).map_err(ConnectError::Client)
+}
+
+/// What to watch.
+#[derive(Debug, Clone, Default)]
+pub struct SourceOptions {
+    /// The namespaces whose objects count; empty for all (`--watch-namespace`). Roles in them are enough then.
+    pub namespaces: Vec<String>,
+    /// Whether the labels of Namespaces matter (`--watch-namespace-selector`).
+    pub watches_namespaces: bool,
+    /// The ConfigMap that holds options. No other is watched.
+    pub configmap: Option<NamespacedName>,
+    /// A Secret that counts wherever it is (`--default-ssl-certificate`).
+    pub default_ssl_certificate: Option<NamespacedName>,
+    /// A Service that counts wherever it is (`--default-backend-service`).
+    pub default_backend_service: Option<NamespacedName>,
+}
+
+/// Watches a cluster, and sends what changes in it.
+pub struct KubernetesSource {
+    client: Client,
+    options: SourceOptions,
+    contact: Arc<Contact>,
+}
+
+impl KubernetesSource {
+    /// A source of this cluster. Every Ingress that it sees is told to `observations`.
+    pub fn new(client: Client, options: SourceOptions, observations: mpsc::UnboundedSender<Observation>) -> Self {
+        Self { client, options, contact: Contact::new(observations) }
+    }
+
+    /// What is known of the contact with the API server.
+    pub fn contact(&self) -> Arc<Contact> {
+        Arc::clone(&self.contact)
+    }
+
+    /// Runs until nobody receives any more. The first message about each kind is one [`Change::Reset`].
+    ///
+    /// Kinds that may not be listed: without Secrets, IngressClasses, ConfigMap or Namespaces it is served what can be, and
+    /// a diagnostic says what is missing. Without Ingresses, Services or EndpointSlices every answer would be wrong, so
+    /// that those are waited for.
+    pub async fn run(self, changes: mpsc::Sender<Change>) {
+        let mut watches = Watches { source: &self, changes: &changes, tasks: JoinSet::new() };
+        let SourceOptions { default_ssl_certificate, default_backend_service, configmap, .. } = &self.options;
+        watches.namespaced::<Ingress>(Kind::Ingress, false, "", Vec::new(), |ingress, contact| {
+            contact.observe(Observation::of(ingress));
+        });
+        let backend = self.elsewhere(default_backend_service.as_ref());
+        let by_name = |name: &NamespacedName| Restriction {
+            fields: format!("metadata.name={}", name.name),
+            ..Restriction::in_namespace(name)
+        };
+        let by_service = |name: &NamespacedName| Restriction {
+            labels: convert::service_label(&name.name),
+            ..Restriction::in_namespace(name)
+        };
+        watches.namespaced::<Service>(Kind::Service, false, "", backend.map(by_name).into_iter().collect(), |_, _| {});
+        watches.namespaced::<EndpointSlice>(
+            Kind::EndpointSlice,
+            false,
+            "",
+            backend.map(by_service).into_iter().collect(),
+            |_, _| {},
+        );
+        // Helm keeps every version of every release in a Secret: most of the bytes of all Secrets in many clusters.
+        watches.namespaced::<Secret>(
+            Kind::Secret,
+            true,
+            "type!=helm.sh/release.v1",
+            self.elsewhere(default_ssl_certificate.as_ref()).map(by_name).into_iter().collect(),
+            |_, _| {},
+        );
+        watches.cluster::<IngressClass>(Kind::IngressClass);
+        if self.options.watches_namespaces {
+            watches.cluster::<Namespace>(Kind::Namespace);
+        } else {
+            watches.none(Kind::Namespace).await;
+        }
+        match configmap {
+            Some(name) => {
+                watches.spawn::<ConfigMap>(Kind::ConfigMap, true, vec![watches.scope(by_name(name))], |_, _| {})
+            }
+            None => watches.none(Kind::ConfigMap).await,
+        }
+        let Watches { mut tasks, .. } = watches;
+        tasks.spawn(heartbeat(self.client.clone(), changes.clone()));
+        // Each ends only when nobody receives any more, or by a panic, which must not go unseen.
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a watch ended because of a fault in Edgeward itself");
+                return;
+            }
+        }
+    }
+
+    /// An object that counts although its namespace is not watched.
+    fn elsewhere<'n>(&self, name: Option<&'n NamespacedName>) -> Option<&'n NamespacedName> {
+        let watched = &self.options.namespaces;
+        name.filter(|name| !watched.is_empty() && !watched.iter().any(|namespace| **namespace == *name.namespace))
+    }
+}
+
+/// A part of a kind.
+#[derive(Debug, Clone, Default)]
+struct Restriction {
+    namespace: String,
+    labels: String,
+    fields: String,
+}
+
+impl Restriction {
+    fn in_namespace(name: &NamespacedName) -> Self {
+        Self { namespace: name.namespace.to_string(), ..Self::default() }
+    }
+}
+
+/// The watches of a source, as they are started.
+struct Watches<'s> {
+    source: &'s KubernetesSource,
+    changes: &'s mpsc::Sender<Change>,
+    tasks: JoinSet<()>,
+}
+
+/// One scope of a kind: where, and which of the objects there.
+struct Scope<K> {
+    api: Api<K>,
+    labels: String,
+    fields: String,
+}
+
+impl Watches<'_> {
+    fn scope<K>(&self, restriction: Restriction) -> Scope<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let Restriction { namespace, labels, fields } = restriction;
+        Scope { api: Api::namespaced(self.source.client.clone(), &namespace), labels, fields }
+    }
+
+    /// Watches a kind in all namespaces that count, and `others` of it.
+    fn namespaced<K>(
+        &mut self,
+        kind: Kind,
+        is_optional: bool,
+        fields: &str,
+        others: Vec<Restriction>,
+        observe: fn(&K, &Contact),
+    ) where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Convert
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + 'static,
+    {
+        let fields = fields.to_owned();
+        let namespaces = &self.source.options.namespaces;
+        let mut scopes: Vec<Scope<K>> = if namespaces.is_empty() {
+            vec![Scope { api: Api::all(self.source.client.clone()), labels: String::new(), fields }]
+        } else {
+            let restrict = |namespace: &String| Restriction {
+                namespace: namespace.clone(),
+                fields: fields.clone(),
+                ..Default::default()
+            };
+            namespaces.iter().map(|namespace| self.scope(restrict(namespace))).collect()
+        };
+        scopes.extend(others.into_iter().map(|other| self.scope(other)));
+        self.spawn(kind, is_optional, scopes, observe);
+    }
+
+    /// Watches a kind that is in no namespace.
+    fn cluster<K>(&mut self, kind: Kind)
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope>
+            + Convert
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + 'static,
+    {
+        let api = Api::all(self.source.client.clone());
+        self.spawn::<K>(kind, true, vec![Scope { api, labels: String::new(), fields: String::new() }], |_, _| {});
+    }
+
+    fn spawn<K>(&mut self, kind: Kind, is_optional: bool, scopes: Vec<Scope<K>>, observe: fn(&K, &Contact))
+    where
+        K: Resource<DynamicType = ()> + Convert + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let first = FirstLists::new(kind, scopes.len());
+        let is_whole = scopes.len() == 1;
+        for Scope { api, labels, fields } in scopes {
+            let contact = self.source.contact();
+            let feed = Feed::new(self.changes.clone(), contact, Arc::clone(&first), is_whole, is_optional);
+            self.tasks.spawn(Watch { api, labels, fields, streams_lists: true, observe }.run(feed));
+        }
+    }
+
+    /// A kind that nothing depends on: there is none of it.
+    async fn none(&self, kind: Kind) {
+        // Whoever receives no more ends the watches too.
+        let _ = self.changes.send(Change::Reset(kind, Vec::new())).await;
+    }
+}
+
+/// Says whether the API server answers, whenever that changes.
+async fn heartbeat(client: Client, changes: mpsc::Sender<Change>) {
+    let mut ticks = interval(HEARTBEAT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failed = 0;
+    let mut is_lost = false;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = changes.closed() => return,
+        }
+        // Any answer will do, even a refusal.
+        let answer = timeout(HEARTBEAT, client.apiserver_version()).await;
+        let is_there = matches!(answer, Ok(Ok(_) | Err(kube::Error::Api(_))));
+        failed = if is_there { 0 } else { failed + 1 };
+        let was_lost = is_lost;
+        is_lost = failed >= LOST_AFTER || (is_lost && !is_there);
+        if is_lost == was_lost {
+            continue;
+        }
+        if is_lost {
+            tracing::error!("the API server does not answer; what was last known is served until it does");
+        } else {
+            tracing::info!("the API server answers again");
+        }
+        if changes.send(Change::Contact(!is_lost)).await.is_err() {
+            return;
+        }
+    }
+}

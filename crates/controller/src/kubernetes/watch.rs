@@ -1,0 +1,196 @@
+//! Watching one kind in one scope: lists first, then every change.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use kube::Resource;
+use kube::api::{Api, ListParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event, watcher};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep_until};
+
+use super::contact::{Contact, Trouble};
+use super::convert::{self, Convert};
+use super::feed::{Closed, Feed};
+use crate::object::ObjectRef;
+
+/// How long the API server keeps a watch open. A connection that died in silence is noticed five seconds later.
+const WATCH_SECONDS: u32 = 60;
+
+/// When an empty list of what was not empty is believed: if a second look after this time finds nothing either.
+const DOUBT: Duration = Duration::from_secs(10);
+
+/// Pauses between attempts: short at first, for most failures last a moment, and at most as long as a change may be late
+/// once the API server is back.
+#[derive(Debug, Clone)]
+struct Pauses(Duration);
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(200);
+    const LONGEST: Duration = Duration::from_secs(5);
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.0.mul_f64(0.75 + fastrand::f64() / 2.0);
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+        Some(pause)
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0 = Self::FIRST;
+    }
+}
+
+/// What to watch of a kind.
+pub(super) struct Watch<K> {
+    pub(super) api: Api<K>,
+    /// Restricts it by labels; empty for no restriction.
+    pub(super) labels: String,
+    /// Restricts it by fields; empty for no restriction.
+    pub(super) fields: String,
+    /// Whether the API server sends the first list as a stream (WatchList), one object at a time.
+    pub(super) streams_lists: bool,
+    /// Is told of every object as it comes, before it is converted.
+    pub(super) observe: fn(&K, &Contact),
+}
+
+/// Why a watch begins anew.
+enum End {
+    /// It must list again.
+    Again,
+    /// Nobody receives any more.
+    Closed,
+}
+
+impl From<Closed> for End {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl<K> Watch<K>
+where
+    K: Resource<DynamicType = ()> + Convert + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    /// Feeds what the API server says until nobody receives any more.
+    pub(super) async fn run(mut self, mut feed: Feed) {
+        while let End::Again = self.follow(&mut feed).await {}
+    }
+
+    async fn follow(&mut self, feed: &mut Feed) -> End {
+        let events = watcher(self.api.clone(), self.config()).backoff(Pauses(Pauses::FIRST));
+        match self.follow_events(pin!(events), feed).await {
+            Ok(end) => end,
+            Err(Closed) => End::Closed,
+        }
+    }
+
+    async fn follow_events(
+        &mut self,
+        mut events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Unpin,
+        feed: &mut Feed,
+    ) -> Result<End, Closed> {
+        let mut list = Vec::new();
+        let mut doubt: Option<Instant> = None;
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = feed.closed() => return Err(Closed),
+                () = sleep_until(doubt.unwrap_or_else(Instant::now)), if doubt.is_some() => {
+                    if !self.is_empty().await {
+                        return Ok(End::Again);
+                    }
+                    doubt = None;
+                    feed.listed(Vec::new()).await?;
+                    continue;
+                }
+            };
+            match event {
+                Some(Ok(Event::Init)) => {
+                    list.clear();
+                    doubt = None;
+                }
+                Some(Ok(Event::InitApply(object))) => {
+                    (self.observe)(&object, feed.contact());
+                    list.push(object.convert());
+                }
+                Some(Ok(Event::InitDone)) => {
+                    if list.is_empty() && feed.holds_objects() {
+                        feed.doubt(DOUBT);
+                        doubt = Some(Instant::now() + DOUBT);
+                    } else {
+                        feed.listed(std::mem::take(&mut list)).await?;
+                    }
+                }
+                Some(Ok(Event::Apply(object))) => {
+                    (self.observe)(&object, feed.contact());
+                    feed.applied(object.convert()).await?;
+                }
+                Some(Ok(Event::Delete(object))) => {
+                    let name = convert::name(object.meta());
+                    feed.removed(ObjectRef { kind: feed.kind(), name }).await?;
+                }
+                Some(Err(error)) => {
+                    let code = code(&error);
+                    if self.streams_lists && matches!(code, Some(400 | 422)) {
+                        // The server knows no streamed lists after all.
+                        self.streams_lists = false;
+                        return Ok(End::Again);
+                    }
+                    feed.failed(Trouble { code, message: error.to_string() }).await?;
+                    // At the start of a watch this version would be asked for again and again.
+                    if matches!(error, watcher::Error::WatchStartFailed(_)) && code == Some(410) {
+                        return Ok(End::Again);
+                    }
+                }
+                None => return Ok(End::Again),
+            }
+        }
+    }
+
+    fn config(&self) -> watcher::Config {
+        let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
+        if !self.labels.is_empty() {
+            config = config.labels(&self.labels);
+        }
+        if !self.fields.is_empty() {
+            config = config.fields(&self.fields);
+        }
+        if self.streams_lists { config.streaming_lists() } else { config }
+    }
+
+    /// Whether the API server, asked once more, has no such object. A failure says nothing, and so is no.
+    async fn is_empty(&self) -> bool {
+        let parameters =
+            ListParams { limit: Some(1), ..ListParams::default() }.labels(&self.labels).fields(&self.fields);
+        self.api.list(&parameters).await.is_ok_and(|list| list.items.is_empty())
+    }
+}
+
+/// The status with which the API server refused.
+fn code(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+/// The names in a list, for the difference to the next one.
+pub(super) fn names<'o>(
+    objects: impl IntoIterator<Item = &'o crate::object::Object>,
+) -> BTreeSet<crate::object::NamespacedName> {
+    objects.into_iter().map(|object| object.name().clone()).collect()
+}

@@ -7,7 +7,7 @@ DENY_VERSION := 0.20.2
 # Needed to build the TLS and compression libraries, and by the demo's printed lines.
 TOOLS := cc cmake curl
 
-.PHONY: demo build test check fmt clippy doc deny build-tests unit integration scale bench setup
+.PHONY: demo build test check fmt clippy doc deny build-tests unit integration cluster scale manifests manifests-check bench setup
 
 demo: build
 	./target/release/edgeward demo
@@ -16,7 +16,7 @@ build: setup
 	$(CARGO) build --release --locked -p edgeward
 
 # Everything that a change has to pass.
-test: setup unit integration scale
+test: setup unit integration cluster scale manifests-check
 
 # Format, lints, docs and dependencies: what needs no running proxy.
 check: fmt clippy doc deny
@@ -46,11 +46,28 @@ unit: build-tests
 	$(CARGO) test --workspace --lib --bins --locked
 
 integration: build-tests
-	$(CARGO) test --workspace --test it --locked -- --nocapture
+	$(CARGO) test --workspace --test it --locked -- --nocapture --skip cluster::
+
+# A real API server, and pods on addresses that are no loopback ones: those are local in a network namespace of the tests'
+# own. Building the API server takes about ten minutes once.
+cluster: build-tests
+	@command -v ip >/dev/null && command -v unshare >/dev/null || { echo "missing: ip and unshare - install with: sudo apt-get install iproute2 util-linux"; exit 1; }
+	directory=$$(./tests/cluster/build.sh) && \
+	export EDGEWARD_TESTBED_BIN=$$directory && \
+	namespace=$$(unshare --net true 2>/dev/null && echo --net || echo --user --map-root-user --net) && \
+	unshare $$namespace bash -c 'set -e; ip link set lo up; ip route add local 10.201.0.0/16 dev lo; \
+	  exec $(CARGO) test --workspace --test it --locked --offline -- --nocapture cluster::'
 
 # The same test binary against the release build: what is promised of a large site is promised of that.
 scale: build build-tests
 	EDGEWARD_BIN=$(CURDIR)/target/release/edgeward $(CARGO) test --workspace --test it --locked -- --nocapture scale::
+
+# What `kubectl apply` takes, from the chart. Both build helm from its Go module once.
+manifests:
+	deploy/static/generate.sh
+
+manifests-check:
+	deploy/static/generate.sh --check
 
 # CPU per request beside nginx and HAProxy; benches/README.md says how to read it.
 bench: build

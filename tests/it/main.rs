@@ -6,6 +6,7 @@ mod balancing;
 mod certificates;
 mod change;
 mod cli;
+mod cluster;
 mod conformance;
 mod demo;
 mod directory;

@@ -66,6 +66,7 @@ pub enum Validity {
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
+    pem: String,
 }
 
 impl std::fmt::Debug for Authority {
@@ -86,13 +87,28 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, "Edgeward tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params.self_signed(&key).expect("a self-signed certificate").der().clone();
-        Self { issuer: Issuer::new(params, key), certificate }
+        let certificate = params.self_signed(&key).expect("a self-signed certificate");
+        let (pem, certificate) = (certificate.pem(), certificate.der().clone());
+        Self { issuer: Issuer::new(params, key), certificate, pem }
     }
 
     /// Its certificate, for clients that verify.
     pub fn certificate(&self) -> CertificateDer<'static> {
         self.certificate.clone()
+    }
+
+    /// Its certificate in PEM.
+    pub fn certificate_pem(&self) -> String {
+        self.pem.clone()
+    }
+
+    /// A valid ECDSA certificate for an address.
+    ///
+    /// # Panics
+    ///
+    /// When rcgen cannot make it.
+    pub fn issue_for_address(&self, common_name: &str, address: std::net::IpAddr) -> Pair {
+        self.issue_as(common_name, &[&address.to_string()], KeyKind::Ecdsa, Validity::Current)
     }
 
     /// A certificate for server names; the first is the common name too.

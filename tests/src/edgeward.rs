@@ -95,7 +95,7 @@ fn command(binary: &Path) -> Command {
 /// `edgeward serve`, about to be started.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    manifests: PathBuf,
+    source: Vec<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     access_log: String,
@@ -108,8 +108,17 @@ pub struct Launch {
 impl Launch {
     /// Over a directory of manifests; two workers, the access log as JSON.
     pub fn new(manifests: &Path) -> Self {
+        Self::of(vec!["--manifests".to_owned(), manifests.display().to_string()])
+    }
+
+    /// Over a cluster, with this identity.
+    pub fn cluster(kubeconfig: &Path) -> Self {
+        Self::of(vec!["--kubeconfig".to_owned(), kubeconfig.display().to_string()])
+    }
+
+    fn of(source: Vec<String>) -> Self {
         Self {
-            manifests: manifests.to_owned(),
+            source,
             arguments: Vec::new(),
             environment: Vec::new(),
             access_log: "json".to_owned(),
@@ -174,8 +183,7 @@ impl Launch {
         let started = Instant::now();
         let mut child = command(&binary)
             .arg("serve")
-            .arg("--manifests")
-            .arg(&self.manifests)
+            .args(&self.source)
             .args(["--bind-address", "127.0.0.1", "--workers", &self.workers.to_string()])
             .args(["--access-log", &self.access_log])
             .args(["--http-port", &http.port().to_string(), "--https-port", &https.port().to_string()])

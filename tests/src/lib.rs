@@ -10,6 +10,8 @@ pub mod address;
 pub mod backend;
 pub mod certificate;
 pub mod client;
+pub mod cluster;
+pub mod cut;
 pub mod edgeward;
 pub mod h2_backend;
 pub mod h2_client;

@@ -64,6 +64,9 @@ const MANAGER: &str = "edgeward";
 const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(75);
 
+/// When an empty list of what was not empty is believed.
+const DOUBT: Duration = Duration::from_secs(10);
+
 /// How often the API server is asked whether it is there, and how long it may take to answer.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
@@ -304,7 +307,7 @@ impl Watches<'_> {
         for Scope { api, labels, fields } in scopes {
             let contact = self.source.contact();
             let feed = Feed::new(self.changes.clone(), contact, Arc::clone(&first), is_whole, is_optional);
-            self.tasks.spawn(Watch { api, labels, fields, streams_lists: true, observe }.run(feed));
+            self.tasks.spawn(Watch { api, labels, fields, streams_lists: true, doubt: DOUBT, observe }.run(feed));
         }
     }
 

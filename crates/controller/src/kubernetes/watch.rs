@@ -22,9 +22,6 @@ use crate::object::ObjectRef;
 /// How long the API server keeps a watch open. A connection that died in silence is noticed five seconds later.
 const WATCH_SECONDS: u32 = 60;
 
-/// When an empty list of what was not empty is believed: if a second look after this time finds nothing either.
-const DOUBT: Duration = Duration::from_secs(10);
-
 /// Pauses between attempts: short at first, for most failures last a moment, and at most as long as a change may be late
 /// once the API server is back.
 #[derive(Debug, Clone)]
@@ -60,6 +57,8 @@ pub(super) struct Watch<K> {
     pub(super) fields: String,
     /// Whether the API server sends the first list as a stream (WatchList), one object at a time.
     pub(super) streams_lists: bool,
+    /// When an empty list of what was not empty is believed: if a second look after this time finds nothing either.
+    pub(super) doubt: Duration,
     /// Is told of every object as it comes, before it is converted.
     pub(super) observe: fn(&K, &Contact),
 }
@@ -126,8 +125,8 @@ where
                 }
                 Some(Ok(Event::InitDone)) => {
                     if list.is_empty() && feed.holds_objects() {
-                        feed.doubt(DOUBT);
-                        doubt = Some(Instant::now() + DOUBT);
+                        feed.doubt(self.doubt);
+                        doubt = Some(Instant::now() + self.doubt);
                     } else {
                         feed.listed(std::mem::take(&mut list)).await?;
                     }

@@ -4,8 +4,8 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 DENY_VERSION := 0.20.2
-# Needed to build the TLS and compression libraries, and by the demo's printed lines.
-TOOLS := cc cmake curl
+# Needed to build the TLS and compression libraries, by the demo's printed lines, and to make a network namespace.
+TOOLS := cc cmake curl ip
 
 .PHONY: demo build test check fmt clippy doc deny build-tests unit integration cluster scale manifests manifests-check bench setup
 
@@ -51,8 +51,7 @@ integration: build-tests
 
 # A real API server, and pods on addresses that are no loopback ones: those are local in a network namespace of the tests'
 # own. Building the API server takes about ten minutes once.
-cluster: build-tests
-	@command -v ip >/dev/null && command -v unshare >/dev/null || { echo "missing: ip and unshare - install with: sudo apt-get install iproute2 util-linux"; exit 1; }
+cluster: setup build-tests
 	directory=$$(./tests/cluster/build.sh) && \
 	export EDGEWARD_TESTBED_BIN=$$directory && \
 	namespace=$$(unshare --net true 2>/dev/null && echo --net || echo --user --map-root-user --net) && \
@@ -81,7 +80,7 @@ setup:
 	  echo "Rust 1.89 or newer is missing (found: $${version:-none}): install it from https://rustup.rs"; exit 1; fi
 	@missing=""; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
-	  packages="$${missing/ cc/ build-essential}"; \
+	  packages="$${missing/ cc/ build-essential}"; packages="$${packages/ ip/ iproute2}"; \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && apt-get install -y -qq $$packages; \
 	  else echo "missing:$$missing - install with: sudo apt-get install$$packages"; exit 1; fi; \

@@ -130,10 +130,10 @@ fn list(names: &[&str]) -> (u16, Value) {
 }
 
 /// The changes that come of these answers, in short.
-async fn changes(answers: Vec<(u16, Value)>, is_optional: bool, expected: usize) -> Vec<String> {
+async fn changes(answers: Vec<(u16, Value)>, expected: usize) -> Vec<String> {
     let (sender, mut changes) = mpsc::channel(16);
     let (observations, _observed) = mpsc::unbounded_channel();
-    let feed = Feed::new(sender, Contact::new(observations), FirstLists::new(Kind::Ingress, 1), true, is_optional);
+    let feed = Feed::new(sender, Contact::new(observations), FirstLists::new(Kind::Ingress, 1), true, false);
     let watch = Watch::<Ingress> {
         api: Api::all(api_server(answers)),
         labels: String::new(),
@@ -173,20 +173,5 @@ async fn a_list_that_is_empty_once_is_not_believed() {
         refusal(422),
         list(&["a", "b"]),
     ];
-    assert_eq!(changes(answers, false, 2).await, ["reset a b", "reset a b"]);
-}
-
-#[tokio::test]
-async fn a_list_that_stays_empty_is_believed() {
-    let answers = vec![refusal(422), list(&["a", "b"]), refusal(410), list(&[]), list(&[])];
-    assert_eq!(changes(answers, false, 2).await, ["reset a b", "reset"]);
-}
-
-#[tokio::test]
-async fn a_kind_that_may_not_be_listed_is_named_and_done_without_where_that_is_possible() {
-    assert_eq!(changes(vec![refusal(403)], true, 2).await, ["Refused(Ingress)", "diagnostics KindRefused"]);
-    // Nothing is sent of one that is needed, but that it is refused.
-    assert_eq!(changes(vec![refusal(403)], false, 1).await, ["diagnostics KindRefused"]);
-    let answers = vec![refusal(403), list(&["a"])];
-    assert_eq!(changes(answers, false, 3).await, ["diagnostics KindRefused", "reset a", "diagnostics"]);
+    assert_eq!(changes(answers, 2).await, ["reset a b", "reset a b"]);
 }

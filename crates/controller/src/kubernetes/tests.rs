@@ -96,16 +96,22 @@ fn the_addresses_in_a_status_are_read() {
     assert_eq!(Observation::of(&ingress).published, addresses);
 }
 
-/// An API server that answers each request with the next of these.
-fn api_server(answers: Vec<(u16, Value)>) -> Client {
-    let answers = Mutex::new(answers.into_iter());
-    let service = tower::service_fn(move |_: http::Request<Body>| {
-        let next = answers.lock().unwrap().next();
+/// What an API server answers, in order. What it was not told to answer stays open.
+struct Answers {
+    lists: Vec<(u16, Value)>,
+    watches: Vec<(u16, Value)>,
+}
+
+fn api_server(answers: Answers) -> Client {
+    let answers = Mutex::new((answers.lists.into_iter(), answers.watches.into_iter()));
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+        let next = {
+            let mut answers = answers.lock().unwrap();
+            if is_watch { answers.1.next() } else { answers.0.next() }
+        };
         async move {
-            let Some((status, body)) = next else {
-                // Everything was said.
-                return std::future::pending().await;
-            };
+            let Some((status, body)) = next else { return std::future::pending().await };
             let response = http::Response::builder().status(status).body(Body::from(body.to_string().into_bytes()));
             Ok::<_, std::convert::Infallible>(response.unwrap())
         }
@@ -130,10 +136,10 @@ fn list(names: &[&str]) -> (u16, Value) {
 }
 
 /// The changes that come of these answers, in short.
-async fn changes(answers: Vec<(u16, Value)>, expected: usize) -> Vec<String> {
+async fn changes(answers: Answers, is_optional: bool, expected: usize) -> Vec<String> {
     let (sender, mut changes) = mpsc::channel(16);
     let (observations, _observed) = mpsc::unbounded_channel();
-    let feed = Feed::new(sender, Contact::new(observations), FirstLists::new(Kind::Ingress, 1), true, false);
+    let feed = Feed::new(sender, Contact::new(observations), FirstLists::new(Kind::Ingress, 1), true, is_optional);
     let watch = Watch::<Ingress> {
         api: Api::all(api_server(answers)),
         labels: String::new(),
@@ -160,18 +166,30 @@ async fn changes(answers: Vec<(u16, Value)>, expected: usize) -> Vec<String> {
     found
 }
 
+/// Streamed lists are refused, so that lists are asked for; the watch after the first ends with "gone", so that it is
+/// listed again.
+fn relisting(lists: Vec<(u16, Value)>) -> Answers {
+    Answers { lists, watches: vec![refusal(422), refusal(410)] }
+}
+
 #[tokio::test]
 async fn a_list_that_is_empty_once_is_not_believed() {
-    // Streamed lists are refused, so that the list is asked for; the watch ends with "gone", so that it is asked for again.
-    let answers = vec![
-        refusal(422),
-        list(&["a", "b"]),
-        refusal(410),
-        refusal(422),
-        list(&[]),
-        list(&["a"]),
-        refusal(422),
-        list(&["a", "b"]),
-    ];
-    assert_eq!(changes(answers, 2).await, ["reset a b", "reset a b"]);
+    let lists = vec![list(&["a", "b"]), list(&[]), list(&["a"]), list(&["a", "b"])];
+    assert_eq!(changes(relisting(lists), false, 2).await, ["reset a b", "reset a b"]);
+}
+
+#[tokio::test]
+async fn a_list_that_stays_empty_is_believed() {
+    let lists = vec![list(&["a", "b"]), list(&[]), list(&[])];
+    assert_eq!(changes(relisting(lists), false, 2).await, ["reset a b", "reset"]);
+}
+
+#[tokio::test]
+async fn a_kind_that_may_not_be_listed_is_named_and_done_without_where_that_is_possible() {
+    let refused = || Answers { lists: Vec::new(), watches: vec![refusal(403)] };
+    assert_eq!(changes(refused(), true, 2).await, ["Refused(Ingress)", "diagnostics KindRefused"]);
+    // Nothing is sent of one that is needed, but that it is refused.
+    assert_eq!(changes(refused(), false, 1).await, ["diagnostics KindRefused"]);
+    let later = Answers { lists: vec![list(&["a"])], watches: vec![refusal(403), refusal(422)] };
+    assert_eq!(changes(later, false, 3).await, ["diagnostics KindRefused", "reset a", "diagnostics"]);
 }

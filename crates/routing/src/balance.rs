@@ -69,8 +69,8 @@ fn is_panic(endpoints: &[Endpoint], ejection: &Ejection) -> bool {
 fn choose(backend: &Backend, accept: &dyn Fn(&Endpoint) -> bool) -> usize {
     match &backend.load_balance {
         LoadBalance::RoundRobin | LoadBalance::ConsistentHash(_) => in_turn(backend, accept),
-        LoadBalance::LeastRequest => best_of_two(backend, |state| f64::from(state.in_flight()) + 1.0, accept),
-        LoadBalance::PeakEwma => best_of_two(backend, ewma_cost, accept),
+        LoadBalance::LeastRequest => best_of_two(backend, |_| 0.0, accept),
+        LoadBalance::PeakEwma => best_of_two(backend, expected, accept),
     }
 }
 
@@ -98,19 +98,25 @@ fn in_turn(backend: &Backend, accept: &dyn Fn(&Endpoint) -> bool) -> usize {
     warming.unwrap_or(last)
 }
 
-/// The cheaper of two random endpoints, of those two that are accepted if any is.
-fn best_of_two(backend: &Backend, cost: impl Fn(&EndpointState) -> f64, accept: &dyn Fn(&Endpoint) -> bool) -> usize {
+/// The cheaper of two random endpoints, of those two that are accepted if any is. The cost is the expected response time
+/// times the requests that would share it; where nothing is expected of one of them, the requests alone: of an endpoint
+/// that has never answered nobody knows that it is fast.
+fn best_of_two(backend: &Backend, expected: fn(&EndpointState) -> f64, accept: &dyn Fn(&Endpoint) -> bool) -> usize {
     let count = backend.endpoints.len();
     let first = fastrand::usize(..count);
     let second = (first + 1 + fastrand::usize(..count - 1)) % count;
-    let weighed = |index: usize| {
-        let state = &backend.endpoints[index].state;
-        cost(state) / share(backend, state)
-    };
+    let states = [first, second].map(|index| &*backend.endpoints[index].state);
+    let times = states.map(expected);
+    let counts = times.iter().all(|time| *time > 0.0);
+    let [of_first, of_second] = [0, 1].map(|at| {
+        let requests = f64::from(states[at].in_flight()) + 1.0;
+        let time = if counts { times[at] } else { 1.0 };
+        time * requests / share(backend, states[at])
+    });
     match (accept(&backend.endpoints[first]), accept(&backend.endpoints[second])) {
         (true, false) => first,
         (false, true) => second,
-        _ if weighed(second) < weighed(first) => second,
+        _ if of_second < of_first => second,
         _ => first,
     }
 }
@@ -124,12 +130,12 @@ fn share(backend: &Backend, state: &EndpointState) -> f64 {
     (usable.as_secs_f64() / backend.slow_start.as_secs_f64()).clamp(SLOW_START_FLOOR, 1.0)
 }
 
-/// Peak-EWMA cost: the expected response time times the requests that would share it.
-fn ewma_cost(state: &EndpointState) -> f64 {
+/// The response time to expect, in nanoseconds; 0 before the first answer.
+fn expected(state: &EndpointState) -> f64 {
     let ewma = state.ewma_ns.load(Ordering::Relaxed) as f64;
     let idle = state.age_ns().saturating_sub(state.ewma_at_ns.load(Ordering::Relaxed)) as f64;
     let decayed = ewma * (-idle / EWMA_DECAY.as_nanos() as f64).exp();
-    (decayed + 1.0) * (f64::from(state.in_flight()) + 1.0)
+    if ewma == 0.0 { 0.0 } else { decayed + 1.0 }
 }
 
 /// Records a response time for [`LoadBalance::PeakEwma`]: a higher one counts at once, a lower one by and by.
@@ -140,7 +146,8 @@ pub fn record_latency(state: &EndpointState, took: Duration) {
     let since = now.saturating_sub(state.ewma_at_ns.swap(now, Ordering::Relaxed)) as f64;
     let weight = (-since / EWMA_DECAY.as_nanos() as f64).exp();
     let after = if took > before { took } else { before * weight + took * (1.0 - weight) };
-    state.ewma_ns.store(after as u64, Ordering::Relaxed);
+    // 0 is for an endpoint that has not answered yet.
+    state.ewma_ns.store((after as u64).max(1), Ordering::Relaxed);
 }
 
 /// Records that an endpoint failed a request, and ejects it when it has failed too often in a row and the cap on ejected

@@ -179,6 +179,23 @@ fn peak_ewma_avoids_the_slow_endpoint_and_counts_what_is_in_flight() {
     assert_eq!(counts(&backend, &[]), [ROUNDS, 0]);
 }
 
+/// As a pod that has just started and is slow to answer for the first time.
+#[test]
+fn an_endpoint_that_has_never_answered_is_not_taken_for_a_fast_one() {
+    let backend = fixture::backend("s", 10, LoadBalance::PeakEwma);
+    for endpoint in &backend.endpoints[1..] {
+        record_latency(&endpoint.state, Duration::from_millis(50));
+    }
+    // The others answer at once; it holds what it gets.
+    let mut held = Vec::new();
+    for _ in 0..ROUNDS {
+        if pick(&backend, &Ejection::default(), &[], None) == Some(0) {
+            held.push(backend.endpoints[0].state.begin());
+        }
+    }
+    assert!(held.len() <= 2, "{} requests wait for it", held.len());
+}
+
 #[test]
 fn a_peak_counts_at_once_and_fades() {
     let state = EndpointState::default();

@@ -90,6 +90,31 @@ async fn every_failure_has_its_status_and_its_reason() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The client has sent what it had, or could; it is the endpoint that does not go on.
+#[tokio::test]
+async fn an_endpoint_that_takes_no_more_of_a_body_is_to_blame() {
+    let _turn = turn::shared().await;
+    let site = Site::new();
+    let listener = tokio::net::TcpListener::bind(pod()).await.unwrap();
+    site.manifests.write("deaf.yaml", service("deaf", &[listener.local_addr().unwrap()]));
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    let ingress = Ingress::new("deaf").annotation("proxy-send-timeout", "1").annotation("proxy-read-timeout", "1");
+    site.ingress(&ingress.annotation("proxy-body-size", "0").host("deaf.test", "deaf"));
+    let edgeward = site.serve().await;
+    let request = Request::post("deaf.test", "/upload", vec![0; 32 << 20]);
+    let mut connection = Connection::open(edgeward.http).await;
+    // The answer may come before the whole request is out.
+    let _ = connection.write(request.bytes()).await;
+    let answer = connection.read_response("POST").await.unwrap();
+    let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == "/upload").await;
+    assert_eq!((answer.status(), &entry["reason"]), (504, &"upstream_timeout".into()));
+}
+
 #[tokio::test]
 async fn an_answer_of_a_backend_is_not_logged_with_a_reason() {
     let _turn = turn::shared().await;

@@ -43,7 +43,7 @@ pub struct EngineOptions {
     /// Whether plain-text listeners speak HTTP/2 with clients that know it beforehand; over TLS it is
     /// [`TlsOptions::http2`](crate::tls::TlsOptions::http2).
     pub http2: bool,
-    /// How long a WebSocket or another upgraded connection may be silent in one direction.
+    /// How long a WebSocket or another upgraded connection may be silent in both directions.
     pub upgraded_idle: Duration,
     /// How long an idle connection to an endpoint is kept for the next request (ConfigMap
     /// `upstream-keepalive-timeout`).
@@ -108,6 +108,9 @@ impl EngineFactory {
         let conf = ServerConf {
             threads: 1,
             upstream_keepalive_pool_size: self.options.upstream_pool,
+            // Certificates of endpoints are not verified, so that those of the system are not needed; Pingora would panic
+            // where it cannot read one of them.
+            ca_file: Some("/dev/null".to_owned()),
             // The engine counts tries itself, with the snapshot's limit.
             max_retries: usize::MAX,
             ..ServerConf::default()
@@ -416,8 +419,9 @@ impl ProxyHttp for Engine {
             // The read that failed was the client's, but what did not come is the answer of the endpoint.
             e.etype = ErrorType::ReadTimedout;
             e.as_up();
-        } else if retry::reason(&e) == Reason::UpstreamTimeout && !session.is_body_done() {
-            // An endpoint need not answer before it has the whole request. What pauses is the client.
+        } else if retry::is_silence(&e) && !session.is_body_done() && !is_grpc(session.req_header()) {
+            // An endpoint need not answer before it has the whole request. What pauses is the client; but a call of gRPC may
+            // leave its side open for as long as it likes.
             e.as_down();
         }
         if let Some(connection) = &ctx.connection {
@@ -517,6 +521,11 @@ fn is_final(response: &ResponseHeader) -> bool {
     response.status == http::StatusCode::SWITCHING_PROTOCOLS || !response.status.is_informational()
 }
 
+fn is_grpc(request: &RequestHeader) -> bool {
+    let content_type = request.headers.get(http::header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
 /// Tells an HTTP/1 client not to send another request here once the listeners take no new connections.
 fn close_while_draining(session: &mut Session, ctx: &RequestContext) {
     if ctx.connection.as_ref().is_some_and(|connection| connection.is_draining()) {
@@ -525,7 +534,7 @@ fn close_while_draining(session: &mut Session, ctx: &RequestContext) {
 }
 
 impl Engine {
-    /// How long a tunnel may be silent in one direction.
+    /// How long a tunnel may be silent in both directions.
     fn tunnel_idle(&self, ctx: &RequestContext) -> Duration {
         self.options.upgraded_idle.max(ctx.policies().timeouts.read)
     }

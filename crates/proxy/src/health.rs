@@ -119,7 +119,7 @@ impl LateWarning {
             endpoint = %turn.endpoint,
             late_by_ms = u64::try_from(late_by.as_millis()).unwrap_or(u64::MAX),
             max_concurrent,
-            "health checks run late by more than their interval: allow more at a time, or lengthen intervals"
+            "health checks run late by more than their interval: lengthen them"
         );
     }
 }

@@ -49,6 +49,11 @@ pub(super) fn reason(error: &Error) -> Reason {
     }
 }
 
+/// Whether an endpoint said nothing in time, rather than that it took nothing.
+pub(super) fn is_silence(error: &Error) -> bool {
+    *error.esource() == ErrorSource::Upstream && *error.etype() == ErrorType::ReadTimedout
+}
+
 /// Whether a failure with this reason is the endpoint's, rather than the client's or the proxy's own.
 pub(super) fn blames_endpoint(reason: Reason) -> bool {
     matches!(

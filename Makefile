@@ -4,10 +4,12 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 DENY_VERSION := 0.20.2
-# Needed to build the TLS and compression libraries, by the demo's printed lines, and to make a network namespace.
-TOOLS := cc cmake curl ip
+# Needed to build the TLS and compression libraries, and by the demo's printed lines; and to make a network namespace.
+TOOLS := cc cmake curl
+TEST_TOOLS := $(TOOLS) ip
 
-.PHONY: demo build test check fmt clippy doc deny build-tests unit integration cluster scale manifests manifests-check bench setup
+.PHONY: demo build test check fmt clippy doc deny build-tests unit integration cluster scale scale-cluster manifests \
+        manifests-check bench setup setup-test
 
 demo: build
 	./target/release/edgeward demo
@@ -16,7 +18,7 @@ build: setup
 	$(CARGO) build --release --locked -p edgeward
 
 # Everything that a change has to pass.
-test: setup unit integration cluster scale manifests-check
+test: setup-test unit integration cluster scale manifests-check
 
 # Format, lints, docs and dependencies: what needs no running proxy.
 check: fmt clippy doc deny
@@ -47,20 +49,30 @@ unit: build-tests
 	$(CARGO) test --workspace --lib --bins --locked
 
 integration: build-tests
-	$(CARGO) test --workspace --test it --locked -- --nocapture --skip cluster::
+	$(CARGO) test --workspace --test it --locked -- --nocapture --skip cluster:: --skip scale::
 
-# A real API server, and pods on addresses that are no loopback ones: those are local in a network namespace of the tests'
-# own. Building the API server takes about ten minutes once.
-cluster: setup build-tests
-	directory=$$(./tests/cluster/build.sh) && \
-	export EDGEWARD_TESTBED_BIN=$$directory && \
-	namespace=$$(unshare --net true 2>/dev/null && echo --net || echo --user --map-root-user --net) && \
-	unshare $$namespace bash -c 'set -e; ip link set lo up; ip route add local 10.201.0.0/16 dev lo; \
-	  exec $(CARGO) test --workspace --test it --locked --offline -- --nocapture cluster::'
+# A network namespace of the tests' own: as root, or as root of a user namespace.
+NAMESPACE = $$(unshare --net true 2>/dev/null && echo --net || echo --user --map-root-user --net)
+# A real API server, and pods on addresses that are no loopback ones: those are local in that namespace. Building the API
+# server takes about ten minutes once.
+define in-cluster
+directory=$$(./tests/cluster/build.sh) && export EDGEWARD_TESTBED_BIN=$$directory && \
+unshare $(NAMESPACE) bash -c 'set -e; ip link set lo up; ip route add local 10.201.0.0/16 dev lo; \
+  exec $(CARGO) test --workspace --test it --locked --offline -- --nocapture $(1)'
+endef
+
+cluster: setup-test build-tests
+	$(call in-cluster,cluster::)
+
+# The same for large clusters, with the release build; it takes about ten minutes. INGRESSES=1000 is quicker.
+INGRESSES ?= 10000
+scale-cluster: setup-test build build-tests
+	export EDGEWARD_BIN=$(CURDIR)/target/release/edgeward EDGEWARD_SCALE_INGRESSES=$(INGRESSES) && \
+	$(call in-cluster,cluster::scale::)
 
 # The same test binary against the release build: what is promised of a large site is promised of that.
 scale: build build-tests
-	EDGEWARD_BIN=$(CURDIR)/target/release/edgeward $(CARGO) test --workspace --test it --locked -- --nocapture scale::
+	EDGEWARD_BIN=$(CURDIR)/target/release/edgeward $(CARGO) test --workspace --test it --locked -- --nocapture --skip cluster:: scale::
 
 # What `kubectl apply` takes, from the chart. Both build helm from its Go module once.
 manifests:
@@ -78,10 +90,22 @@ setup:
 	@version=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
 	if ! printf '1.89\n%s\n' "$${version:-0}" | sort -V -C; then \
 	  echo "Rust 1.89 or newer is missing (found: $${version:-none}): install it from https://rustup.rs"; exit 1; fi
-	@missing=""; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
-	if [ -n "$$missing" ]; then \
-	  packages="$${missing/ cc/ build-essential}"; packages="$${packages/ ip/ iproute2}"; \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && apt-get install -y -qq $$packages; \
-	  else echo "missing:$$missing - install with: sudo apt-get install$$packages"; exit 1; fi; \
-	fi
+	@$(call install,$(TOOLS))
+
+# What only the tests need, before anything is built.
+setup-test: setup
+	@$(call install,$(TEST_TOOLS))
+	@command -v go >/dev/null || { echo "Go is missing: install it from https://go.dev/dl"; exit 1; }
+	@unshare $(NAMESPACE) true 2>/dev/null || { echo "a network namespace cannot be made: run this as root, or where user \
+	namespaces are allowed (sysctl kernel.unprivileged_userns_clone=1, or a container with --privileged)"; exit 1; }
+
+# Installs what is missing of some tools where it can, and names it where it cannot.
+define install
+missing=""; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+if [ -n "$$missing" ]; then \
+  packages="$${missing/ cc/ build-essential}"; packages="$${packages/ ip/ iproute2}"; \
+  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    apt-get update -qq && apt-get install -y -qq $$packages; \
+  else echo "missing:$$missing - install with: sudo apt-get install$$packages"; exit 1; fi; \
+fi
+endef

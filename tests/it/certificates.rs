@@ -3,7 +3,7 @@
 use edgeward_tests::backend::Start;
 use edgeward_tests::certificate::{Authority, KeyKind, Validity};
 use edgeward_tests::client::{Connection, Request, send};
-use edgeward_tests::edgeward::Launch;
+use edgeward_tests::edgeward::{Edgeward, Launch};
 use edgeward_tests::manifest::{Ingress, Manifests, service, tls_secret};
 use edgeward_tests::tls::Hello;
 use edgeward_tests::turn;
@@ -70,6 +70,44 @@ async fn ecdsa_rsa_and_ed25519_keys_are_served() {
             assert_eq!(connection.exchange(&Request::get(host, "/")).await.status(), 200, "{kind:?}");
         }
     }
+}
+
+/// Two instances behind one address, each with a file or a Secret of its own that says the same.
+#[tokio::test]
+async fn sessions_are_resumed_at_another_instance_that_has_the_same_secret() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host("resume.test", "web").await;
+    let secret = |key: &str, value: &str| {
+        serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tickets"}, "stringData": {key: value}})
+            .to_string()
+    };
+    let (old, new) = ("an old secret of more than 32 bytes", "another secret of more than 32 bytes");
+    site.manifests.write("tickets.json", secret("ticket.key", old));
+    let launch = || site.launch().argument("--tls-session-ticket-secret=default/tickets");
+    let [one, other] = [launch().start().await, launch().start().await];
+    let alone = site.serve().await;
+    let hello = Hello::name("resume.test").resuming();
+    let visit = async |edgeward: &Edgeward| {
+        let mut connection = Connection::open_tls(edgeward.https, &hello).await;
+        let is_resumed = connection.is_resumed();
+        // Tickets of TLS 1.3 come with the first answer.
+        connection.exchange(&Request::get("resume.test", "/")).await;
+        is_resumed
+    };
+    assert!(!visit(&one).await);
+    assert!(visit(&other).await && visit(&one).await);
+    assert!(!visit(&alone).await, "an instance without the secret");
+
+    // A new secret, with the old one beside it, loses no session.
+    assert!(!visit(&one).await, "this session is the other instance's");
+    let both = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tickets"},
+        "stringData": {"ticket.key": new, "ticket.previous.key": old}});
+    site.manifests.write("tickets.json", both.to_string());
+    for edgeward in [&one, &other] {
+        edgeward.reaches_generation(2).await;
+    }
+    assert!(visit(&other).await, "sealed with the old secret");
+    assert!(visit(&one).await, "sealed with the new one");
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 //! own, in which the addresses of pods are local.
 
 mod outage;
+mod restart;
+mod rights;
 mod rollout;
+mod scale;
 mod walkthrough;
 mod writes;
 

@@ -177,12 +177,32 @@ impl Launch {
     ///
     /// When it does not become ready.
     pub async fn start(self) -> Edgeward {
+        let started = Instant::now();
+        let mut edgeward = self.spawn();
+        while !edgeward.is_ready().await {
+            if let Ok(Some(status)) = edgeward.child.try_wait() {
+                panic!("edgeward serve {:?} ended with {status}", self.arguments);
+            }
+            assert!(started.elapsed() < self.patience, "edgeward is not ready after {:?}", self.patience);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        edgeward.ready_after = started.elapsed();
+        edgeward
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such program.
+    pub fn spawn(&self) -> Edgeward {
         let binary = binary();
         let port = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let (http, https, health, admin) = (port(), port(), port(), port());
-        let started = Instant::now();
         let mut child = command(&binary)
             .arg("serve")
+            // Not that of a service on this machine.
+            .args(["--config", "/dev/null"])
             .args(&self.source)
             .args(["--bind-address", "127.0.0.1", "--workers", &self.workers.to_string()])
             .args(["--access-log", &self.access_log])
@@ -210,16 +230,7 @@ impl Launch {
             true => Lines::collect(child.stderr.take().expect("stderr is piped")),
             false => Lines::default(),
         };
-        let mut edgeward = Edgeward { child, http, https, health, admin, stdout, stderr, ready_after: Duration::ZERO };
-        while !edgeward.is_ready().await {
-            if let Ok(Some(status)) = edgeward.child.try_wait() {
-                panic!("edgeward serve {:?} ended with {status}", self.arguments);
-            }
-            assert!(started.elapsed() < self.patience, "edgeward is not ready after {:?}", self.patience);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        edgeward.ready_after = started.elapsed();
-        edgeward
+        Edgeward { child, http, https, health, admin, stdout, stderr, ready_after: Duration::ZERO }
     }
 }
 
@@ -282,6 +293,23 @@ impl Edgeward {
             if page.json()["generation"] != 0 {
                 return page;
             }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until this snapshot, or a later one, is served.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come.
+    pub async fn reaches_generation(&self, generation: u64) {
+        let started = Instant::now();
+        loop {
+            let detail = self.health("/readyz").await.map(|answer| answer.json());
+            if detail.is_some_and(|detail| detail["generation"].as_u64() >= Some(generation)) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "generation {generation} does not come");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

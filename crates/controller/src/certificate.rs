@@ -24,6 +24,15 @@ pub const CERTIFICATE_KEY: &str = "tls.crt";
 /// The key of a Secret's data that holds the private key.
 pub const PRIVATE_KEY_KEY: &str = "tls.key";
 
+/// The key of a Secret's data that holds what session tickets are sealed with.
+pub const TICKET_KEY: &str = "ticket.key";
+
+/// The key of a Secret's data that holds what session tickets were sealed with before.
+pub const PREVIOUS_TICKET_KEY: &str = "ticket.previous.key";
+
+/// Everything that is read of a Secret.
+pub(crate) const KEYS: [&str; 4] = [CERTIFICATE_KEY, PRIVATE_KEY_KEY, TICKET_KEY, PREVIOUS_TICKET_KEY];
+
 /// Why a Secret holds no certificate that can be served. None of the texts shows anything of the private key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {

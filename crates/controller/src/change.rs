@@ -15,6 +15,9 @@ pub enum Change {
     /// These are all objects of a kind: what a list call or a first scan found. It also says that this kind has now been
     /// listed; nothing is published before every kind has.
     Reset(Kind, Vec<Object>),
+    /// These were all objects of a kind when a former run last heard of it. They count until the kind is listed, or for as
+    /// long as it may not be read, and are known to be possibly out of date.
+    Recall(Kind, Vec<Object>),
     /// Objects of this kind may not be read; what depends on them does without. A [`Change::Reset`] takes it back.
     Refused(Kind),
     /// Whether the source can see the objects now. What it said before stays in force either way.

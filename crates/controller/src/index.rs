@@ -48,6 +48,7 @@ pub struct Index {
     skipped: BTreeMap<String, usize>,
     is_out_of_contact: bool,
     listed: BTreeSet<Kind>,
+    recalled: BTreeSet<Kind>,
     refused: BTreeSet<Kind>,
 }
 
@@ -73,6 +74,14 @@ impl Index {
             Change::Apply(object) => self.insert(*object),
             Change::Remove(reference) => self.remove(&reference),
             Change::Reset(kind, objects) => self.reset(kind, objects),
+            Change::Recall(kind, objects) => {
+                if self.listed.contains(&kind) && !self.refused.contains(&kind) {
+                    return Dirty::default();
+                }
+                let dirty = self.reset(kind, objects);
+                self.recalled.insert(kind);
+                dirty
+            }
             Change::Refused(kind) => {
                 self.listed.insert(kind);
                 Dirty::everything_if(self.refused.insert(kind))
@@ -145,6 +154,11 @@ impl Index {
         self.secrets.get(name).map_or(CertificateState::Missing, SecretEntry::certificate)
     }
 
+    /// What a Secret holds under a key.
+    pub fn secret_value(&self, name: &NamespacedName, key: &str) -> Option<&[u8]> {
+        self.secrets.get(name)?.value(key)
+    }
+
     /// The labels of a Namespace; none are known of one that is not there.
     pub fn labels_of_namespace(&self, name: &str) -> Option<&BTreeMap<String, String>> {
         self.namespaces.get(&NamespacedName::new("", name)).map(|namespace| &namespace.labels)
@@ -178,9 +192,9 @@ impl Index {
         self.external.keys().map(AsRef::as_ref)
     }
 
-    /// Whether the source cannot see the objects, which may be others by now.
+    /// Whether the source cannot see all of the objects, which may be others by now.
     pub fn is_out_of_contact(&self) -> bool {
-        self.is_out_of_contact
+        self.is_out_of_contact || !self.recalled.is_empty()
     }
 
     /// What the source itself has to say.
@@ -222,6 +236,7 @@ impl Index {
     /// changes nothing and parses no certificate twice.
     fn reset(&mut self, kind: Kind, objects: Vec<Object>) -> Dirty {
         let mut dirty = Dirty::everything_if(self.refused.remove(&kind));
+        dirty.diagnostics |= self.recalled.remove(&kind);
         let listed: BTreeSet<_> = objects.iter().map(|object| object.name().clone()).collect();
         for name in self.names(kind) {
             if !listed.contains(&name) {

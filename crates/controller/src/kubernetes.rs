@@ -5,6 +5,7 @@
 //! convert what the API server sends -> the compact model
 //! feed    first lists of all scopes as one, then object by object -> Change
 //! contact which kinds are listed, what is refused, whether the API server answers
+//! recall  what a former run knew, where the API server does not answer at the start
 //! leader  which replica writes to the cluster: a Lease
 //! address what the status of an Ingress should say
 //! status  writes it
@@ -21,12 +22,13 @@ mod event;
 mod feed;
 mod leader;
 mod node;
+mod recall;
 mod status;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-use std::fmt::Debug;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,25 +38,25 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config, Resource};
-use serde::de::DeserializeOwned;
+use kube::{Api, Config, Resource};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 pub use address::{AddressOptions, Replicas};
-pub use contact::{Contact, KindContact};
+pub use contact::{Contact, KindContact, Unlisted};
 pub use event::EventWriter;
+pub use kube::Client;
 pub use leader::{Leader, LeaderOptions};
 pub use node::follow_cordon;
 pub use status::{Address, Observation, StatusWriter};
 
-use convert::Convert;
-use feed::{Feed, FirstLists};
-use watch::Watch;
+use feed::{Feed, FirstLists, Part};
+use watch::{Pauses, Watch, Watched};
 
 use crate::change::Change;
 use crate::object::{Kind, NamespacedName};
+use crate::state::State;
 
 /// The name under which fields and Events are written.
 const MANAGER: &str = "edgeward";
@@ -66,6 +68,9 @@ const SILENCE: Duration = Duration::from_secs(75);
 
 /// When an empty list of what was not empty is believed.
 const DOUBT: Duration = Duration::from_secs(10);
+
+/// Before everything is watched anew after a fault of ours.
+const AFTER_FAULT: Duration = Duration::from_secs(5);
 
 /// How often the API server is asked whether it is there, and how long it may take to answer.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -92,13 +97,13 @@ pub enum ConnectError {
     Client(kube::Error),
 }
 
-/// Makes a client from a kubeconfig file, or from the service account of the pod. It does not talk to the API server yet,
-/// which may be down.
+/// Makes a client from a kubeconfig file, or from the service account of the pod, and says where it connects to. It does not
+/// talk to the API server yet, which may be down.
 ///
 /// # Errors
 ///
 /// See [`ConnectError`].
-pub async fn connect(kubeconfig: Option<&PathBuf>) -> Result<Client, ConnectError> {
+pub async fn connect(kubeconfig: Option<&PathBuf>) -> Result<(Client, String), ConnectError> {
     let mut config = match kubeconfig {
         Some(path) => {
             let wrong = |error| ConnectError::Kubeconfig { path: path.clone(), error };
@@ -111,7 +116,10 @@ pub async fn connect(kubeconfig: Option<&PathBuf>) -> Result<Client, ConnectErro
     config.read_timeout = Some(SILENCE);
     // Otherwise the time that a connection was idle counts.
     config.reset_reader_on_write = true;
-    Client::try_from(config).map_err(ConnectError::Client)
+    // It would try again for minutes within one call, and tell nobody.
+    config.default_retry = false;
+    let server = config.cluster_url.to_string();
+    Ok((Client::try_from(config).map_err(ConnectError::Client)?, server))
 }
 
 /// What to watch.
@@ -125,6 +133,8 @@ pub struct SourceOptions {
     pub configmap: Option<NamespacedName>,
     /// A Secret that counts wherever it is (`--default-ssl-certificate`).
     pub default_ssl_certificate: Option<NamespacedName>,
+    /// Another (`--tls-session-ticket-secret`).
+    pub ticket_secret: Option<NamespacedName>,
     /// A Service that counts wherever it is (`--default-backend-service`).
     pub default_backend_service: Option<NamespacedName>,
 }
@@ -134,12 +144,19 @@ pub struct KubernetesSource {
     client: Client,
     options: SourceOptions,
     contact: Arc<Contact>,
+    state: Option<Arc<State>>,
 }
 
 impl KubernetesSource {
-    /// A source of this cluster. Every Ingress that it sees is told to `observations`.
-    pub fn new(client: Client, options: SourceOptions, observations: mpsc::UnboundedSender<Observation>) -> Self {
-        Self { client, options, contact: Contact::new(observations) }
+    /// A source of this cluster. Every Ingress that it sees is told to `observations`. Where the API server does not answer
+    /// at the start, it sends what `state` holds.
+    pub fn new(
+        client: Client,
+        options: SourceOptions,
+        observations: mpsc::UnboundedSender<Observation>,
+        state: Option<Arc<State>>,
+    ) -> Self {
+        Self { client, options, contact: Contact::new(observations), state }
     }
 
     /// What is known of the contact with the API server.
@@ -153,8 +170,22 @@ impl KubernetesSource {
     /// a diagnostic says what is missing. Without Ingresses, Services or EndpointSlices every answer would be wrong, so
     /// that those are waited for.
     pub async fn run(self, changes: mpsc::Sender<Change>) {
-        let mut watches = Watches { source: &self, changes: &changes, tasks: JoinSet::new() };
-        let SourceOptions { default_ssl_certificate, default_backend_service, configmap, .. } = &self.options;
+        loop {
+            self.watch(&changes).await;
+            if changes.is_closed() {
+                return;
+            }
+            tracing::error!("a watch ended because of a fault in Edgeward itself; watching everything anew");
+            sleep(AFTER_FAULT).await;
+        }
+    }
+
+    /// Watches everything, until nobody receives any more or a watch ends by a fault of ours.
+    async fn watch(&self, changes: &mpsc::Sender<Change>) {
+        self.contact.begin_anew();
+        let mut watches = Watches { source: self, changes, tasks: JoinSet::new() };
+        let SourceOptions { default_ssl_certificate, ticket_secret, default_backend_service, configmap, .. } =
+            &self.options;
         watches.namespaced::<Ingress>(Kind::Ingress, false, "", Vec::new(), |ingress, contact| {
             contact.observe(Observation::of(ingress));
         });
@@ -180,7 +211,12 @@ impl KubernetesSource {
             Kind::Secret,
             true,
             "type!=helm.sh/release.v1",
-            self.elsewhere(default_ssl_certificate.as_ref()).map(by_name).into_iter().collect(),
+            BTreeSet::from_iter(
+                [default_ssl_certificate, ticket_secret].into_iter().filter_map(|name| self.elsewhere(name.as_ref())),
+            )
+            .into_iter()
+            .map(by_name)
+            .collect(),
             |_, _| {},
         );
         watches.cluster::<IngressClass>(Kind::IngressClass);
@@ -197,13 +233,11 @@ impl KubernetesSource {
         }
         let Watches { mut tasks, .. } = watches;
         tasks.spawn(heartbeat(self.client.clone(), changes.clone()));
-        // Each ends only when nobody receives any more, or by a panic, which must not go unseen.
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a watch ended because of a fault in Edgeward itself");
-                return;
-            }
+        if let Some(state) = &self.state {
+            tasks.spawn(recall::run(Arc::clone(state), self.contact(), changes.clone()));
         }
+        // Each ends when it is done or nobody receives any more, or by a panic.
+        while let Some(Ok(())) = tasks.join_next().await {}
     }
 
     /// An object that counts although its namespace is not watched.
@@ -237,6 +271,8 @@ struct Watches<'s> {
 /// One scope of a kind: where, and which of the objects there.
 struct Scope<K> {
     api: Api<K>,
+    /// Empty for all.
+    namespace: String,
     labels: String,
     fields: String,
 }
@@ -247,7 +283,12 @@ impl Watches<'_> {
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
         let Restriction { namespace, labels, fields } = restriction;
-        Scope { api: Api::namespaced(self.source.client.clone(), &namespace), labels, fields }
+        Scope { api: Api::namespaced(self.source.client.clone(), &namespace), namespace, labels, fields }
+    }
+
+    fn everywhere<K: Resource<DynamicType = ()>>(&self, fields: String) -> Scope<K> {
+        let api = Api::all(self.source.client.clone());
+        Scope { api, namespace: String::new(), labels: String::new(), fields }
     }
 
     /// Watches a kind in all namespaces that count, and `others` of it.
@@ -259,18 +300,12 @@ impl Watches<'_> {
         others: Vec<Restriction>,
         observe: fn(&K, &Contact),
     ) where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Convert
-            + Clone
-            + DeserializeOwned
-            + Debug
-            + Send
-            + 'static,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Watched,
     {
         let fields = fields.to_owned();
         let namespaces = &self.source.options.namespaces;
         let mut scopes: Vec<Scope<K>> = if namespaces.is_empty() {
-            vec![Scope { api: Api::all(self.source.client.clone()), labels: String::new(), fields }]
+            vec![self.everywhere(fields)]
         } else {
             let restrict = |namespace: &String| Restriction {
                 namespace: namespace.clone(),
@@ -286,28 +321,27 @@ impl Watches<'_> {
     /// Watches a kind that is in no namespace.
     fn cluster<K>(&mut self, kind: Kind)
     where
-        K: Resource<DynamicType = (), Scope = ClusterResourceScope>
-            + Convert
-            + Clone
-            + DeserializeOwned
-            + Debug
-            + Send
-            + 'static,
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Watched,
     {
-        let api = Api::all(self.source.client.clone());
-        self.spawn::<K>(kind, true, vec![Scope { api, labels: String::new(), fields: String::new() }], |_, _| {});
+        let scope = self.everywhere(String::new());
+        self.spawn::<K>(kind, true, vec![scope], |_, _| {});
     }
 
     fn spawn<K>(&mut self, kind: Kind, is_optional: bool, scopes: Vec<Scope<K>>, observe: fn(&K, &Contact))
     where
-        K: Resource<DynamicType = ()> + Convert + Clone + DeserializeOwned + Debug + Send + 'static,
+        K: Resource<DynamicType = ()> + Watched,
     {
         let first = FirstLists::new(kind, scopes.len());
         let is_whole = scopes.len() == 1;
-        for Scope { api, labels, fields } in scopes {
+        for Scope { api, namespace, labels, fields } in scopes {
             let contact = self.source.contact();
-            let feed = Feed::new(self.changes.clone(), contact, Arc::clone(&first), is_whole, is_optional);
-            self.tasks.spawn(Watch { api, labels, fields, streams_lists: true, doubt: DOUBT, observe }.run(feed));
+            let scope = contact.add(kind, &namespace);
+            let held_before = self.source.state.as_ref().is_some_and(|state| state.holds(kind, &namespace));
+            let part = Part { scope, is_whole, is_optional, held_before };
+            let feed = Feed::new(self.changes.clone(), contact, Arc::clone(&first), part);
+            let watch =
+                Watch { api, labels, fields, streams_lists: true, doubt: DOUBT, observe, pauses: Pauses::new() };
+            self.tasks.spawn(watch.run(feed));
         }
     }
 
@@ -329,9 +363,12 @@ async fn heartbeat(client: Client, changes: mpsc::Sender<Change>) {
             _ = ticks.tick() => {}
             () = changes.closed() => return,
         }
-        // Any answer will do, even a refusal.
-        let answer = timeout(HEARTBEAT, client.apiserver_version()).await;
-        let is_there = matches!(answer, Ok(Ok(_) | Err(kube::Error::Api(_))));
+        // A refusal will do too; but what stands in front of an API server that is down answers with a 5xx.
+        let is_there = match timeout(HEARTBEAT, client.apiserver_version()).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(kube::Error::Api(status))) => status.code < 500,
+            Ok(Err(_)) | Err(_) => false,
+        };
         failed = if is_there { 0 } else { failed + 1 };
         let was_lost = is_lost;
         is_lost = failed >= LOST_AFTER || (is_lost && !is_there);

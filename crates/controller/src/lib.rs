@@ -21,4 +21,5 @@ pub mod parse;
 pub mod reconcile;
 pub mod resolve;
 pub mod selector;
+pub mod state;
 pub mod translate;

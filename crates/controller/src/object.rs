@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use edgeward_routing::endpoint::Readiness;
 use edgeward_routing::origin::Origin;
+use serde::{Deserialize, Serialize};
 
 /// The annotation that named the class before `spec.ingressClassName` did.
 pub(crate) const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
@@ -102,7 +103,7 @@ pub struct ObjectRef {
 }
 
 /// A namespace and a name in it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NamespacedName {
     /// The namespace; empty for cluster-scoped kinds.
     pub namespace: Arc<str>,
@@ -125,7 +126,7 @@ impl fmt::Display for NamespacedName {
 }
 
 /// An object of any watched kind.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Object {
     /// An Ingress.
     Ingress(Ingress),
@@ -177,7 +178,7 @@ impl Object {
 }
 
 /// What is kept of `metadata`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// Namespace and name. A manifest without a namespace is in `default`.
     pub name: NamespacedName,
@@ -200,7 +201,7 @@ impl Meta {
 }
 
 /// The removed API version that an Ingress was written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LegacyVersion {
     /// `extensions/v1beta1`, removed in Kubernetes 1.22
     ExtensionsV1beta1,
@@ -209,7 +210,7 @@ pub enum LegacyVersion {
 }
 
 /// An Ingress.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ingress {
     /// Its metadata.
     pub meta: Meta,
@@ -226,7 +227,7 @@ pub struct Ingress {
 }
 
 /// One entry of `spec.rules`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IngressRule {
     /// `host`, as written; empty for any.
     pub host: String,
@@ -235,7 +236,7 @@ pub struct IngressRule {
 }
 
 /// One entry of `http.paths`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IngressPath {
     /// `path`, as written; empty when absent.
     pub path: String,
@@ -246,7 +247,7 @@ pub struct IngressPath {
 }
 
 /// A backend of an Ingress.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IngressBackend {
     /// A Service and its port.
     Service {
@@ -267,7 +268,7 @@ pub enum IngressBackend {
 }
 
 /// A port of a Service, by number or by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PortRef {
     /// By number.
     Number(i32),
@@ -278,7 +279,7 @@ pub enum PortRef {
 }
 
 /// One entry of `spec.tls`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IngressTls {
     /// `hosts`, as written.
     pub hosts: Vec<String>,
@@ -287,7 +288,7 @@ pub struct IngressTls {
 }
 
 /// An IngressClass.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IngressClass {
     /// Its metadata.
     pub meta: Meta,
@@ -296,7 +297,7 @@ pub struct IngressClass {
 }
 
 /// A Service.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Service {
     /// Its metadata.
     pub meta: Meta,
@@ -307,7 +308,7 @@ pub struct Service {
 }
 
 /// One entry of a Service's `spec.ports`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServicePort {
     /// `name`; empty when absent.
     pub name: String,
@@ -320,7 +321,7 @@ pub struct ServicePort {
 }
 
 /// An EndpointSlice.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointSlice {
     /// Its metadata.
     pub meta: Meta,
@@ -333,7 +334,7 @@ pub struct EndpointSlice {
 }
 
 /// One entry of a slice's `ports`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlicePort {
     /// `name`; empty when absent. It is the Service port's name.
     pub name: String,
@@ -344,12 +345,21 @@ pub struct SlicePort {
 }
 
 /// One address of a slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SliceEndpoint {
     /// The address.
     pub address: IpAddr,
     /// What its conditions come to.
+    #[serde(with = "StoredReadiness")]
     pub readiness: Readiness,
+}
+
+/// How a [`Readiness`] is stored: serde stays out of what requests are routed by.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Readiness")]
+enum StoredReadiness {
+    Ready,
+    Terminating,
 }
 
 /// What the conditions of an endpoint come to (discovery.k8s.io/v1 EndpointConditions): `ready` is true when absent,
@@ -367,12 +377,32 @@ pub fn readiness(ready: Option<bool>, serving: Option<bool>, terminating: Option
 }
 
 /// A Secret. Its `Debug` names the keys and shows none of the values.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret {
     /// Its metadata.
     pub meta: Meta,
     /// `data` decoded, with `stringData` over it.
+    #[serde(with = "encoded")]
     pub data: BTreeMap<String, Vec<u8>>,
+}
+
+/// Values as base64, as in a manifest.
+mod encoded {
+    use std::collections::BTreeMap;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(data: &BTreeMap<String, Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(data.iter().map(|(key, value)| (key, STANDARD.encode(value))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Vec<u8>>, D::Error> {
+        let data = BTreeMap::<String, String>::deserialize(from)?;
+        let decode = |(key, value)| Ok((key, STANDARD.decode(value).map_err(serde::de::Error::custom)?));
+        data.into_iter().map(decode).collect()
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -382,7 +412,7 @@ impl fmt::Debug for Secret {
 }
 
 /// A ConfigMap.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigMap {
     /// Its metadata.
     pub meta: Meta,
@@ -393,7 +423,7 @@ pub struct ConfigMap {
 }
 
 /// A Namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
     /// Its metadata.
     pub meta: Meta,

@@ -226,14 +226,22 @@ impl Owner {
 
     /// Rebuilds what is dirty, publishes it if anything is different, and reports.
     async fn rebuild(&mut self) {
-        if !self.index.is_listed() || (self.dirty == Dirty::default() && self.current.generation != 0) {
+        if !self.index.is_listed() {
+            // What keeps it from being listed is worth knowing.
+            if std::mem::take(&mut self.dirty.diagnostics) {
+                self.report();
+            }
+            return;
+        }
+        if self.dirty == Dirty::default() && self.current.generation != 0 {
             return;
         }
         let dirty = std::mem::take(&mut self.dirty);
         let since = self.since.take().unwrap_or_else(Instant::now);
         let started = Instant::now();
         let is_first = self.current.generation == 0;
-        if is_first || self.has_failed || dirty.needs_translation(self.options.configmap.as_ref()) {
+        let is_everything = is_first || self.has_failed || dirty.needs_translation(self.options.configmap.as_ref());
+        if is_everything {
             match self.translate().await {
                 Some(translation) => {
                     if *self.owned != *translation.owned {
@@ -260,7 +268,10 @@ impl Owner {
         if self.has_failed {
             tracing::error!("a rebuild failed because of a fault in Edgeward itself; the last snapshot stays current");
         }
-        self.last = Some((Instant::now(), started.elapsed()));
+        let took = started.elapsed();
+        let what = if is_everything { "everything" } else { "endpoints" };
+        tracing::debug!(what, microseconds = took.as_micros(), generation = self.current.generation, "rebuilt");
+        self.last = Some((Instant::now(), took));
         self.last_delay = since.elapsed();
         self.report();
     }

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use self::report::{Report, diagnostic_json};
 use crate::cli::{CheckArguments, FailOn, ReportFormat};
-use crate::configuration::{Configuration, Options, Sources};
+use crate::configuration::{Configuration, Options, Sources, default_file};
 use crate::{logging, wiring};
 
 #[cfg(test)]
@@ -31,7 +31,11 @@ pub fn run(arguments: CheckArguments) -> anyhow::Result<ExitCode> {
     let fail_on = if strict_warnings { FailOn::Warning } else { fail_on };
     // The paths of the command line are what is checked, whatever the file says.
     let named = Options { manifests: (!paths.is_empty()).then_some(paths), ..Options::default() };
-    let sources = Sources { flags: named.over(serve.options), file: serve.config, defaults: Options::default() };
+    let sources = Sources {
+        flags: named.over(serve.options),
+        file: serve.config.or_else(default_file),
+        defaults: Options::default(),
+    };
     let report = examine(&sources.read()?)?;
     let rendered = match format {
         ReportFormat::Text => {

@@ -4,6 +4,7 @@ mod options;
 mod value;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use edgeward_controller::object::is_subdomain;
 pub use options::{Configuration, Options, heading};
@@ -54,7 +55,7 @@ pub enum ConfigurationError {
 pub struct Sources {
     /// What flags and the environment say.
     pub flags: Options,
-    /// The file; without one, [`DEFAULT_FILE`] if it is there.
+    /// The file, if any.
     pub file: Option<PathBuf>,
     /// What holds where neither says anything, instead of the defaults.
     pub defaults: Options,
@@ -67,12 +68,7 @@ impl Sources {
     ///
     /// If the file is not readable or not right, or options contradict each other.
     pub fn read(&self) -> Result<Configuration, ConfigurationError> {
-        let default = Path::new(DEFAULT_FILE);
-        let file = match &self.file {
-            Some(path) => read_file(path)?,
-            None if default.exists() => read_file(default)?,
-            None => Options::default(),
-        };
+        let file = self.file.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let options = self.flags.clone().over(file).over(self.defaults.clone());
         let source = source(&options);
         let serves_without_class = options.watch_ingress_without_class.unwrap_or(source == Source::Manifests);
@@ -92,12 +88,21 @@ fn source(options: &Options) -> Source {
     match options.source.unwrap_or(Source::Auto) {
         Source::Auto if options.manifests.is_some() => Source::Manifests,
         // Every pod has this variable.
-        Source::Auto if options.kubeconfig.is_some() || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
+        Source::Auto if is_named(&options.kubeconfig) || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
             Source::Kubernetes
         }
         Source::Auto => Source::Manifests,
         named => named,
     }
+}
+
+fn is_named(path: &Option<PathBuf>) -> bool {
+    path.as_ref().is_some_and(|path| !path.as_os_str().is_empty())
+}
+
+/// [`DEFAULT_FILE`], if it is there: the configuration of the machine's service.
+pub fn default_file() -> Option<PathBuf> {
+    Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists())
 }
 
 fn read_file(path: &Path) -> Result<Options, ConfigurationError> {
@@ -152,10 +157,17 @@ impl Configuration {
             ("--upstream-connect-timeout", self.upstream_connect_timeout),
             ("--upstream-read-timeout", self.upstream_read_timeout),
             ("--upstream-send-timeout", self.upstream_send_timeout),
-            ("--election-ttl", self.election_ttl),
         ];
         if let Some((flag, _)) = periods.into_iter().find(|(_, period)| period.0.is_zero()) {
             return contradiction(format!("{flag} must not be 0: nothing can be done in no time; name a longer one"));
+        }
+        if self.election_ttl.0 < Duration::from_secs(3) {
+            return contradiction(
+                "--election-ttl must be 3s or more: the Lease is renewed every third of it".to_owned(),
+            );
+        }
+        if self.retry_budget > 100 {
+            return contradiction(format!("--retry-budget is a percentage, 0 to 100, not {}", self.retry_budget));
         }
         if self.manifests.is_empty() {
             return contradiction("--manifests must name at least one directory".to_owned());

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use edgeward_controller::kubernetes::Contact;
+use edgeward_controller::kubernetes::{Contact, Unlisted};
 use edgeward_controller::reconcile::Status;
 use edgeward_proxy::metrics::{CONTENT_TYPE, Metrics};
 use edgeward_routing::SnapshotReader;
@@ -34,8 +34,8 @@ pub struct Followed {
     pub status: watch::Receiver<Status>,
     /// What is known of the contact with the API server, where there is one.
     pub contact: Option<Arc<Contact>>,
-    /// Whether the own node is cordoned, where that matters.
-    pub cordoned: Option<watch::Receiver<bool>>,
+    /// Whether the own node is cordoned, where that matters; `None` as long as it is not known.
+    pub cordoned: Option<watch::Receiver<Option<bool>>>,
 }
 
 impl Readiness {
@@ -59,9 +59,12 @@ impl Readiness {
         self.followed.get()?.contact.as_ref()
     }
 
-    fn is_cordoned(&self) -> bool {
-        let cordoned = self.followed.get().and_then(|followed| followed.cordoned.as_ref());
-        cordoned.is_some_and(|cordoned| *cordoned.borrow())
+    /// Whether the own node is cordoned; `None` as long as it is not known.
+    fn is_cordoned(&self) -> Option<bool> {
+        match self.followed.get().and_then(|followed| followed.cordoned.as_ref()) {
+            Some(cordoned) => *cordoned.borrow(),
+            None => Some(false),
+        }
     }
 
     /// Connections are accepted from now on.
@@ -87,10 +90,12 @@ impl Readiness {
             Some("the objects are not read yet")
         } else if !self.serving.load(Ordering::Relaxed) {
             Some("not listening yet")
-        } else if self.is_cordoned() {
-            Some("the node is cordoned")
         } else {
-            None
+            match self.is_cordoned() {
+                Some(false) => None,
+                Some(true) => Some("the node is cordoned"),
+                None => Some("whether the node is cordoned is not known yet"),
+            }
         }
     }
 }
@@ -123,12 +128,16 @@ async fn readyz(State(health): State<Health>) -> Response {
     let detail = json!({
         "ready": refusal.is_none(),
         "stale": health.readiness.is_stale(),
-        "unlisted": unlisted.iter().map(|(kind, why)| json!({ "kind": kind.name(), "error": why })).collect::<Vec<_>>(),
+        "unlisted": unlisted.iter().map(unlisted_detail).collect::<Vec<_>>(),
         "reason": refusal,
         "generation": health.readiness.snapshots.load().generation,
         "draining": health.readiness.is_draining(),
     });
     (status, Json(detail)).into_response()
+}
+
+fn unlisted_detail(unlisted: &Unlisted) -> serde_json::Value {
+    json!({ "kind": unlisted.kind.name(), "namespace": unlisted.namespace, "error": unlisted.error })
 }
 
 async fn metrics(State(health): State<Health>) -> Response {

@@ -109,8 +109,11 @@ pub fn no_color() -> bool {
 fn filter(level: LogLevel) -> EnvFilter {
     // Pingora's own log is off at every level. What a client does wrong is an error to it, and the access log tells that
     // with the reason; below that it writes whole request heads, with their passwords and cookies. RUST_LOG can switch
-    // it on, and says so by naming it.
+    // it on, and says so by naming it. What kube's client has to say of each failed request, the source says once; and
+    // it writes answers that it cannot read, which may hold Secrets.
+    const OFF: [&str; 6] = ["pingora_proxy", "pingora_core", "pingora", "pingora_pool", "kube_client", "kube_runtime"];
     EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new(format!("{},pingora_proxy=off,pingora_core=off,pingora=off,pingora_pool=off", level.name()))
+        let off = OFF.map(|target| format!(",{target}=off")).concat();
+        EnvFilter::new(format!("{}{off}", level.name()))
     })
 }

@@ -30,7 +30,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::cli::ServeArguments;
-use crate::configuration::{Configuration, Options, Source, Sources};
+use crate::configuration::{Configuration, Options, Source, Sources, default_file};
 use crate::health::{Followed, Readiness};
 use crate::logging::{self, LogControl};
 use crate::metrics::{self, ConnectionObserver, History, ProcessMetrics};
@@ -48,7 +48,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 ///
 /// If the configuration is wrong, or an address cannot be listened on.
 pub fn run(arguments: ServeArguments) -> anyhow::Result<ExitCode> {
-    let sources = Sources { flags: arguments.options, file: arguments.config, defaults: Options::default() };
+    let file = arguments.config.or_else(default_file);
+    let sources = Sources { flags: arguments.options, file, defaults: Options::default() };
     let configuration = sources.read()?;
     let log = logging::start(configuration.log_format, configuration.log_level)?;
     for warning in &arguments.warnings {
@@ -163,7 +164,7 @@ impl Process {
         readiness.follow(Followed {
             status: status.clone(),
             contact: cluster.as_ref().map(|cluster| Arc::clone(&cluster.contact)),
-            cordoned: cluster.as_ref().map(|cluster| cluster.cordoned.clone()),
+            cordoned: cluster.as_ref().and_then(|cluster| cluster.cordoned.clone()),
         });
         let leads = cluster.as_ref().map(|cluster| cluster.leads.clone());
         let history = Arc::new(History::new()?);

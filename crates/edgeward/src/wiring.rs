@@ -1,10 +1,12 @@
 //! From the configuration to the options of each side.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use edgeward_controller::certificate::{GenerateError, generate_default};
 use edgeward_controller::kubernetes::SourceOptions;
+use edgeward_controller::state::StateOptions;
 use edgeward_controller::translate;
 use edgeward_proxy::access_log::AccessLogDestination;
 use edgeward_proxy::drain::DrainOptions;
@@ -55,6 +57,7 @@ pub fn controller_options(
         configmap: configuration.configmap.0.clone(),
         default_backend_service: configuration.default_backend_service.0.clone(),
         default_ssl_certificate: configuration.default_ssl_certificate.0.clone(),
+        ticket_secret: configuration.tls_session_ticket_secret.0.clone(),
         generated_certificate,
         disable_catch_all: configuration.disable_catch_all,
         disable_svc_external_name: configuration.disable_svc_external_name,
@@ -78,8 +81,20 @@ pub fn source_options(configuration: &Configuration) -> SourceOptions {
         watches_namespaces: !configuration.watch_namespace_selector.0.selects_all(),
         configmap: configuration.configmap.0.clone(),
         default_ssl_certificate: configuration.default_ssl_certificate.0.clone(),
+        ticket_secret: configuration.tls_session_ticket_secret.0.clone(),
         default_backend_service: configuration.default_backend_service.0.clone(),
     }
+}
+
+/// Where what is known of a cluster is kept, if anywhere. `server` is its API server.
+pub fn state_options(configuration: &Configuration, server: &str) -> Option<StateOptions> {
+    let named = |path: &PathBuf| Some(path).filter(|path| **path != PathBuf::new()).cloned();
+    let watched = source_options(configuration);
+    Some(StateOptions {
+        directory: named(&configuration.state_dir)?,
+        key_file: named(&configuration.state_key_file),
+        scope: format!("{server} {watched:?}"),
+    })
 }
 
 /// What one client may take. `open_files` is the limit of the process.

@@ -167,7 +167,7 @@ impl Fixture {
     /// Starts with a certificate for `localhost` as the default.
     pub(crate) async fn start(adjust: impl FnOnce(&mut Options)) -> Self {
         let default = Some(certificate(&["localhost"]));
-        Self::with_certificates(CertificateTable { by_host: Default::default(), default }, adjust).await
+        Self::with_certificates(CertificateTable { default, ..Default::default() }, adjust).await
     }
 
     pub(crate) async fn with_certificates(certificates: CertificateTable, adjust: impl FnOnce(&mut Options)) -> Self {

@@ -1,16 +1,18 @@
 //! TLS on the HTTPS listeners.
 
 mod resolve;
+mod ticket;
 
 use std::sync::Arc;
 
 use edgeward_routing::SnapshotReader;
-use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::{NoServerSessionStorage, ServerConfig, ServerConnection};
 use rustls::{HandshakeKind, NamedGroup, ProtocolVersion, SupportedProtocolVersion};
 
 use crate::connection::{Alpn, TlsSession};
 use resolve::Resolver;
+use ticket::Tickets;
 
 /// TLS settings of all HTTPS listeners. The defaults are Mozilla's "intermediate" without finite-field Diffie-Hellman,
 /// which rustls does not have.
@@ -18,8 +20,7 @@ use resolve::Resolver;
 pub struct TlsOptions {
     /// The oldest version that is spoken.
     pub min_version: TlsVersion,
-    /// Whether clients may resume sessions by tickets. All workers share the keys, which live for twelve hours at most
-    /// and never leave the process.
+    /// Whether clients may resume sessions by tickets, for twelve hours.
     pub tickets: bool,
     /// Whether the hybrid key exchange X25519MLKEM768 is offered, and preferred.
     pub post_quantum: bool,
@@ -59,11 +60,11 @@ pub(crate) fn server_config(
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Resolver::new(snapshots)));
+        .with_cert_resolver(Arc::new(Resolver::new(snapshots.clone())));
     // Tickets need no memory here; the default would be a cache of 256 sessions behind one lock.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     if options.tickets {
-        config.ticketer = Ticketer::new()?;
+        config.ticketer = Arc::new(Tickets::new(snapshots)?);
     } else {
         config.send_tls13_tickets = 0;
     }

@@ -68,13 +68,41 @@ impl Certificate {
     }
 }
 
-/// Which certificate answers to which server name.
-#[derive(Debug, Clone)]
+/// What session tickets are sealed with by every instance that has it. Its `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct TicketSecret {
+    /// Bytes that nobody can guess: [`TicketSecret::MIN_BYTES`] or more.
+    pub bytes: Box<[u8]>,
+    /// The data plane's own: what keys are derived from.
+    pub parsed: Attachment,
+}
+
+impl TicketSecret {
+    /// The fewest bytes that make a key of 256 bits.
+    pub const MIN_BYTES: usize = 32;
+}
+
+impl PartialEq for TicketSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl fmt::Debug for TicketSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TicketSecret(redacted)")
+    }
+}
+
+/// Which certificate answers to which server name, and what tickets are sealed with.
+#[derive(Debug, Clone, Default)]
 pub struct CertificateTable {
     /// By host pattern; `HostPattern::Any` is not used here.
     pub by_host: BTreeMap<HostPattern, Arc<Certificate>>,
     /// For no server name, and for names without a certificate.
     pub default: Option<Arc<Certificate>>,
+    /// The first seals session tickets, and any of them opens one. Without any, the process has one of its own.
+    pub ticket_secrets: Vec<TicketSecret>,
 }
 
 impl CertificateTable {

@@ -33,7 +33,7 @@ impl Snapshot {
             routes: Arc::default(),
             backends: Arc::default(),
             default_backend: None,
-            certificates: Arc::new(CertificateTable { by_host: Default::default(), default: None }),
+            certificates: Arc::default(),
             settings: Arc::new(settings),
         }
     }

@@ -95,11 +95,11 @@ async fn what_may_not_be_listed_is_named_and_costs_only_itself() {
     let _turn = turn::alone().await;
     let cluster = cluster();
     let _backend = service(&cluster, "web").await;
-    cluster.apply(&Ingress::new("web").class("nginx").host(HOST, "web").text());
+    cluster.apply(&Ingress::new("web").class(CLASS).host(HOST, "web").text());
     // Without any right but these three kinds.
     cluster.kubectl(&["patch", "clusterrole", "edgeward", "--type=json", "-p",
         r#"[{"op":"replace","path":"/rules","value":[{"apiGroups":["networking.k8s.io"],"resources":["ingresses"],"verbs":["list","watch"]},{"apiGroups":[""],"resources":["services"],"verbs":["list","watch"]},{"apiGroups":["discovery.k8s.io"],"resources":["endpointslices"],"verbs":["list","watch"]}]}]"#]);
-    let edgeward = Launch::cluster(&cluster.service_account()).argument("--ingress-class-by-name").start().await;
+    let edgeward = Launch::cluster(&cluster.service_account()).start().await;
     let diagnostics = edgeward.admin("/diagnostics").await.text();
     for kind in ["secrets", "ingressclasses"] {
         assert!(
@@ -107,8 +107,9 @@ async fn what_may_not_be_listed_is_named_and_costs_only_itself() {
             "{kind} is not named: {diagnostics}"
         );
     }
+    let answer = edgeward_tests::client::send(edgeward.http, &Request::get(HOST, "/")).await;
+    assert_eq!(answer.status(), 404, "nobody knows whose class that is");
     // With the right comes the object, without a restart.
-    cluster.apply(&edgeward_tests::manifest::ingress_class("nginx", "k8s.io/ingress-nginx"));
     cluster.apply(&std::fs::read_to_string(edgeward_tests::cluster::rights()).unwrap());
     until(edgeward.http, HOST, "/", |answer| answer.status() == 200).await;
 }

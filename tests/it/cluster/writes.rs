@@ -17,12 +17,33 @@ fn addresses(cluster: &Cluster, ingress: &str) -> Vec<String> {
     entries.as_array().into_iter().flatten().map(text).collect()
 }
 
+/// A pod of Edgeward, as its controller and the kubelet would make it.
+pub(super) fn replica(cluster: &Cluster, name: &str, node: &str, ready: &str) {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": "edgeward", "pod-template-hash": name}},
+        "spec": {"nodeName": node, "containers": [{"name": "edgeward", "image": "edgeward"}]},
+    });
+    cluster.kubectl_with(&["apply", "-f", "-"], &pod.to_string());
+    let status = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}});
+    patch_status(cluster, &["-n", NAMESPACE, "patch", "pod", name], &status);
+}
+
+/// `kubectl patch` of a status.
+fn patch_status(cluster: &Cluster, what: &[&str], status: &serde_json::Value) {
+    let patch = status.to_string();
+    cluster.kubectl(&[what, &["--subresource=status", "--type=merge", "-p", &patch]].concat());
+}
+
 #[tokio::test]
 async fn the_given_addresses_are_written_by_the_leader_and_taken_away_by_the_last_one() {
     let _turn = turn::alone().await;
     let cluster = cluster();
     let _backend = service(&cluster, "web").await;
     cluster.apply(&Ingress::new("web").class(CLASS).host("web.test", "web").text());
+    for pod in ["edgeward-a", "edgeward-b"] {
+        replica(&cluster, pod, NODE, "False");
+    }
     let launch = |pod: &str| {
         Launch::cluster(&cluster.service_account())
             .environment("POD_NAME", pod)
@@ -51,17 +72,11 @@ async fn the_given_addresses_are_written_by_the_leader_and_taken_away_by_the_las
     // The leader gives up its Lease; the other one takes it, and nothing changes for traffic.
     first.signal(Signal::Terminate);
     first.wait_exit(Duration::from_secs(10)).await;
+    cluster.kubectl(&["-n", NAMESPACE, "delete", "pod", "edgeward-a", "--force"]);
     until(second.http, "web.test", "/", |answer| answer.status() == 200).await;
+    assert_eq!(addresses(&cluster, "web").len(), 2, "another one serves, if not ready: the addresses stay");
     eventually("the other one leads", || holder() == "edgeward-b").await;
-    cluster.kubectl(&[
-        "patch",
-        "ingress",
-        "more",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        r#"{"status":{"loadBalancer":null}}"#,
-    ]);
+    patch_status(&cluster, &["patch", "ingress", "more"], &json!({"status": {"loadBalancer": null}}));
     eventually("the new leader writes", || !addresses(&cluster, "more").is_empty()).await;
 
     second.signal(Signal::Terminate);
@@ -82,32 +97,12 @@ async fn without_given_addresses_they_are_those_of_the_nodes_on_which_edgeward_i
             {"type": "InternalIP", "address": internal},
             {"type": "ExternalIP", "address": external},
         ]}});
-        cluster.kubectl(&["patch", "node", name, "--subresource=status", "--type=merge", "-p", &status.to_string()]);
+        patch_status(&cluster, &["patch", "node", name], &status);
     };
     node(NODE, "198.51.100.1", "10.0.0.1");
     node("node-2", "198.51.100.2", "10.0.0.2");
-    let replica = |name: &str, node: &str, ready: &str| {
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": "edgeward", "pod-template-hash": name}},
-            "spec": {"nodeName": node, "containers": [{"name": "edgeward", "image": "edgeward"}]},
-        });
-        cluster.kubectl_with(&["apply", "-f", "-"], &pod.to_string());
-        let status = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}});
-        cluster.kubectl(&[
-            "-n",
-            NAMESPACE,
-            "patch",
-            "pod",
-            name,
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            &status.to_string(),
-        ]);
-    };
-    replica("edgeward-1", NODE, "True");
-    replica("edgeward-2", "node-2", "False");
+    replica(&cluster, "edgeward-1", NODE, "True");
+    replica(&cluster, "edgeward-2", "node-2", "False");
     let _edgeward = Launch::cluster(&cluster.service_account())
         .environment("POD_NAME", "edgeward-1")
         .environment("POD_NAMESPACE", NAMESPACE)
@@ -115,7 +110,7 @@ async fn without_given_addresses_they_are_those_of_the_nodes_on_which_edgeward_i
         .await;
     let published = |expected: &[&str]| addresses(&cluster, "web") == expected;
     eventually("the address of the ready one", || published(&["198.51.100.1"])).await;
-    replica("edgeward-2", "node-2", "True");
+    replica(&cluster, "edgeward-2", "node-2", "True");
     eventually("both", || published(&["198.51.100.1", "198.51.100.2"])).await;
     cluster.kubectl(&["cordon", NODE]);
     eventually("not the cordoned one", || published(&["198.51.100.2"])).await;
@@ -138,21 +133,14 @@ async fn the_address_of_the_published_service_is_written_and_followed() {
     cluster.apply(&balancer.to_string());
     let assign = |ip: &str| {
         let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": ip}]}}});
-        cluster.kubectl(&[
-            "-n",
-            NAMESPACE,
-            "patch",
-            "service",
-            "edgeward",
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            &status.to_string(),
-        ]);
+        patch_status(&cluster, &["-n", NAMESPACE, "patch", "service", "edgeward"], &status);
     };
     assign("203.0.113.5");
-    let _edgeward =
-        Launch::cluster(&cluster.service_account()).argument("--publish-service=edgeward/edgeward").start().await;
+    let _edgeward = Launch::cluster(&cluster.service_account())
+        .argument("--publish-service=edgeward/edgeward")
+        .argument("--disable-leader-election")
+        .start()
+        .await;
     eventually("its address", || addresses(&cluster, "web") == ["203.0.113.5"]).await;
     assign("203.0.113.6");
     eventually("its new address", || addresses(&cluster, "web") == ["203.0.113.6"]).await;

@@ -115,7 +115,9 @@ impl Followed {
                     panic!("only {found:?} of {expected:?} came in time at {caller}");
                 };
                 found.push(match change {
-                    Change::Contact(_) | Change::Refused(_) => panic!("a directory can always be asked"),
+                    Change::Contact(_) | Change::Recall(..) | Change::Refused(_) => {
+                        panic!("a directory can always be asked")
+                    }
                     Change::Apply(object) => show(&object),
                     Change::Remove(reference) => show_removed(&reference),
                     Change::Diagnostics(diagnostics) => show_diagnostics(&diagnostics, &self.root()),

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use edgeward_routing::certificate::Certificate;
 
-use crate::certificate::{self, CERTIFICATE_KEY, CertificateError, PRIVATE_KEY_KEY};
+use crate::certificate::{self, CertificateError, KEYS};
 use crate::object::Secret;
 
 /// What a Secret offers as a certificate.
@@ -33,18 +33,21 @@ pub(super) struct SecretEntry {
 }
 
 impl SecretEntry {
-    /// The entry that follows `old` when the Secret is now `secret`, and whether the certificate in it is the same.
+    /// The entry that follows `old` when the Secret is now `secret`, and whether what is read of it is the same.
     pub(super) fn successor(old: Option<Self>, secret: Secret) -> (Self, bool) {
         let Some(old) = old else {
             return (Self { secret, parsed: OnceLock::new(), last_good: None }, false);
         };
-        let same =
-            [CERTIFICATE_KEY, PRIVATE_KEY_KEY].iter().all(|key| old.secret.data.get(*key) == secret.data.get(*key));
+        let same = KEYS.iter().all(|key| old.secret.data.get(*key) == secret.data.get(*key));
         if same {
             return (Self { secret, ..old }, true);
         }
         let last_good = old.parsed.into_inner().and_then(Result::ok).or(old.last_good);
         (Self { secret, parsed: OnceLock::new(), last_good }, false)
+    }
+
+    pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
+        self.secret.data.get(key).map(Vec::as_slice)
     }
 
     pub(super) fn certificate(&self) -> CertificateState<'_> {

@@ -42,6 +42,38 @@ fn every_kind_must_be_listed_once() {
 }
 
 #[test]
+fn what_a_former_run_knew_counts_until_the_kind_is_listed() {
+    let web = || vec![ingress("web").object()];
+    let mut index = Index::new();
+    assert_eq!(index.apply(Change::Recall(Kind::Ingress, web())), everything());
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Ingress) {
+        assert!(!index.is_listed());
+        index.apply(Change::Recall(kind, Vec::new()));
+    }
+    assert!(index.is_listed() && index.is_out_of_contact());
+    // The same objects: nothing to rebuild, but no longer out of date.
+    let dirty = Dirty { diagnostics: true, ..Dirty::default() };
+    for kind in Kind::ALL {
+        assert!(index.is_out_of_contact());
+        let objects = if kind == Kind::Ingress { web() } else { Vec::new() };
+        assert_eq!(index.apply(Change::Reset(kind, objects)), dirty);
+    }
+    assert!(!index.is_out_of_contact());
+    // What has been listed is not recalled any more.
+    assert_eq!(index.apply(Change::Recall(Kind::Ingress, Vec::new())), Dirty::default());
+    assert_eq!(index.count(Kind::Ingress), 1);
+}
+
+#[test]
+fn what_may_not_be_read_is_recalled_too() {
+    let mut index = Index::new();
+    index.apply(Change::Refused(Kind::Secret));
+    index.apply(Change::Recall(Kind::Secret, vec![secret_for("t", &["a.test"])]));
+    assert_eq!(certificate(&index, "t").names, ["a.test"]);
+    assert!(index.is_out_of_contact());
+}
+
+#[test]
 fn a_change_dirties_what_it_has_an_effect_on_and_a_repetition_nothing() {
     let mut index = Index::new();
     let [service, endpoint_slice] = web("web", "10.0.0.1");

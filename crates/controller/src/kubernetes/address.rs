@@ -50,12 +50,14 @@ pub struct Replicas(BTreeMap<String, Replica>);
 struct Replica {
     node: String,
     is_ready: bool,
+    /// Whether it runs, and is to go on running. One that is not ready may serve all the same: on a cordoned node, say.
+    stays: bool,
 }
 
 impl Replicas {
-    /// Whether another one than `own` is there to take over.
+    /// Whether another one than `own` stays.
     pub fn has_other_than(&self, own: &str) -> bool {
-        self.0.iter().any(|(name, replica)| name != own && replica.is_ready)
+        self.0.iter().any(|(name, replica)| name != own && replica.stays)
     }
 }
 
@@ -67,12 +69,13 @@ struct Host {
 }
 
 impl AddressOptions {
-    /// Follows the addresses for as long as anyone wants them. `replicas` is kept current too, where there is a pod.
+    /// Follows the addresses for as long as anyone wants them. `replicas` is kept current too, where there is a pod; it is
+    /// `None` as long as they are not known.
     pub async fn run(
         self,
         client: Client,
         addresses: watch::Sender<Option<Vec<Address>>>,
-        replicas: watch::Sender<Replicas>,
+        replicas: watch::Sender<Option<Replicas>>,
     ) {
         if !self.fixed.is_empty() {
             let mut fixed = self.fixed.clone();
@@ -115,7 +118,7 @@ impl AddressOptions {
 
     async fn combine(
         &self,
-        mut replicas: watch::Receiver<Replicas>,
+        mut replicas: watch::Receiver<Option<Replicas>>,
         mut hosts: watch::Receiver<BTreeMap<String, Host>>,
         addresses: &watch::Sender<Option<Vec<Address>>>,
     ) {
@@ -127,7 +130,10 @@ impl AddressOptions {
             if changed.is_err() {
                 return;
             }
-            let found = of_nodes(&replicas.borrow_and_update(), &hosts.borrow_and_update(), self.prefers_internal);
+            let hosts = hosts.borrow_and_update();
+            let found =
+                replicas.borrow_and_update().as_ref().map(|found| of_nodes(found, &hosts, self.prefers_internal));
+            let found = found.unwrap_or_default();
             addresses.send_if_modified(|known| {
                 // None ready is no reason to take away the address of those that still serve.
                 let is_new = !found.is_empty() && known.as_ref() != Some(&found);
@@ -167,7 +173,11 @@ async fn follow_service(client: Client, name: &NamespacedName, addresses: &watch
     while let Some(version) = versions.next().await {
         match version {
             Ok(Some(service)) => {
-                addresses.send_replace(Some(of_service(&service)));
+                let found = of_service(&service);
+                // A load balancer that has none yet, or none for a moment, is no reason to take away what stands there.
+                if !found.is_empty() {
+                    addresses.send_replace(Some(found));
+                }
             }
             Ok(None) => tracing::error!(service = %name, "--publish-service names a Service that does not exist"),
             Err(error) => tracing::warn!(service = %name, %error, "cannot watch the Service of --publish-service"),
@@ -199,7 +209,7 @@ fn of_service(service: &Service) -> Vec<Address> {
     addresses
 }
 
-async fn follow_replicas(client: Client, pod: &NamespacedName, replicas: &watch::Sender<Replicas>) {
+async fn follow_replicas(client: Client, pod: &NamespacedName, replicas: &watch::Sender<Option<Replicas>>) {
     let api: Api<Pod> = Api::namespaced(client, &pod.namespace);
     let labels = loop {
         match api.get(&pod.name).await {
@@ -221,7 +231,7 @@ async fn follow_replicas(client: Client, pod: &NamespacedName, replicas: &watch:
     }
     let config = watcher::Config::default().timeout(WATCH_SECONDS).labels(&labels.join(","));
     follow(api, config, |pods: &BTreeMap<String, Replica>| {
-        replicas.send_replace(Replicas(pods.clone()));
+        replicas.send_replace(Some(Replicas(pods.clone())));
     })
     .await;
 }
@@ -242,10 +252,13 @@ trait Kept<K>: Sized {
 impl Kept<Pod> for Replica {
     fn of(pod: &Pod) -> Self {
         let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let stays = pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"));
         let is_ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
         Self {
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-            is_ready: is_ready && pod.metadata.deletion_timestamp.is_none(),
+            is_ready: is_ready && stays,
+            stays,
         }
     }
 }

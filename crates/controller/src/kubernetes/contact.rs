@@ -1,4 +1,4 @@
-//! What is known of the contact with the API server: which kinds are listed, what it refuses, whether it answers at all.
+//! What is known of the contact with the API server: what is listed, what it refuses, whether it answers at all.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +7,7 @@ use edgeward_routing::origin::Origin;
 use tokio::sync::mpsc;
 
 use super::status::Observation;
+use crate::change::Change;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::object::Kind;
 
@@ -25,61 +26,124 @@ impl Trouble {
     }
 }
 
-/// How far a kind has come.
-#[derive(Debug, Clone, Default)]
+/// How far a kind has come, or a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KindContact {
-    /// Whether it has been listed once.
+    /// Whether all of it has been listed once.
     pub is_listed: bool,
     /// Failures since the start.
     pub failures: u64,
-    /// The last failure, until the kind is listed or a watch says something again.
+}
+
+/// What could not be listed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlisted {
+    /// The kind.
+    pub kind: Kind,
+    /// The namespace; empty for all.
+    pub namespace: String,
+    /// The last error.
+    pub error: String,
+}
+
+/// A kind, in all namespaces or in one.
+#[derive(Debug)]
+struct Scope {
+    kind: Kind,
+    namespace: String,
+    contact: KindContact,
+    /// The last failure, until it is listed or a watch says something again.
     trouble: Option<Trouble>,
 }
 
 /// What is known of the contact with the API server.
 #[derive(Debug)]
 pub struct Contact {
-    kinds: Mutex<BTreeMap<Kind, KindContact>>,
-    told: Mutex<Vec<Diagnostic>>,
+    scopes: Mutex<Vec<Scope>>,
+    /// The diagnostics that were sent last. The lock is held while they are sent, so that no older ones follow.
+    told: tokio::sync::Mutex<Vec<Diagnostic>>,
     /// Where the addresses in the status of Ingresses are told.
     observations: mpsc::UnboundedSender<Observation>,
 }
 
+/// The number of a scope.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ScopeId(usize);
+
 impl Contact {
     pub(super) fn new(observations: mpsc::UnboundedSender<Observation>) -> Arc<Self> {
-        Arc::new(Self { kinds: Mutex::default(), told: Mutex::default(), observations })
+        Arc::new(Self { scopes: Mutex::default(), told: tokio::sync::Mutex::default(), observations })
     }
 
-    /// Every kind that was heard of.
+    /// Forgets every scope: they are watched anew.
+    pub(super) fn begin_anew(&self) {
+        self.lock().clear();
+    }
+
+    /// A further scope, of which nothing is known yet. `namespace` is empty for all.
+    pub(super) fn add(&self, kind: Kind, namespace: &str) -> ScopeId {
+        let mut scopes = self.lock();
+        let contact = KindContact { is_listed: false, failures: 0 };
+        scopes.push(Scope { kind, namespace: namespace.to_owned(), contact, trouble: None });
+        ScopeId(scopes.len() - 1)
+    }
+
+    /// Every kind that is watched.
     pub fn kinds(&self) -> BTreeMap<Kind, KindContact> {
-        self.lock().clone()
+        let mut kinds: BTreeMap<Kind, KindContact> = BTreeMap::new();
+        for Scope { kind, contact, .. } in &*self.lock() {
+            let all = kinds.entry(*kind).or_insert(KindContact { is_listed: true, failures: 0 });
+            all.is_listed &= contact.is_listed;
+            all.failures += contact.failures;
+        }
+        kinds
     }
 
-    /// The kinds that could not be listed yet, with the last error.
-    pub fn unlisted(&self) -> Vec<(Kind, String)> {
-        let kinds = self.lock();
-        let unlisted = kinds.iter().filter(|(_, contact)| !contact.is_listed);
-        unlisted.filter_map(|(kind, contact)| Some((*kind, contact.trouble.as_ref()?.message.clone()))).collect()
+    /// What could not be listed yet because of an error.
+    pub fn unlisted(&self) -> Vec<Unlisted> {
+        let scopes = self.lock();
+        let unlisted = scopes.iter().filter(|scope| !scope.contact.is_listed);
+        unlisted
+            .filter_map(|Scope { kind, namespace, trouble, .. }| {
+                let error = trouble.as_ref()?.message.clone();
+                Some(Unlisted { kind: *kind, namespace: namespace.clone(), error })
+            })
+            .collect()
     }
 
-    pub(super) fn listed(&self, kind: Kind) {
-        let mut kinds = self.lock();
-        let contact = kinds.entry(kind).or_default();
-        contact.is_listed = true;
-        if contact.trouble.take().is_some() {
-            tracing::info!(kind = kind.name(), "listed again");
+    /// Whether anything has been listed: the API server knows who asks, and what the rights are.
+    pub(super) fn has_listed(&self) -> bool {
+        self.lock().iter().any(|scope| scope.contact.is_listed)
+    }
+
+    pub(super) fn listed(&self, id: ScopeId) {
+        if let Some(scope) = self.lock().get_mut(id.0) {
+            scope.contact.is_listed = true;
+            if scope.trouble.take().is_some() {
+                tracing::info!(kind = scope.kind.name(), namespace = scope.namespace, "listed again");
+            }
         }
     }
 
-    pub(super) fn failed(&self, kind: Kind, trouble: Trouble) {
-        let mut kinds = self.lock();
-        let contact = kinds.entry(kind).or_default();
-        contact.failures += 1;
+    /// A watch says something. Returns whether that is the end of a trouble.
+    pub(super) fn heard(&self, id: ScopeId) -> bool {
+        self.lock().get_mut(id.0).is_some_and(|scope| scope.trouble.take().is_some())
+    }
+
+    pub(super) fn failed(&self, id: ScopeId, trouble: Trouble) {
+        let mut scopes = self.lock();
+        let Some(scope) = scopes.get_mut(id.0) else { return };
+        scope.contact.failures += 1;
         // Said once: it is tried again every few seconds.
-        if contact.trouble.as_ref().is_none_or(|known| known.code != trouble.code) {
-            tracing::warn!(kind = kind.name(), error = trouble.message, "cannot be listed or watched; trying again");
+        if scope.trouble.as_ref().is_none_or(|known| known.code != trouble.code) {
+            tracing::warn!(
+                kind = scope.kind.name(),
+                namespace = scope.namespace,
+                error = trouble.message,
+                "cannot be listed or watched; trying again"
+            );
         }
-        contact.trouble = Some(trouble);
+        scope.trouble = Some(trouble);
     }
 
     pub(super) fn observe(&self, observation: Observation) {
@@ -87,31 +151,36 @@ impl Contact {
         let _ = self.observations.send(observation);
     }
 
-    /// What the API server refuses, if that is different from what was said last.
-    pub(super) fn new_diagnostics(&self) -> Option<Vec<Diagnostic>> {
-        let diagnostics: Vec<_> = self.lock().iter().filter_map(|(kind, contact)| refusal(*kind, contact)).collect();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        (*told != diagnostics).then(|| {
-            told.clone_from(&diagnostics);
-            diagnostics
-        })
+    /// Sends what the API server refuses, if that is different from what was said last. Fails when nobody receives any more.
+    pub(super) async fn tell(&self, changes: &mpsc::Sender<Change>) -> Result<(), mpsc::error::SendError<Change>> {
+        let mut told = self.told.lock().await;
+        let diagnostics: Vec<_> = self.lock().iter().filter_map(refusal).collect();
+        if *told == diagnostics {
+            return Ok(());
+        }
+        told.clone_from(&diagnostics);
+        changes.send(Change::Diagnostics(diagnostics)).await
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Kind, KindContact>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Scope>> {
         // No code can panic while it holds this lock.
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+        self.scopes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn refusal(kind: Kind, contact: &KindContact) -> Option<Diagnostic> {
-    let trouble = contact.trouble.as_ref().filter(|trouble| trouble.is_refusal())?;
-    let (resource, group) = kind.resource();
-    let meanwhile = if contact.is_listed { "what was last known stays in force" } else { "none is known" };
+fn refusal(scope: &Scope) -> Option<Diagnostic> {
+    let trouble = scope.trouble.as_ref().filter(|trouble| trouble.is_refusal())?;
+    let (resource, group) = scope.kind.resource();
+    let place = match scope.namespace.as_str() {
+        "" => String::new(),
+        namespace => format!(" in the namespace `{namespace}`"),
+    };
+    let meanwhile = if scope.contact.is_listed { "what was last known stays in force" } else { "none is known" };
     Some(Diagnostic::new(
         Severity::Error,
         "KindRefused",
-        Origin::object(kind.name(), "", ""),
-        format!("the API server refuses to list or watch {resource}: {}; {meanwhile}", trouble.message),
-        format!("give the service account the verbs list and watch on {resource} of the API group `{group}`"),
+        Origin::object(scope.kind.name(), &scope.namespace, ""),
+        format!("the API server refuses to list or watch {resource}{place}: {}; {meanwhile}", trouble.message),
+        format!("give the service account the verbs list and watch on {resource} of the API group `{group}`{place}"),
     ))
 }

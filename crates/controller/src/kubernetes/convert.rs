@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::annotation::OWN_PREFIX;
-use crate::certificate::{CERTIFICATE_KEY, PRIVATE_KEY_KEY};
+use crate::certificate::KEYS;
 use crate::object::{self, Meta, NamespacedName, Object, PortRef, SERVICE_NAME_LABEL};
 use crate::parse::LAST_APPLIED;
 
@@ -118,7 +118,7 @@ impl Convert for Secret {
         // Only what may be served: of most Secrets of a cluster nothing stays in memory.
         let mut data: BTreeMap<_, _> =
             self.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
-        data.retain(|key, _| key == CERTIFICATE_KEY || key == PRIVATE_KEY_KEY);
+        data.retain(|key, _| KEYS.contains(&key.as_str()));
         Object::Secret(object::Secret { meta: meta(self.metadata, |_| false), data })
     }
 }

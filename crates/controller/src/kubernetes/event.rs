@@ -28,6 +28,9 @@ use crate::reconcile::Status;
 /// find the old Event, so a little after.
 const AGAIN: Duration = Duration::from_secs(62 * 60);
 
+/// When a write that failed is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+
 /// Between two writes: thousands of mistakes must not flood the API server.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -50,12 +53,14 @@ impl EventWriter {
     /// Writes for as long as there are diagnostics to come.
     pub async fn run(mut self) {
         let mut told: BTreeMap<Diagnostic, Instant> = BTreeMap::new();
+        let mut has_failed = false;
         loop {
             tokio::select! {
                 changed = self.status.changed() => if changed.is_err() { return },
                 changed = self.leads.changed() => if changed.is_err() { return },
-                () = sleep(AGAIN) => {}
+                () = sleep(if has_failed { RETRY } else { AGAIN }) => {}
             }
+            has_failed = false;
             if !*self.leads.borrow_and_update() {
                 continue;
             }
@@ -69,14 +74,14 @@ impl EventWriter {
                 }
                 match self.tell(diagnostic).await {
                     Ok(()) => {}
-                    // The object is gone.
-                    Err(kube::Error::Api(status)) if status.code == 404 => {}
-                    // The rights are missing, in this namespace perhaps and not in others.
-                    Err(kube::Error::Api(status)) if status.code == 403 => {
+                    // The object is gone, the rights are missing, in this namespace perhaps and not in others, or this one
+                    // Event is not taken.
+                    Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
                         tracing::debug!(reason = diagnostic.code, error = status.message, "an Event is not written");
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "cannot write an Event; it is tried again with the next change");
+                        tracing::debug!(%error, "cannot write an Event; it is tried again");
+                        has_failed = true;
                         break;
                     }
                 }
@@ -87,7 +92,8 @@ impl EventWriter {
     }
 
     async fn tell(&self, diagnostic: &Diagnostic) -> Result<(), kube::Error> {
-        let Some(origin) = &diagnostic.origin else { return Ok(()) };
+        // About a whole kind there is no object to tell.
+        let Some(origin) = diagnostic.origin.as_ref().filter(|origin| !origin.name.is_empty()) else { return Ok(()) };
         let regarding = match origin.kind {
             "Ingress" => self.reference::<Ingress>(&origin.namespace, &origin.name).await?,
             "Service" => self.reference::<Service>(&origin.namespace, &origin.name).await?,

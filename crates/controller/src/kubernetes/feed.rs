@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::contact::{Contact, Trouble};
+use super::contact::{Contact, ScopeId, Trouble};
 use crate::change::Change;
 use crate::object::{Kind, NamespacedName, Object, ObjectRef};
 
@@ -39,17 +39,31 @@ impl FirstLists {
     }
 }
 
+/// How often in a row the API server must refuse a kind, while it lists others, before it is done without.
+const BELIEVED: u32 = 2;
+
+/// What a feed is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    /// Where it is known how far it has come.
+    pub(super) scope: ScopeId,
+    /// Whether it is all of its kind.
+    pub(super) is_whole: bool,
+    /// Whether it is done without where it may not be listed.
+    pub(super) is_optional: bool,
+    /// Whether a former run knew objects of it.
+    pub(super) held_before: bool,
+}
+
 /// The way of one watch to the reconciler.
 pub(super) struct Feed {
     changes: mpsc::Sender<Change>,
     contact: Arc<Contact>,
     first: Arc<FirstLists>,
-    /// Whether this watch is all of its kind.
-    is_whole: bool,
-    /// Whether it does without where the kind may not be listed.
-    is_optional: bool,
+    part: Part,
     known: BTreeSet<NamespacedName>,
     has_listed: bool,
+    refusals: u32,
 }
 
 impl Feed {
@@ -57,10 +71,9 @@ impl Feed {
         changes: mpsc::Sender<Change>,
         contact: Arc<Contact>,
         first: Arc<FirstLists>,
-        is_whole: bool,
-        is_optional: bool,
+        part: Part,
     ) -> Self {
-        Self { changes, contact, first, is_whole, is_optional, known: BTreeSet::new(), has_listed: false }
+        Self { changes, contact, first, part, known: BTreeSet::new(), has_listed: false, refusals: 0 }
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -71,9 +84,14 @@ impl Feed {
         &self.contact
     }
 
+    /// Whether it has been listed, or is done without.
+    pub(super) fn has_listed(&self) -> bool {
+        self.has_listed
+    }
+
     /// Whether any object was there when last heard of.
     pub(super) fn holds_objects(&self) -> bool {
-        !self.known.is_empty()
+        !self.known.is_empty() || (self.part.held_before && !self.has_listed)
     }
 
     /// Returns when nobody receives any more.
@@ -83,48 +101,41 @@ impl Feed {
 
     /// Everything that there is.
     pub(super) async fn listed(&mut self, list: Vec<Object>) -> Result<(), Closed> {
-        self.contact.listed(self.kind());
-        let names = super::watch::names(&list);
+        self.contact.listed(self.part.scope);
+        let names = list.iter().map(|object| object.name().clone()).collect();
         let before = std::mem::replace(&mut self.known, names);
         if !self.has_listed {
             self.has_listed = true;
-            if let Some(all) = self.first.take(list) {
-                self.send(Change::Reset(self.kind(), all)).await?;
-                self.first.complete.send_replace(true);
-            } else {
+            match self.first.take(list) {
+                Some(all) => self.complete(Change::Reset(self.kind(), all)).await?,
                 // What changes meanwhile must not overtake the list that it is a change to.
-                let mut complete = self.first.complete.subscribe();
-                tokio::select! {
-                    _ = complete.wait_for(|complete| *complete) => {}
-                    () = self.changes.closed() => return Err(Closed),
-                }
+                None => self.completed().await?,
             }
-            return self.tell_diagnostics().await;
-        }
-        if self.is_whole {
+        } else if self.part.is_whole {
             self.send(Change::Reset(self.kind(), list)).await?;
         } else {
+            // It was done without, and now comes before the others.
+            self.completed().await?;
             for name in before.difference(&self.known) {
-                self.changes
-                    .send(Change::Remove(ObjectRef { kind: self.first.kind, name: name.clone() }))
-                    .await
-                    .map_err(|_| Closed)?;
+                self.send(Change::Remove(ObjectRef { kind: self.kind(), name: name.clone() })).await?;
             }
             for object in list {
                 self.send(Change::Apply(Box::new(object))).await?;
             }
         }
-        self.tell_diagnostics().await
+        self.tell().await
     }
 
     /// An object was added or changed.
     pub(super) async fn applied(&mut self, object: Object) -> Result<(), Closed> {
+        self.heard().await?;
         self.known.insert(object.name().clone());
         self.send(Change::Apply(Box::new(object))).await
     }
 
     /// An object is gone.
     pub(super) async fn removed(&mut self, reference: ObjectRef) -> Result<(), Closed> {
+        self.heard().await?;
         self.known.remove(&reference.name);
         self.send(Change::Remove(reference)).await
     }
@@ -133,33 +144,49 @@ impl Feed {
     pub(super) fn doubt(&self, until: Duration) {
         tracing::error!(
             kind = self.kind().name(),
-            known = self.known.len(),
             seconds = until.as_secs(),
-            "the API server lists no object of a kind that had many; what is known stays, and it is asked again"
+            "the API server lists no object of a kind that had some; what is known stays, and it is asked again"
         );
     }
 
-    /// The API server could not be asked, or refused.
+    /// The API server could not be asked, or refused. An API server that has just started refuses everything for a moment:
+    /// it is believed that a right is missing when it lists other kinds.
     pub(super) async fn failed(&mut self, trouble: Trouble) -> Result<(), Closed> {
-        let is_refusal = trouble.is_refusal();
-        self.contact.failed(self.kind(), trouble);
-        if is_refusal && self.is_optional && !self.has_listed {
+        let is_final = matches!(trouble.code, Some(403 | 404)) && self.contact.has_listed();
+        self.refusals = if is_final { self.refusals + 1 } else { 0 };
+        self.contact.failed(self.part.scope, trouble);
+        if self.refusals >= BELIEVED && self.part.is_optional && !self.has_listed {
             self.has_listed = true;
             if let Some(all) = self.first.take(Vec::new()) {
-                let change =
-                    if all.is_empty() { Change::Refused(self.kind()) } else { Change::Reset(self.kind(), all) };
-                self.send(change).await?;
-                self.first.complete.send_replace(true);
+                let kind = self.kind();
+                self.complete(if all.is_empty() { Change::Refused(kind) } else { Change::Reset(kind, all) }).await?;
             }
         }
-        self.tell_diagnostics().await
+        self.tell().await
     }
 
-    async fn tell_diagnostics(&self) -> Result<(), Closed> {
-        match self.contact.new_diagnostics() {
-            Some(diagnostics) => self.send(Change::Diagnostics(diagnostics)).await,
-            None => Ok(()),
+    /// Sends the first lists of all scopes.
+    async fn complete(&self, change: Change) -> Result<(), Closed> {
+        self.send(change).await?;
+        self.first.complete.send_replace(true);
+        Ok(())
+    }
+
+    /// Waits until the first lists of all scopes are sent.
+    async fn completed(&self) -> Result<(), Closed> {
+        let mut complete = self.first.complete.subscribe();
+        tokio::select! {
+            _ = complete.wait_for(|complete| *complete) => Ok(()),
+            () = self.changes.closed() => Err(Closed),
         }
+    }
+
+    async fn heard(&self) -> Result<(), Closed> {
+        if self.contact.heard(self.part.scope) { self.tell().await } else { Ok(()) }
+    }
+
+    async fn tell(&self) -> Result<(), Closed> {
+        self.contact.tell(&self.changes).await.map_err(|_| Closed)
     }
 
     async fn send(&self, change: Change) -> Result<(), Closed> {

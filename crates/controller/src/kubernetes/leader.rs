@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, PostParams};
 use kube::{Client, ResourceExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Who leads, and for how long.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct LeaderOptions {
     pub name: String,
     /// Who this is: the name of the pod.
     pub identity: String,
-    /// How long a Lease is good for that is not renewed (`--election-ttl`).
+    /// How long a Lease is good for that is not renewed (`--election-ttl`); whole seconds count.
     pub ttl: Duration,
 }
 
@@ -47,31 +47,57 @@ impl Leader {
 
     /// Takes part until `end` is true, and gives the Lease back then.
     pub async fn run(mut self, mut end: watch::Receiver<bool>) {
-        let mut good_until = Instant::now();
-        loop {
+        let pause = self.options.ttl / 3;
+        // Without contact it leads until shortly before others may take the Lease.
+        let margin = self.options.ttl / 6;
+        let mut leads_until = Instant::now();
+        let mut last_error = String::new();
+        'election: loop {
             let began = Instant::now();
-            match timeout(self.options.ttl / 3, self.attempt()).await {
-                Ok(Ok(true)) => {
-                    good_until = began + self.options.ttl;
+            let attempt = tokio::select! {
+                attempt = timeout(pause, self.attempt()) => Some(attempt),
+                () = sleep_until(leads_until), if self.leads() => None,
+            };
+            match attempt {
+                Some(Ok(Ok(true))) => {
+                    leads_until = began + self.options.ttl - margin;
+                    last_error.clear();
                     self.set(true);
                 }
-                Ok(Ok(false)) => self.set(false),
-                Ok(Err(error)) => tracing::debug!(%error, "cannot renew the Lease of the leader"),
-                Err(_) => tracing::debug!("the Lease of the leader was not renewed in time"),
+                Some(Ok(Ok(false))) => {
+                    last_error.clear();
+                    self.set(false);
+                }
+                Some(Ok(Err(error))) => self.failed(&mut last_error, error.to_string()),
+                Some(Err(_)) => self.failed(&mut last_error, "no answer in time".to_owned()),
+                None => self.set(false),
             }
-            // Without contact it leads until others may think that it does not.
-            if Instant::now() + self.options.ttl / 6 >= good_until {
-                self.set(false);
-            }
-            tokio::select! {
-                _ = end.wait_for(|end| *end) => break,
-                () = sleep(self.options.ttl / 3) => {}
+            let next = sleep(pause);
+            tokio::pin!(next);
+            loop {
+                tokio::select! {
+                    _ = end.wait_for(|end| *end) => break 'election,
+                    () = &mut next => break,
+                    () = sleep_until(leads_until), if self.leads() => self.set(false),
+                }
             }
         }
-        if *self.leads.borrow() {
+        if self.leads() {
             self.set(false);
             // The next leader then need not wait until it has run out; if this fails, it waits.
             let _ = timeout(Duration::from_secs(2), self.release()).await;
+        }
+    }
+
+    fn leads(&self) -> bool {
+        *self.leads.borrow()
+    }
+
+    /// Says why there is no Lease, once.
+    fn failed(&self, last: &mut String, error: String) {
+        if *last != error {
+            tracing::warn!(lease = self.options.name, error, "cannot take part in the election of the leader");
+            *last = error;
         }
     }
 

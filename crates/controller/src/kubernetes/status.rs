@@ -10,7 +10,7 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep_until};
 
 use super::{MANAGER, convert};
 use crate::object::NamespacedName;
@@ -19,8 +19,17 @@ use crate::reconcile::Status;
 /// Writes at a time.
 const AT_ONCE: usize = 8;
 
-/// When a write that failed is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
+/// When a write that failed is tried again: after this at first, and twice as long each time.
+const RETRY: Duration = Duration::from_secs(5);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
+/// How long new addresses are written before the next ones: a replica that comes and goes must not have thousands of objects
+/// written each time.
+const STEADY: Duration = Duration::from_secs(5);
+
+/// How long an Ingress is left alone whose addresses somebody else changed after they were written: two controllers that
+/// both own it must not fight at the speed of the API server.
+const TRUCE: Duration = Duration::from_secs(60);
 
 /// An address under which Ingresses are reached.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,19 +105,41 @@ pub struct StatusWriter {
     pub addresses: watch::Receiver<Option<Vec<Address>>>,
 }
 
+/// What is known of one Ingress.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// What its status says.
+    pub(super) published: Vec<Address>,
+    /// What was last written, and when.
+    pub(super) written: Option<(Vec<Address>, Instant)>,
+}
+
+impl Known {
+    /// Whether to write `wanted` now; if not, when.
+    pub(super) fn is_due(&self, wanted: &[Address], now: Instant) -> Result<bool, Instant> {
+        match &self.written {
+            _ if self.published == wanted => Ok(false),
+            Some((written, at)) if written == wanted && now < *at + TRUCE => Err(*at + TRUCE),
+            _ => Ok(true),
+        }
+    }
+}
+
 impl StatusWriter {
     /// Writes until `end` is true; then, if `clears` says so of this replica, takes the addresses away.
     pub async fn run(mut self, mut end: watch::Receiver<bool>, clears: impl FnOnce() -> bool) {
-        let mut known: HashMap<NamespacedName, Vec<Address>> = HashMap::new();
+        let mut known: HashMap<NamespacedName, Known> = HashMap::new();
         let mut seen: Arc<[NamespacedName]> = Arc::default();
-        let mut again = false;
+        let mut addresses: Option<(Vec<Address>, Instant)> = None;
+        let mut retry = RETRY;
+        let mut again: Option<Instant> = None;
         loop {
             tokio::select! {
                 observation = self.observations.recv() => match observation {
                     Some(observation) => {
-                        known.insert(observation.name, observation.published);
+                        known.entry(observation.name).or_default().published = observation.published;
                         while let Ok(more) = self.observations.try_recv() {
-                            known.insert(more.name, more.published);
+                            known.entry(more.name).or_default().published = more.published;
                         }
                     }
                     None => return,
@@ -126,39 +157,63 @@ impl StatusWriter {
                 changed = self.leads.changed() => if changed.is_err() { return },
                 changed = self.addresses.changed() => if changed.is_err() { return },
                 _ = end.wait_for(|end| *end) => break,
-                () = sleep(AGAIN), if again => {}
+                () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {}
             }
+            again = None;
+            let now = Instant::now();
             let wanted = self.addresses.borrow_and_update().clone();
-            again = match wanted {
-                Some(wanted) if *self.leads.borrow_and_update() => !self.write(&mut known, &wanted).await,
-                _ => false,
-            };
+            match (&addresses, wanted) {
+                (_, None) => {}
+                (Some((steady, since)), Some(wanted)) if *steady != wanted && now < *since + STEADY => {
+                    again = Some(*since + STEADY);
+                }
+                (Some((steady, _)), Some(wanted)) if *steady == wanted => {}
+                (_, Some(wanted)) => addresses = Some((wanted, now)),
+            }
+            let Some((wanted, _)) = addresses.as_ref().filter(|_| *self.leads.borrow_and_update()) else { continue };
+            let outcome = self.write(&mut known, wanted, now).await;
+            retry = if outcome.failed == 0 { RETRY } else { (retry * 2).min(LONGEST_RETRY) };
+            let retried = (outcome.failed > 0).then(|| Instant::now() + retry);
+            again = [again, outcome.later, retried].into_iter().flatten().min();
         }
         if *self.leads.borrow() && clears() {
-            self.write(&mut known, &[]).await;
+            self.write(&mut known, &[], Instant::now()).await;
         }
     }
 
-    /// Writes `wanted` wherever something else stands. Returns whether every write succeeded.
-    async fn write(&self, known: &mut HashMap<NamespacedName, Vec<Address>>, wanted: &[Address]) -> bool {
+    /// Writes `wanted` wherever something else stands.
+    async fn write(&self, known: &mut HashMap<NamespacedName, Known>, wanted: &[Address], now: Instant) -> Outcome {
         let owned = Arc::clone(&self.status.borrow().owned);
-        let differs = |name: &NamespacedName| known.get(name).is_some_and(|published| published != wanted);
-        let different: Vec<NamespacedName> = owned.iter().filter(|name| differs(name)).cloned().collect();
-        let mut writes =
-            stream::iter(different.into_iter().map(|name| self.patch(name, wanted))).buffer_unordered(AT_ONCE);
-        let mut all_written = true;
+        let mut outcome = Outcome::default();
+        let mut due = Vec::new();
+        for name in owned.iter() {
+            match known.get(name).map(|known| known.is_due(wanted, now)) {
+                Some(Ok(true)) => due.push(name.clone()),
+                Some(Ok(false)) | None => {}
+                Some(Err(at)) => outcome.later = Some(outcome.later.map_or(at, |later| later.min(at))),
+            }
+        }
+        let mut writes = stream::iter(due.into_iter().map(|name| self.patch(name, wanted))).buffer_unordered(AT_ONCE);
         while let Some((name, result)) = writes.next().await {
             match result {
-                Ok(()) => _ = known.insert(name, wanted.to_vec()),
+                Ok(()) => {
+                    let written = Some((wanted.to_vec(), now));
+                    known.insert(name, Known { published: wanted.to_vec(), written });
+                }
                 // It is gone; the source will say so.
                 Err(kube::Error::Api(status)) if status.code == 404 => _ = known.remove(&name),
                 Err(error) => {
-                    tracing::warn!(ingress = %name, %error, "cannot write the status; trying again");
-                    all_written = false;
+                    if outcome.failed == 0 {
+                        tracing::warn!(ingress = %name, %error, "cannot write the status; trying again");
+                    }
+                    outcome.failed += 1;
                 }
             }
         }
-        all_written
+        if outcome.failed > 1 {
+            tracing::warn!(ingresses = outcome.failed, "the status of so many could not be written");
+        }
+        outcome
     }
 
     async fn patch(&self, name: NamespacedName, wanted: &[Address]) -> (NamespacedName, Result<(), kube::Error>) {
@@ -174,4 +229,12 @@ impl StatusWriter {
         let result = api.patch_status(&name.name, &parameters, &Patch::Apply(status)).await;
         (name, result.map(drop))
     }
+}
+
+/// What came of a round of writes.
+#[derive(Debug, Default)]
+struct Outcome {
+    failed: usize,
+    /// When there is something to write that must wait.
+    later: Option<Instant>,
 }

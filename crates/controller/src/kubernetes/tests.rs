@@ -6,12 +6,17 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::client::Body;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::contact::Trouble;
+use super::convert::Convert;
 use super::*;
 use crate::object::Object;
 use crate::parse::parse;
+use crate::state::{StateOptions, record};
+use crate::translate::fixture;
 
 /// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -135,11 +140,8 @@ fn list(names: &[&str]) -> (u16, Value) {
     )
 }
 
-/// The changes that come of these answers, in short.
-async fn changes(answers: Answers, is_optional: bool, expected: usize) -> Vec<String> {
-    let (sender, mut changes) = mpsc::channel(16);
-    let (observations, _observed) = mpsc::unbounded_channel();
-    let feed = Feed::new(sender, Contact::new(observations), FirstLists::new(Kind::Ingress, 1), true, is_optional);
+/// A watch on what this API server answers, and what comes of it.
+fn watch(answers: Answers, feed: Feed) -> impl Future<Output = ()> {
     let watch = Watch::<Ingress> {
         api: Api::all(api_server(answers)),
         labels: String::new(),
@@ -147,8 +149,28 @@ async fn changes(answers: Answers, is_optional: bool, expected: usize) -> Vec<St
         streams_lists: true,
         doubt: Duration::from_millis(50),
         observe: |_, _| {},
+        pauses: Pauses::new(),
     };
-    tokio::spawn(watch.run(feed));
+    watch.run(feed)
+}
+
+fn contact() -> Arc<Contact> {
+    Contact::new(mpsc::unbounded_channel().0)
+}
+
+/// The changes that come of these answers, in short. Another kind has been listed before.
+async fn changes(answers: Answers, is_optional: bool, expected: usize) -> Vec<String> {
+    let (sender, mut changes) = mpsc::channel(16);
+    let contact = contact();
+    contact.listed(contact.add(Kind::Service, ""));
+    let part = Part { scope: contact.add(Kind::Ingress, ""), is_whole: true, is_optional, held_before: false };
+    let feed = Feed::new(sender, contact, FirstLists::new(Kind::Ingress, 1), part);
+    tokio::spawn(watch(answers, feed));
+    told(&mut changes, expected).await
+}
+
+/// So many changes, in short, and no more.
+async fn told(changes: &mut mpsc::Receiver<Change>, expected: usize) -> Vec<String> {
     let mut found = Vec::new();
     while found.len() < expected {
         let change = timeout(PATIENCE, changes.recv()).await.expect("another change").unwrap();
@@ -159,6 +181,7 @@ async fn changes(answers: Answers, is_optional: bool, expected: usize) -> Vec<St
             Change::Diagnostics(diagnostics) => diagnostics
                 .iter()
                 .fold("diagnostics".to_owned(), |text, diagnostic| format!("{text} {}", diagnostic.code)),
+            Change::Apply(object) => format!("apply {}", object.name()),
             other => format!("{other:?}"),
         });
     }
@@ -186,10 +209,165 @@ async fn a_list_that_stays_empty_is_believed() {
 
 #[tokio::test]
 async fn a_kind_that_may_not_be_listed_is_named_and_done_without_where_that_is_possible() {
-    let refused = || Answers { lists: Vec::new(), watches: vec![refusal(403)] };
-    assert_eq!(changes(refused(), true, 2).await, ["Refused(Ingress)", "diagnostics KindRefused"]);
+    let refused = || Answers { lists: Vec::new(), watches: vec![refusal(403), refusal(403)] };
+    assert_eq!(changes(refused(), true, 2).await, ["diagnostics KindRefused", "Refused(Ingress)"]);
     // Nothing is sent of one that is needed, but that it is refused.
     assert_eq!(changes(refused(), false, 1).await, ["diagnostics KindRefused"]);
     let later = Answers { lists: vec![list(&["a"])], watches: vec![refusal(403), refusal(422)] };
     assert_eq!(changes(later, false, 3).await, ["diagnostics KindRefused", "reset a", "diagnostics"]);
+}
+
+/// An API server that has just started knows nobody, and then gives nobody any right, for a moment.
+#[tokio::test]
+async fn one_refusal_or_one_before_anything_is_listed_is_not_believed() {
+    let once =
+        Answers { lists: vec![list(&["a"])], watches: vec![refusal(401), refusal(401), refusal(403), refusal(422)] };
+    let expected = ["diagnostics KindRefused", "diagnostics KindRefused", "reset a", "diagnostics"];
+    assert_eq!(changes(once, true, 4).await, expected);
+    let (sender, mut changes) = mpsc::channel(16);
+    let contact = contact();
+    let part = Part { scope: contact.add(Kind::Ingress, ""), is_whole: true, is_optional: true, held_before: false };
+    let mut feed = Feed::new(sender, contact, FirstLists::new(Kind::Ingress, 1), part);
+    for _ in 0..5 {
+        feed.failed(Trouble { code: Some(403), message: String::new() }).await.unwrap();
+    }
+    assert_eq!(told(&mut changes, 1).await, ["diagnostics KindRefused"]);
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_over_is_no_longer_told() {
+    let answers = Answers {
+        lists: vec![list(&["a"]), list(&["a"])],
+        // The first watch ends at once, and its successor is refused.
+        watches: vec![refusal(422), (200, Value::Null), refusal(403)],
+    };
+    let expected = ["reset a", "diagnostics KindRefused", "reset a", "diagnostics"];
+    assert_eq!(changes(answers, false, 4).await, expected);
+}
+
+#[tokio::test]
+async fn a_watch_whose_version_is_gone_lists_again() {
+    let gone = json!({"type": "ERROR", "object": refusal(410).1});
+    let answers = Answers { lists: vec![list(&["a"]), list(&["b"])], watches: vec![refusal(422), (200, gone)] };
+    assert_eq!(changes(answers, false, 2).await, ["reset a", "reset b"]);
+}
+
+/// Two namespaces: one is refused at first, the other one takes its time.
+#[tokio::test]
+async fn what_is_listed_late_is_not_wiped_out_by_the_first_lists() {
+    let object = |name: &str| fixture::ingress(name).object();
+    let (sender, mut changes) = mpsc::channel(16);
+    let contact = contact();
+    contact.listed(contact.add(Kind::Service, ""));
+    let first = FirstLists::new(Kind::Ingress, 2);
+    let mut feeds = ["a", "b"].map(|namespace| {
+        let scope = contact.add(Kind::Ingress, namespace);
+        let part = Part { scope, is_whole: false, is_optional: true, held_before: false };
+        Feed::new(sender.clone(), Arc::clone(&contact), Arc::clone(&first), part)
+    });
+    for _ in 0..2 {
+        feeds[0].failed(Trouble { code: Some(403), message: String::new() }).await.unwrap();
+    }
+    let unlisted = contact.unlisted();
+    assert_eq!(unlisted.iter().map(|scope| scope.namespace.as_str()).collect::<Vec<_>>(), ["a"]);
+    let [mut late, mut slow] = feeds;
+    let late = tokio::spawn(async move { late.listed(vec![object("a/web")]).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    slow.listed(vec![object("b/web")]).await.unwrap();
+    late.await.unwrap().unwrap();
+    let expected = ["diagnostics KindRefused", "diagnostics", "reset web", "apply a/web"];
+    let mut found = told(&mut changes, 4).await;
+    found[1..3].sort();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn what_a_former_run_knew_is_not_believed_to_be_gone_at_once() {
+    let (sender, mut changes) = mpsc::channel(16);
+    let contact = contact();
+    let part = Part { scope: contact.add(Kind::Ingress, ""), is_whole: true, is_optional: false, held_before: true };
+    let feed = Feed::new(sender, contact, FirstLists::new(Kind::Ingress, 1), part);
+    let lists = vec![list(&[]), list(&["a"]), list(&["a"])];
+    tokio::spawn(watch(Answers { lists, watches: vec![refusal(422)] }, feed));
+    assert_eq!(told(&mut changes, 1).await, ["reset a"]);
+}
+
+#[test]
+fn pauses_grow_and_are_short_again_after_a_while_without_failures() {
+    let mut pauses = Pauses::new();
+    let start = tokio::time::Instant::now();
+    let mut after = |seconds: u64| pauses.after_failure(start + Duration::from_secs(seconds)).as_millis();
+    let taken: Vec<_> = (0..8).map(|_| after(0)).collect();
+    assert!((150..=250).contains(&taken[0]) && (3750..=6250).contains(&taken[7]), "{taken:?}");
+    assert!(after(29) >= 3750);
+    assert!(after(60) <= 250);
+}
+
+/// What a former run knew of each of these kinds.
+async fn state(kinds: &[Kind]) -> (tempfile::TempDir, Arc<State>) {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StateOptions { directory: directory.path().to_owned(), ..StateOptions::default() };
+    let state = Arc::new(State::open(&options).unwrap());
+    let (sender, receiver) = mpsc::channel(16);
+    let (reconciler, _reconciled) = mpsc::channel(16);
+    let recording = tokio::spawn(record(receiver, reconciler, Arc::clone(&state)));
+    for kind in kinds {
+        let object = match kind {
+            Kind::Ingress => fixture::ingress("web").object(),
+            _ => fixture::class("nginx", "x"),
+        };
+        sender.send(Change::Reset(*kind, vec![object])).await.unwrap();
+    }
+    drop(sender);
+    recording.await.unwrap();
+    (directory, state)
+}
+
+#[tokio::test]
+async fn what_is_not_listed_in_time_is_recalled() {
+    let both = [Kind::Ingress, Kind::IngressClass];
+    // Nothing is listed: everything is recalled. One kind is: the other one has its time, unless it fails.
+    for (listed, failed, expected) in [
+        (&[][..], &[][..], &both[..]),
+        (&[Kind::IngressClass][..], &[Kind::Ingress][..], &[Kind::Ingress][..]),
+        (&[Kind::IngressClass][..], &[][..], &[][..]),
+        (&both[..], &[][..], &[][..]),
+    ] {
+        let (_directory, state) = state(&both).await;
+        let contact = contact();
+        for kind in both {
+            let scope = contact.add(kind, "");
+            if listed.contains(&kind) {
+                contact.listed(scope);
+            }
+            if failed.contains(&kind) {
+                contact.failed(scope, Trouble { code: None, message: String::new() });
+            }
+        }
+        let (sender, mut changes) = mpsc::channel(16);
+        tokio::spawn(recall::run(state, contact, sender));
+        let mut found = Vec::new();
+        while let Ok(Some(Change::Recall(kind, objects))) = timeout(Duration::from_secs(2), changes.recv()).await {
+            assert_eq!(objects.len(), 1);
+            found.push(kind);
+        }
+        assert_eq!(found, expected, "listed {listed:?}, failed {failed:?}");
+    }
+}
+
+#[test]
+fn an_ingress_that_somebody_else_writes_too_is_left_alone_for_a_while() {
+    let [ours, theirs] = ["192.0.2.1", "192.0.2.2"].map(|text| vec![text.parse::<Address>().unwrap()]);
+    let now = tokio::time::Instant::now();
+    let minute = Duration::from_secs(60);
+    let known = |published: &[Address], written: Option<&[Address]>| status::Known {
+        published: published.to_vec(),
+        written: written.map(|written| (written.to_vec(), now)),
+    };
+    assert_eq!(known(&theirs, None).is_due(&ours, now), Ok(true));
+    assert_eq!(known(&ours, Some(&ours)).is_due(&ours, now), Ok(false));
+    assert_eq!(known(&theirs, Some(&ours)).is_due(&ours, now), Err(now + minute));
+    assert_eq!(known(&theirs, Some(&ours)).is_due(&ours, now + minute), Ok(true));
+    // Other addresses of our own are written at once.
+    assert_eq!(known(&ours, Some(&ours)).is_due(&theirs, now), Ok(true));
 }

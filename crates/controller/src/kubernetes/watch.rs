@@ -1,6 +1,5 @@
 //! Watching one kind in one scope: lists first, then every change.
 
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::time::Duration;
@@ -8,11 +7,9 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use kube::Resource;
 use kube::api::{Api, ListParams};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::contact::{Contact, Trouble};
 use super::convert::{self, Convert};
@@ -23,30 +20,38 @@ use crate::object::ObjectRef;
 const WATCH_SECONDS: u32 = 60;
 
 /// Pauses between attempts: short at first, for most failures last a moment, and at most as long as a change may be late
-/// once the API server is back.
-#[derive(Debug, Clone)]
-struct Pauses(Duration);
+/// once the API server is back. They are short again when nothing has failed for a while; not as soon as anything succeeds,
+/// for a list may succeed and the watch after it fail, again and again.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    next: Duration,
+    failed: Option<Instant>,
+}
 
 impl Pauses {
     const FIRST: Duration = Duration::from_millis(200);
     const LONGEST: Duration = Duration::from_secs(5);
-}
+    const QUIET: Duration = Duration::from_secs(30);
 
-impl Iterator for Pauses {
-    type Item = Duration;
+    pub(super) fn new() -> Self {
+        Self { next: Self::FIRST, failed: None }
+    }
 
-    fn next(&mut self) -> Option<Duration> {
-        let pause = self.0.mul_f64(0.75 + fastrand::f64() / 2.0);
-        self.0 = (self.0 * 2).min(Self::LONGEST);
-        Some(pause)
+    pub(super) fn after_failure(&mut self, now: Instant) -> Duration {
+        if self.failed.is_none_or(|failed| now - failed > Self::QUIET) {
+            self.next = Self::FIRST;
+        }
+        self.failed = Some(now);
+        let pause = self.next.mul_f64(0.75 + fastrand::f64() / 2.0);
+        self.next = (self.next * 2).min(Self::LONGEST);
+        pause
     }
 }
 
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0 = Self::FIRST;
-    }
-}
+/// A kind that can be watched.
+pub(super) trait Watched: Convert + Clone + DeserializeOwned + Debug + Send + 'static {}
+
+impl<K: Convert + Clone + DeserializeOwned + Debug + Send + 'static> Watched for K {}
 
 /// What to watch of a kind.
 pub(super) struct Watch<K> {
@@ -61,6 +66,7 @@ pub(super) struct Watch<K> {
     pub(super) doubt: Duration,
     /// Is told of every object as it comes, before it is converted.
     pub(super) observe: fn(&K, &Contact),
+    pub(super) pauses: Pauses,
 }
 
 /// Why a watch begins anew.
@@ -79,7 +85,7 @@ impl From<Closed> for End {
 
 impl<K> Watch<K>
 where
-    K: Resource<DynamicType = ()> + Convert + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Watched,
 {
     /// Feeds what the API server says until nobody receives any more.
     pub(super) async fn run(mut self, mut feed: Feed) {
@@ -87,7 +93,7 @@ where
     }
 
     async fn follow(&mut self, feed: &mut Feed) -> End {
-        let events = watcher(self.api.clone(), self.config()).backoff(Pauses(Pauses::FIRST));
+        let events = watcher(self.api.clone(), self.config());
         match self.follow_events(pin!(events), feed).await {
             Ok(end) => end,
             Err(Closed) => End::Closed,
@@ -146,14 +152,29 @@ where
                         self.streams_lists = false;
                         return Ok(End::Again);
                     }
-                    feed.failed(Trouble { code, message: error.to_string() }).await?;
+                    let trouble = Trouble { code, message: error.to_string() };
+                    let is_refusal = trouble.is_refusal();
+                    feed.failed(trouble).await?;
+                    self.pause(feed).await?;
                     // At the start of a watch this version would be asked for again and again.
-                    if matches!(error, watcher::Error::WatchStartFailed(_)) && code == Some(410) {
+                    let is_gone = matches!(error, watcher::Error::WatchStartFailed(_)) && code == Some(410);
+                    // A watch that goes on where it was says nothing while nothing changes; a list says that it is allowed.
+                    if is_gone || (is_refusal && feed.has_listed()) {
                         return Ok(End::Again);
                     }
                 }
-                None => return Ok(End::Again),
+                None => {
+                    self.pause(feed).await?;
+                    return Ok(End::Again);
+                }
             }
+        }
+    }
+
+    async fn pause(&mut self, feed: &Feed) -> Result<(), Closed> {
+        tokio::select! {
+            () = sleep(self.pauses.after_failure(Instant::now())) => Ok(()),
+            () = feed.closed() => Err(Closed),
         }
     }
 
@@ -185,11 +206,4 @@ fn code(error: &watcher::Error) -> Option<u16> {
         | watcher::Error::WatchError(status) => Some(status.code),
         _ => None,
     }
-}
-
-/// The names in a list, for the difference to the next one.
-pub(super) fn names<'o>(
-    objects: impl IntoIterator<Item = &'o crate::object::Object>,
-) -> BTreeSet<crate::object::NamespacedName> {
-    objects.into_iter().map(|object| object.name().clone()).collect()
 }

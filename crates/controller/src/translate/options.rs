@@ -69,6 +69,8 @@ pub struct Options {
     pub default_backend_service: Option<NamespacedName>,
     /// The Secret with the certificate for hosts that have none (`--default-ssl-certificate`).
     pub default_ssl_certificate: Option<NamespacedName>,
+    /// The Secret with what session tickets are sealed with (`--tls-session-ticket-secret`).
+    pub ticket_secret: Option<NamespacedName>,
     /// The certificate where `default_ssl_certificate` is not set or cannot be used: made once at start by
     /// [`crate::certificate::generate_default`]. Without it, hosts without a certificate refuse the handshake.
     pub generated_certificate: Option<Arc<Certificate>>,
@@ -111,6 +113,7 @@ impl Default for Options {
             configmap: None,
             default_backend_service: None,
             default_ssl_certificate: None,
+            ticket_secret: None,
             generated_certificate: None,
             disable_catch_all: false,
             disable_svc_external_name: false,

@@ -121,6 +121,7 @@ pub(super) fn backends(backends: Vec<Arc<Backend>>, previous: &Snapshot) -> Arc<
 pub(super) fn certificates(table: CertificateTable, previous: &Snapshot) -> Arc<CertificateTable> {
     let old = &previous.certificates;
     let is_unchanged = old.default.as_ref().map(Arc::as_ptr) == table.default.as_ref().map(Arc::as_ptr)
+        && old.ticket_secrets == table.ticket_secrets
         && old.by_host.len() == table.by_host.len()
         && old.by_host.iter().zip(&table.by_host).all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(a.1, b.1));
     if is_unchanged { Arc::clone(old) } else { Arc::new(table) }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use edgeward_routing::Snapshot;
-use edgeward_routing::certificate::{Certificate, CertificateTable};
+use edgeward_routing::attachment::Attachment;
+use edgeward_routing::certificate::{Certificate, CertificateTable, TicketSecret};
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::origin::Origin;
 use hashbrown::HashMap;
@@ -12,6 +13,7 @@ use hashbrown::HashMap;
 use super::class::Owned;
 use super::options::Options;
 use super::rule::{HostPlan, Plan};
+use crate::certificate::{PREVIOUS_TICKET_KEY, TICKET_KEY};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::{CertificateState, Index};
 use crate::object::{Kind, NamespacedName};
@@ -77,7 +79,7 @@ pub(super) fn certificates(
             wallet.passed_over(owned[at].origin.at(format!("spec.tls[{number}]")), host, served, decides);
         }
     }
-    CertificateTable { by_host, default }
+    CertificateTable { by_host, default, ticket_secrets: wallet.ticket_secrets(options) }
 }
 
 /// The `spec.tls` of one Ingress, looked up.
@@ -140,6 +142,29 @@ impl Wallet<'_, '_> {
                 self.look_up(name, &origin)
             })
             .or_else(|| options.generated_certificate.clone())
+    }
+
+    /// What tickets are sealed with: the present secret, then the one before it.
+    fn ticket_secrets(&mut self, options: &Options) -> Vec<TicketSecret> {
+        let Some(name) = &options.ticket_secret else { return Vec::new() };
+        let read =
+            |key: &str| self.index.secret_value(name, key).filter(|bytes| bytes.len() >= TicketSecret::MIN_BYTES);
+        let secret = |bytes: &[u8]| TicketSecret { bytes: bytes.into(), parsed: Attachment::default() };
+        if let Some(present) = read(TICKET_KEY) {
+            return [present].into_iter().chain(read(PREVIOUS_TICKET_KEY)).map(secret).collect();
+        }
+        let message = format!(
+            "there is no Secret `{name}` whose `{TICKET_KEY}` has {} bytes or more: every instance seals session tickets \
+             with a secret of its own, and clients that come to another one make a full handshake",
+            TicketSecret::MIN_BYTES
+        );
+        let mend = format!(
+            "create it: head -c 64 /dev/urandom | kubectl create secret generic --from-file={TICKET_KEY}=/dev/stdin"
+        );
+        let mend = format!("{mend} -n {} {}", name.namespace, name.name);
+        let origin = Origin::object(Kind::Secret.name(), &name.namespace, &name.name);
+        self.say(Severity::Error, "TicketSecretInvalid", origin, message, mend);
+        Vec::new()
     }
 
     fn sections(&mut self, owned: &Owned<'_>) -> Sections {

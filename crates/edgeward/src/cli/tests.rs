@@ -98,7 +98,6 @@ fn bad_values_are_refused() {
         "serve --admin-address 0.0.0.0:10246",
         "serve --drain-timeout soon",
         "serve --default-backend-service web",
-        "serve --retry-budget 101",
         "serve --access-log nothing",
         "serve --compatibility loose",
         "serve --exclude-socket-metrics nothing",

@@ -114,6 +114,14 @@ options! {
         /// Labels that the namespace of an Ingress must have, such as `team=a,stage!=dev`; empty for any.
         #[arg(value_name = "SELECTOR")]
         watch_namespace_selector: LabelSelector = LabelSelector::default();
+        /// A directory in which the objects that were last known are kept, so that a restart while the API server is down serves
+        /// them; empty for none.
+        #[arg(value_name = "DIR")]
+        state_dir: PathBuf = PathBuf::new();
+        /// A file with 32 random bytes or more that what is kept in --state-dir is encrypted with. Without it Secrets, and so
+        /// certificates, are not kept.
+        #[arg(value_name = "FILE")]
+        state_key_file: PathBuf = PathBuf::new();
         /// Write the addresses below into the status of Ingresses.
         update_status: bool = true;
         /// An address to write, an IP address or a host name. There may be several.
@@ -171,6 +179,10 @@ options! {
         tls_post_quantum: bool = true;
         /// Let clients resume TLS sessions by tickets.
         tls_session_tickets: bool = true;
+        /// The Secret whose `ticket.key` tickets are sealed with, so that clients resume at every instance that has it; 32 random
+        /// bytes or more. Those sealed with `ticket.previous.key` are good too. Empty for a secret of each process' own.
+        #[arg(value_name = "NAMESPACE/NAME")]
+        tls_session_ticket_secret: Reference = Reference::default();
         /// How long a TLS handshake may take.
         #[arg(value_name = "TIME")]
         tls_handshake_timeout: Period = Period::seconds(10);
@@ -202,7 +214,7 @@ options! {
         /// How long a client may take no byte of a response.
         #[arg(value_name = "TIME")]
         write_timeout: Period = Period::seconds(60);
-        /// How long a WebSocket, or another upgraded connection, may be silent in one direction.
+        /// How long a WebSocket, or another upgraded connection, may be silent in both directions.
         #[arg(value_name = "TIME")]
         upgraded_timeout: Period = Period::seconds(3600);
         /// The most connections at a time; 0 for what the limit on open files allows, and at most 65536.
@@ -253,7 +265,7 @@ options! {
         #[arg(value_name = "TIME")]
         upstream_send_timeout: Period = Period::seconds(60);
         /// The share of requests, in percent, that may be retries; it keeps a failing backend from being flooded by them.
-        #[arg(value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+        #[arg(value_name = "PERCENT")]
         retry_budget: u8 = 20;
     }
     HEALTH = "Health, metrics and administration" {

@@ -14,6 +14,9 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Options that decide the source, or whose default follows from it: to name them has an effect, whatever the value is.
+const OF_THE_SOURCE: [&str; 2] = ["manifests", "watch-ingress-without-class"];
+
 /// The file in `config/`, made from the list of options: heading, help, key and default of each.
 fn commented_file() -> String {
     let defaults = Configuration::default().entries();
@@ -44,7 +47,8 @@ fn commented_file() -> String {
         if !values.is_empty() {
             writeln!(file, "# One of: {}.", values.join(", ")).unwrap();
         }
-        writeln!(file, "{name}: {}", yaml(default)).unwrap();
+        let comment = if OF_THE_SOURCE.contains(&&*name) { "# " } else { "" };
+        writeln!(file, "{comment}{name}: {}", yaml(default)).unwrap();
     }
     file
 }
@@ -93,7 +97,16 @@ fn the_commented_file_says_every_option_and_is_the_defaults() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(parse(&path, &text).unwrap().resolve(), Configuration::default());
     for name in Configuration::default().entries().keys() {
-        assert!(text.lines().any(|line| line.starts_with(&format!("{name}: "))), "{name} is missing");
+        let is_said = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{name}: "));
+        assert!(text.lines().any(is_said), "{name} is missing");
+    }
+    // Nor does it change what another source does.
+    for source in [Source::Kubernetes, Source::Manifests] {
+        let read = |file| {
+            let flags = Options { source: Some(source), ..Options::default() };
+            Sources { flags, file, defaults: Options::default() }.read().unwrap()
+        };
+        assert_eq!(read(Some(path.clone())), read(None));
     }
 }
 
@@ -159,6 +172,10 @@ fn contradictions_are_refused_with_the_flags_to_mend() {
     };
     let twice = refused(Options { http_port: Some(8080), https_port: Some(8080), ..Options::default() });
     assert!(twice.contains("--http-port and --https-port are both 8080"), "{twice}");
+    let percent = refused(Options { retry_budget: Some(101), ..Options::default() });
+    assert!(percent.contains("--retry-budget is a percentage"), "{percent}");
+    let ttl = refused(Options { election_ttl: Some(Period::seconds(2)), ..Options::default() });
+    assert!(ttl.contains("--election-ttl must be 3s or more"), "{ttl}");
     let untrusted = refused(Options { use_proxy_protocol: Some(true), ..Options::default() });
     assert!(untrusted.contains("--proxy-protocol-trusted"), "{untrusted}");
     let path = refused(Options { health_check_path: Some("healthz".to_owned()), ..Options::default() });

@@ -7,20 +7,23 @@ use std::time::Duration;
 use anyhow::Context;
 use edgeward_controller::change::Change;
 use edgeward_controller::kubernetes::{
-    AddressOptions, Contact, EventWriter, KubernetesSource, Leader, LeaderOptions, Replicas, StatusWriter, connect,
-    follow_cordon,
+    AddressOptions, Client, Contact, EventWriter, KubernetesSource, Leader, LeaderOptions, Replicas, StatusWriter,
+    connect, follow_cordon,
 };
 use edgeward_controller::object::NamespacedName;
 use edgeward_controller::reconcile::Status;
+use edgeward_controller::state::{State, StateError, record};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::control::QUEUED_CHANGES;
 use crate::configuration::Configuration;
 use crate::wiring;
 
-/// How long the last writes may take.
-const END: Duration = Duration::from_secs(5);
+/// How long the last writes may take: ten thousand statuses, and a Lease.
+const LAST_STATUS: Duration = Duration::from_secs(15);
+const LAST_LEASE: Duration = Duration::from_secs(3);
 
 /// The cluster that is watched.
 pub(super) struct Cluster {
@@ -28,10 +31,10 @@ pub(super) struct Cluster {
     pub(super) contact: Arc<Contact>,
     /// Whether this instance writes to it.
     pub(super) leads: watch::Receiver<bool>,
-    /// Whether the own node is cordoned; always false where nobody asks.
-    pub(super) cordoned: watch::Receiver<bool>,
-    end: watch::Sender<bool>,
-    writers: JoinSet<()>,
+    /// Whether the own node is cordoned, where that matters; `None` as long as it is not known.
+    pub(super) cordoned: Option<watch::Receiver<Option<bool>>>,
+    status_writer: Ending,
+    leader: Ending,
 }
 
 impl Cluster {
@@ -46,29 +49,23 @@ impl Cluster {
         status: watch::Receiver<Status>,
     ) -> anyhow::Result<Self> {
         let kubeconfig = Some(&configuration.kubeconfig).filter(|path| **path != PathBuf::new());
-        let client = connect(kubeconfig).await?;
+        let (client, server) = connect(kubeconfig).await?;
+        let state = open_state(configuration, &server)?;
+        let changes = match &state {
+            Some(state) => {
+                let (sender, recorded) = mpsc::channel(QUEUED_CHANGES);
+                tokio::spawn(record(recorded, changes, Arc::clone(state)));
+                sender
+            }
+            None => changes,
+        };
         let (observations, observed) = mpsc::unbounded_channel();
-        let source = KubernetesSource::new(client.clone(), wiring::source_options(configuration), observations);
+        let source = KubernetesSource::new(client.clone(), wiring::source_options(configuration), observations, state);
         let contact = source.contact();
         tokio::spawn(source.run(changes));
 
         let pod = pod(client.default_namespace());
-        let (end, ending) = watch::channel(false);
-        let mut writers = JoinSet::new();
-        let leads = if configuration.disable_leader_election {
-            // Nobody holds the other end: it leads for ever.
-            watch::channel(true).1
-        } else {
-            let options = LeaderOptions {
-                namespace: pod.namespace.to_string(),
-                name: configuration.election_id.clone(),
-                identity: pod.name.to_string(),
-                ttl: configuration.election_ttl.0,
-            };
-            let (leader, leads) = Leader::new(client.clone(), options);
-            writers.spawn(leader.run(ending.clone()));
-            leads
-        };
+        let (leader, leads) = start_leader(configuration, &client, &pod, status.clone());
         let events = EventWriter {
             client: client.clone(),
             status: status.clone(),
@@ -76,9 +73,9 @@ impl Cluster {
             instance: pod.name.to_string(),
         };
         tokio::spawn(events.run());
-        if configuration.update_status {
+        let status_writer = if configuration.update_status {
             let (addresses, addresses_seen) = watch::channel(None);
-            let replicas = watch::Sender::new(Replicas::default());
+            let replicas = watch::Sender::new(None::<Replicas>);
             let replicas_seen = replicas.subscribe();
             tokio::spawn(address_options(configuration, &pod)?.run(client.clone(), addresses, replicas));
             let writer = StatusWriter {
@@ -90,23 +87,115 @@ impl Cluster {
             };
             let clears = configuration.update_status_on_shutdown;
             let own = pod.name.to_string();
-            writers.spawn(writer.run(ending, move || clears && !replicas_seen.borrow().has_other_than(&own)));
-        }
-        let (cordoned, cordoned_seen) = watch::channel(false);
-        if configuration.drain_on_cordon {
-            let node = std::env::var("NODE_NAME")
-                .context("--drain-on-cordon needs the environment variable NODE_NAME with the name of the node")?;
-            tokio::spawn(async move { follow_cordon(client, &node, cordoned).await });
-        }
-        Ok(Self { contact, leads, cordoned: cordoned_seen, end, writers })
+            // As long as it is not known that this is the last one, the addresses stay.
+            let is_last = move || replicas_seen.borrow().as_ref().is_some_and(|all| !all.has_other_than(&own));
+            Ending::of(|end| writer.run(end, move || clears && is_last()))
+        } else {
+            Ending::default()
+        };
+        let cordoned = configuration.drain_on_cordon.then(|| follow_own_node(client)).transpose()?;
+        Ok(Self { contact, leads, cordoned, status_writer, leader })
     }
 
-    /// Writes what the end asks for: others lead from now on, and the last one takes its addresses away.
-    pub(super) async fn end(mut self) {
-        self.end.send_replace(true);
-        let all = async { while self.writers.join_next().await.is_some() {} };
-        if timeout(END, all).await.is_err() {
+    /// Writes what the end asks for: the last one takes its addresses away, and then others lead.
+    pub(super) async fn end(self) {
+        if !self.status_writer.end(LAST_STATUS).await || !self.leader.end(LAST_LEASE).await {
             tracing::warn!("the API server did not take the last writes in time");
+        }
+    }
+}
+
+/// A task that has something to do at its end.
+#[derive(Default)]
+struct Ending {
+    end: watch::Sender<bool>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Ending {
+    fn of<T: Future<Output = ()> + Send + 'static>(task: impl FnOnce(watch::Receiver<bool>) -> T) -> Self {
+        let (end, ending) = watch::channel(false);
+        Self { end, task: Some(tokio::spawn(task(ending))) }
+    }
+
+    /// Lets it end, and says whether it did in time.
+    async fn end(self, time: Duration) -> bool {
+        self.end.send_replace(true);
+        match self.task {
+            Some(task) => timeout(time, task).await.is_ok(),
+            None => true,
+        }
+    }
+}
+
+/// Starts to take part in the election, and says whether this instance leads.
+fn start_leader(
+    configuration: &Configuration,
+    client: &Client,
+    pod: &NamespacedName,
+    mut status: watch::Receiver<Status>,
+) -> (Ending, watch::Receiver<bool>) {
+    if configuration.disable_leader_election {
+        let (always, leads) = watch::channel(true);
+        // It leads until its end, which closes the channel.
+        let task = |mut end: watch::Receiver<bool>| async move {
+            let _ = end.wait_for(|end| *end).await;
+            drop(always);
+        };
+        return (Ending::of(task), leads);
+    }
+    let options = LeaderOptions {
+        namespace: pod.namespace.to_string(),
+        name: configuration.election_id.clone(),
+        identity: pod.name.to_string(),
+        ttl: configuration.election_ttl.0,
+    };
+    let (leader, leads) = Leader::new(client.clone(), options);
+    let task = |mut end: watch::Receiver<bool>| async move {
+        // Who knows nothing yet has nothing to write, and must not keep those from it that do.
+        tokio::select! {
+            known = status.wait_for(|status| status.generation > 0) => if known.is_err() { return },
+            _ = end.wait_for(|end| *end) => return,
+        }
+        leader.run(end).await;
+    };
+    (Ending::of(task), leads)
+}
+
+/// Follows whether the own node is cordoned.
+///
+/// # Errors
+///
+/// If nobody says which node that is.
+fn follow_own_node(client: Client) -> anyhow::Result<watch::Receiver<Option<bool>>> {
+    let node = std::env::var("NODE_NAME")
+        .context("--drain-on-cordon needs the environment variable NODE_NAME with the name of the node")?;
+    let (cordoned, seen) = watch::channel(None);
+    tokio::spawn(async move { follow_cordon(client, &node, cordoned).await });
+    Ok(seen)
+}
+
+/// Opens what a former run knew. Whatever stands in the way but a wrong key costs only that.
+///
+/// # Errors
+///
+/// If the key cannot be used.
+fn open_state(configuration: &Configuration, server: &str) -> anyhow::Result<Option<Arc<State>>> {
+    let Some(options) = wiring::state_options(configuration, server) else { return Ok(None) };
+    match State::open(&options) {
+        Ok(state) => {
+            if !state.keeps_secrets() {
+                tracing::warn!(
+                    "no certificates are kept in --state-dir without --state-key-file: a restart without the API server \
+                     serves the default certificate"
+                );
+            }
+            Ok(Some(Arc::new(state)))
+        }
+        Err(error @ StateError::Key { .. }) => Err(error).context("--state-key-file"),
+        Err(error) => {
+            tracing::error!(%error, "a restart without the API server would serve nothing");
+            Ok(None)
         }
     }
 }

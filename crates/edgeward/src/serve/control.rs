@@ -22,7 +22,7 @@ use crate::configuration::{Configuration, Source};
 use crate::health::{self, Readiness};
 
 /// Messages that may wait between the source and the reconciler; a source that is faster waits.
-const QUEUED_CHANGES: usize = 1024;
+pub(super) const QUEUED_CHANGES: usize = 1024;
 
 /// Connections for the pages of one port at a time; more wait.
 const PAGE_CONNECTIONS: usize = 256;

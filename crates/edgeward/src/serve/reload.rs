@@ -5,7 +5,7 @@ use std::sync::Arc;
 use edgeward_controller::translate;
 use tokio::sync::{Notify, watch};
 
-use crate::configuration::{Configuration, Sources};
+use crate::configuration::{Configuration, Reference, Source, Sources};
 use crate::logging::LogControl;
 use crate::wiring;
 
@@ -51,13 +51,17 @@ impl Reload<'_> {
 /// level of the log, and what is first read at the end.
 pub(super) fn merge(before: &Configuration, wanted: &Configuration) -> Configuration {
     let wanted = wanted.clone();
+    // What is watched of a cluster is decided at the start, and another object may not be among it.
+    let is_watched = before.source == Source::Kubernetes;
+    let named = |wanted: Reference, before: &Reference| if is_watched { before.clone() } else { wanted };
     Configuration {
         ingress_class: wanted.ingress_class,
         ingress_class_by_name: wanted.ingress_class_by_name,
         watch_ingress_without_class: wanted.watch_ingress_without_class,
-        configmap: wanted.configmap,
-        default_backend_service: wanted.default_backend_service,
-        default_ssl_certificate: wanted.default_ssl_certificate,
+        configmap: named(wanted.configmap, &before.configmap),
+        default_backend_service: named(wanted.default_backend_service, &before.default_backend_service),
+        default_ssl_certificate: named(wanted.default_ssl_certificate, &before.default_ssl_certificate),
+        tls_session_ticket_secret: named(wanted.tls_session_ticket_secret, &before.tls_session_ticket_secret),
         annotations_prefix: wanted.annotations_prefix,
         disable_catch_all: wanted.disable_catch_all,
         disable_svc_external_name: wanted.disable_svc_external_name,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edgeward_routing::certificate::{Certificate, CertificateTable};
+use edgeward_routing::certificate::{Certificate, CertificateTable, TicketSecret};
 use rustls::NamedGroup;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -15,7 +15,7 @@ use crate::fixture::{Client, Fixture, certificate, tls_client, tls_connect};
 fn table(entries: &[(&str, &Arc<Certificate>)], default: Option<&Arc<Certificate>>) -> CertificateTable {
     let by_host: BTreeMap<_, _> =
         entries.iter().map(|(host, certificate)| (host.parse().unwrap(), Arc::clone(certificate))).collect();
-    CertificateTable { by_host, default: default.cloned() }
+    CertificateTable { by_host, default: default.cloned(), ..Default::default() }
 }
 
 /// The certificate that a client gets.
@@ -89,6 +89,29 @@ async fn sessions_resume_on_every_worker() {
             resumed += usize::from(body.contains("resumed: true"));
         }
         assert_eq!(resumed, 11, "{version:?}");
+    }
+}
+
+/// Two instances behind one address: the client comes to the other one next time.
+#[tokio::test]
+async fn sessions_resume_at_another_instance_with_the_same_secret() {
+    let certificate = certificate(&["localhost"]);
+    let with_secret = |byte: u8| CertificateTable {
+        default: Some(Arc::clone(&certificate)),
+        ticket_secrets: vec![TicketSecret { bytes: vec![byte; 32].into(), parsed: Default::default() }],
+        ..Default::default()
+    };
+    let one = Fixture::with_certificates(with_secret(1), |_| {}).await;
+    for (secret, resumes) in [(1, true), (2, false)] {
+        let other = Fixture::with_certificates(with_secret(secret), |_| {}).await;
+        for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+            let config = Arc::new(tls_client(&[], &[version]));
+            for (https, expected) in [(one.https, false), (other.https, resumes)] {
+                let tls = tls_connect(https, "localhost", Arc::clone(&config)).await.unwrap();
+                let body = Client::new(tls).get("/connection").await.body;
+                assert!(body.contains(&format!("resumed: {expected}")), "{version:?} {secret}: {body}");
+            }
+        }
     }
 }
 

@@ -21,7 +21,8 @@ fn certificate(subject: &str) -> Arc<Certificate> {
 #[test]
 fn a_server_name_finds_exact_then_one_label_wildcard_then_the_default() {
     let by_host = ["a.test", "*.a.test", "x.a.test"].map(|host| (host.parse().unwrap(), certificate(host)));
-    let table = CertificateTable { by_host: by_host.into(), default: Some(certificate("default")) };
+    let table =
+        CertificateTable { by_host: by_host.into(), default: Some(certificate("default")), ..Default::default() };
     for (name, subject) in [
         (Some("a.test"), "a.test"),
         (Some("x.a.test"), "x.a.test"),

@@ -59,7 +59,9 @@ spec:
   {{- end }}
   securityContext:
     seccompProfile:{{ toYaml $controller.image.seccompProfile | nindent 6 }}
-    {{- with $controller.podSecurityContext }}
+    {{- /* So that it can write the volume, and read the key. */ -}}
+    {{- $group := ternary (dict "fsGroup" $controller.image.runAsGroup) dict (and $controller.state.enabled (not $settings.isRoot)) }}
+    {{- with merge (dict) $controller.podSecurityContext $group }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
     {{- with $settings.sysctls }}
@@ -153,13 +155,44 @@ spec:
       {{- with $controller.resizePolicy }}
       resizePolicy:{{ toYaml . | nindent 8 }}
       {{- end }}
-      {{- with $controller.extraVolumeMounts }}
-      volumeMounts:{{ toYaml . | nindent 8 }}
+      {{- if or $controller.state.enabled $controller.extraVolumeMounts }}
+      volumeMounts:
+        {{- if $controller.state.enabled }}
+        - name: state
+          mountPath: /var/lib/edgeward
+        {{- with $controller.state.existingSecret }}
+        - name: state-key
+          mountPath: /etc/edgeward/state
+          readOnly: true
+        {{- end }}
+        {{- end }}
+        {{- with $controller.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       {{- end }}
     {{- with $controller.extraContainers }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- with $controller.extraVolumes }}
-  volumes:{{ toYaml . | nindent 4 }}
+  {{- if or $controller.state.enabled $controller.extraVolumes }}
+  volumes:
+    {{- if $controller.state.enabled }}
+    - name: state
+      {{- if $controller.state.hostPath }}
+      hostPath:
+        path: {{ $controller.state.hostPath }}
+        type: DirectoryOrCreate
+      {{- else }}
+      emptyDir: {}
+      {{- end }}
+    {{- with $controller.state.existingSecret }}
+    - name: state-key
+      secret:
+        secretName: {{ . }}
+        defaultMode: 0440
+    {{- end }}
+    {{- end }}
+    {{- with $controller.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   {{- end }}
 {{- end -}}

@@ -81,7 +81,7 @@ Rules for what matters in one namespace only: of the release, or of an object th
 {{- $flags := fromYaml (include "edgeward.flags" .root) -}}
 {{- $namespace := .namespace -}}
 {{- $named := dict -}}
-{{- range $flag := list "configmap" "publish-service" "default-backend-service" "default-ssl-certificate" -}}
+{{- range $flag := list "configmap" "publish-service" "default-backend-service" "default-ssl-certificate" "tls-session-ticket-secret" -}}
 {{- $reference := splitList "/" (get $flags $flag | default "") -}}
 {{- if and (eq (len $reference) 2) (eq (index $reference 0) $namespace) -}}
 {{- $_ := set $named $flag (index $reference 1) -}}
@@ -119,7 +119,14 @@ Rules for what matters in one namespace only: of the release, or of an object th
   resourceNames: [{{ . }}]
   verbs: [get, list, watch]
 {{- end }}
-{{- if or (get $named "default-backend-service") (get $named "default-ssl-certificate") }}
+{{- with get $named "tls-session-ticket-secret" }}
+# What session tickets are sealed with.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ . }}]
+  verbs: [get, list, watch]
+{{- end }}
+{{- if or (get $named "default-backend-service") (get $named "default-ssl-certificate") (get $named "tls-session-ticket-secret") }}
 # What is wrong with them.
 - apiGroups: [events.k8s.io]
   resources: [events]
@@ -153,7 +160,7 @@ The namespaces that need a Role, as a YAML list.
 {{- $flags := fromYaml (include "edgeward.flags" .) -}}
 {{- $settings := fromYaml (include "edgeward.settings" .) -}}
 {{- $namespaces := list (include "edgeward.namespace" .) -}}
-{{- range $flag := list "configmap" "publish-service" "default-backend-service" "default-ssl-certificate" -}}
+{{- range $flag := list "configmap" "publish-service" "default-backend-service" "default-ssl-certificate" "tls-session-ticket-secret" -}}
 {{- $reference := splitList "/" (get $flags $flag | default "") -}}
 {{- if eq (len $reference) 2 }}{{ $namespaces = append $namespaces (index $reference 0) }}{{ end -}}
 {{- end -}}

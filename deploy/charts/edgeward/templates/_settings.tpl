@@ -103,6 +103,13 @@ them too, so that a flag that is set by hand has what it needs.
 {{- end -}}
 {{- if ne $controller.healthCheckPath "/healthz" }}{{ $_ := set $flags "health-check-path" $controller.healthCheckPath }}{{ end -}}
 {{- with $controller.healthCheckHost }}{{ $_ := set $flags "healthz-host" . }}{{ end -}}
+{{- with $controller.sessionTickets.existingSecret -}}
+{{- $_ := set $flags "tls-session-ticket-secret" (ternary . (printf "%s/%s" $namespace .) (contains "/" .)) -}}
+{{- end -}}
+{{- if $controller.state.enabled -}}
+{{- $_ := set $flags "state-dir" "/var/lib/edgeward" -}}
+{{- if $controller.state.existingSecret }}{{ $_ := set $flags "state-key-file" "/etc/edgeward/state/state.key" }}{{ end -}}
+{{- end -}}
 {{- with .Values.defaultBackend.existingService -}}
 {{- $_ := set $flags "default-backend-service" (ternary . (printf "%s/%s" $namespace .) (contains "/" .)) -}}
 {{- end -}}

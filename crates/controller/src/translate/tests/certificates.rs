@@ -12,8 +12,8 @@ use crate::certificate::generate_default;
 use crate::change::Change;
 use crate::diagnostic::Severity;
 use crate::index::Index;
-use crate::object::{Ingress, Kind, Object, ObjectRef};
-use crate::translate::fixture::{ingress, name, secret, secret_for};
+use crate::object::{Ingress, Kind, Object, ObjectRef, Secret};
+use crate::translate::fixture::{ingress, meta, name, secret, secret_for};
 use crate::translate::{Translation, translate};
 
 fn with_default() -> Options {
@@ -267,6 +267,32 @@ fn the_default_certificate_is_the_one_given_else_the_generated() {
     assert_eq!(default(&broken), Some(false));
     assert_eq!(found(&broken), ["CertificateInvalid Secret ops/tls"]);
     assert_eq!(default(&run([])), None);
+}
+
+#[test]
+fn tickets_are_sealed_with_the_secret_that_is_named() {
+    let options = Options { ticket_secret: Some(name("ops/tickets")), ..with_default() };
+    let secret = |data: &[(&str, usize)]| {
+        let data = data.iter().map(|(key, length)| ((*key).to_owned(), vec![7; *length]));
+        Object::Secret(Secret { meta: meta("ops/tickets"), data: data.collect() })
+    };
+    let lengths = |translation: &Translation| {
+        let secrets = &translation.snapshot.certificates.ticket_secrets;
+        secrets.iter().map(|secret| secret.bytes.len()).collect::<Vec<_>>()
+    };
+    for (objects, expected) in [
+        (vec![secret(&[("ticket.key", 32)])], vec![32]),
+        (vec![secret(&[("ticket.key", 64), ("ticket.previous.key", 48)])], vec![64, 48]),
+        (vec![secret(&[("ticket.key", 64), ("ticket.previous.key", 31)])], vec![64]),
+    ] {
+        let translation = run_with(&options, objects);
+        assert_eq!((lengths(&translation), found(&translation)), (expected, Vec::new()));
+    }
+    for objects in [vec![], vec![secret(&[("ticket.key", 31)])], vec![secret(&[("ticket.previous.key", 32)])]] {
+        let translation = run_with(&options, objects);
+        assert_eq!(lengths(&translation), Vec::<usize>::new());
+        assert_eq!(found(&translation), ["TicketSecretInvalid Secret ops/tickets"]);
+    }
 }
 
 /// Recorded: sequence "late secret".

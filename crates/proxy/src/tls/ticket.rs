@@ -1,0 +1,167 @@
+//! Session tickets: the state of a session, sealed, which the client keeps (RFC 5077; RFC 8446 section 4.6.1).
+//!
+//! Every instance with the same secret derives the same keys from it, a new one each hour, so that none has to tell the
+//! others. A ticket is the number of its hour, a nonce, and the state under AES-256-GCM.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
+use edgeward_routing::SnapshotReader;
+use edgeward_routing::certificate::TicketSecret;
+use rustls::server::ProducesTickets;
+
+/// How long a key seals, in seconds. So many nonces can be drawn at random that none comes twice: 2^32 tickets an hour.
+const PERIOD: u64 = 3600;
+
+/// How long a ticket is good, in periods.
+const LIFETIME: u32 = 12;
+
+const PERIOD_LEN: usize = size_of::<u32>();
+
+/// Seals and opens tickets with the secrets of the current snapshot.
+pub(super) struct Tickets {
+    snapshots: SnapshotReader,
+    /// Where the snapshot has none, and for the tickets from before it had one.
+    own: TicketSecret,
+    clock: fn() -> SystemTime,
+}
+
+impl fmt::Debug for Tickets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tickets")
+    }
+}
+
+impl Tickets {
+    pub(super) fn new(snapshots: SnapshotReader) -> Result<Self, rustls::Error> {
+        let mut bytes = [0; TicketSecret::MIN_BYTES];
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| rustls::Error::FailedToGetRandomBytes)?;
+        let own = TicketSecret { bytes: bytes.into(), parsed: Default::default() };
+        Ok(Self { snapshots, own, clock: SystemTime::now })
+    }
+
+    /// The number of the hour. A clock before 1970 is wrong, and then tickets are good for no longer than it is.
+    fn period(&self) -> u32 {
+        let seconds = (self.clock)().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        u32::try_from(seconds / PERIOD).unwrap_or(u32::MAX)
+    }
+}
+
+impl ProducesTickets for Tickets {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        LIFETIME * PERIOD as u32
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let snapshot = self.snapshots.load();
+        let secret = snapshot.certificates.ticket_secrets.first().unwrap_or(&self.own);
+        let period = self.period().to_be_bytes();
+        let mut sealed = plain.to_vec();
+        let nonce = key(secret, period)?.seal_in_place_append_tag(Aad::from(period), &mut sealed).ok()?;
+        Some([&period, nonce.as_ref().as_slice(), &sealed].concat())
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let (period, rest) = ticket.split_first_chunk::<PERIOD_LEN>()?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
+        let age = i64::from(self.period()) - i64::from(u32::from_be_bytes(*period));
+        // The clock of the instance that sealed it may be ahead.
+        if !(-1..=i64::from(LIFETIME)).contains(&age) {
+            return None;
+        }
+        let snapshot = self.snapshots.load();
+        snapshot.certificates.ticket_secrets.iter().chain([&self.own]).find_map(|secret| {
+            let mut opened = sealed.to_vec();
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            let length = key(secret, *period)?.open_in_place(nonce, Aad::from(*period), &mut opened).ok()?.len();
+            opened.truncate(length);
+            Some(opened)
+        })
+    }
+}
+
+/// The key of a period. Deriving it costs about a hundredth of a handshake.
+fn key(secret: &TicketSecret, period: [u8; PERIOD_LEN]) -> Option<RandomizedNonceKey> {
+    let extract = || Salt::new(HKDF_SHA256, b"edgeward session tickets").extract(&secret.bytes);
+    let mut key = [0; 32];
+    secret.parsed.get_or_init::<Prk>(extract)?.expand(&[&period], HKDF_SHA256).ok()?.fill(&mut key).ok()?;
+    RandomizedNonceKey::new(&AES_256_GCM, &key).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::time::Duration;
+
+    use edgeward_routing::certificate::CertificateTable;
+    use edgeward_routing::{Publisher, Snapshot};
+
+    use super::*;
+
+    fn hour(number: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(number * PERIOD)
+    }
+
+    /// An instance with these secrets, whose clock stands at hour 100 or where it is put.
+    fn instance(secrets: &[u8], clock: fn() -> SystemTime) -> Tickets {
+        let secret = |byte: &u8| TicketSecret { bytes: vec![*byte; 32].into(), parsed: Default::default() };
+        let table = CertificateTable { ticket_secrets: secrets.iter().map(secret).collect(), ..Default::default() };
+        let snapshot = Snapshot { certificates: table.into(), ..Snapshot::empty(Default::default()) };
+        Tickets { clock, ..Tickets::new(Publisher::new(snapshot).reader()).unwrap() }
+    }
+
+    #[test]
+    fn whoever_has_the_secret_opens_what_another_sealed() {
+        let now = || hour(100);
+        let ticket = instance(&[1], now).encrypt(b"state").unwrap();
+        assert!(!ticket.windows(5).any(|window| window == b"state"));
+        for (secrets, opens) in [(&[1][..], true), (&[2, 1], true), (&[1, 2], true), (&[2], false), (&[], false)] {
+            assert_eq!(
+                instance(secrets, now).decrypt(&ticket).is_some_and(|state| state == b"state"),
+                opens,
+                "{secrets:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_secret_nobody_else_opens_it() {
+        let tickets = instance(&[], || hour(100));
+        let ticket = tickets.encrypt(b"state").unwrap();
+        assert_eq!(tickets.decrypt(&ticket).unwrap(), b"state");
+        assert_eq!(instance(&[], || hour(100)).decrypt(&ticket), None);
+    }
+
+    #[test]
+    fn a_ticket_is_good_for_twelve_hours() {
+        let ticket = instance(&[1], || hour(100)).encrypt(b"state").unwrap();
+        for (clock, opens) in [
+            ((|| hour(98)) as fn() -> SystemTime, false),
+            (|| hour(99), true),
+            (|| hour(112), true),
+            (|| hour(113), false),
+            (|| UNIX_EPOCH - Duration::from_secs(1), false),
+        ] {
+            assert_eq!(instance(&[1], clock).decrypt(&ticket).is_some(), opens, "{:?}", clock());
+        }
+    }
+
+    #[test]
+    fn what_was_changed_or_is_none_does_not_open() {
+        let tickets = instance(&[1], || hour(100));
+        let ticket = tickets.encrypt(b"state").unwrap();
+        for at in 0..ticket.len() {
+            let mut changed = ticket.clone();
+            changed[at] ^= 1;
+            assert_eq!(tickets.decrypt(&changed), None, "byte {at}");
+            assert_eq!(tickets.decrypt(&ticket[..at]), None, "{at} bytes");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The rights that ship: enough, and none too many.
+
+use std::time::{Duration, Instant};
+
+use edgeward_tests::cluster::{Cluster, NAMESPACE, NODE};
+use edgeward_tests::edgeward::{Edgeward, Launch};
+use edgeward_tests::manifest::{Ingress, config_map};
+use edgeward_tests::turn;
+use serde_json::{Value, json};
+
+use super::writes::replica;
+use super::{CLASS, cluster, service};
+
+const POD: &str = "edgeward-1";
+
+/// How long a right may go unused.
+const USED_WITHIN: Duration = Duration::from_secs(10);
+
+/// One rule of a role.
+struct Rule {
+    /// `clusterrole` or `role`.
+    kind: &'static str,
+    number: usize,
+    rule: Value,
+}
+
+fn rules(cluster: &Cluster, kind: &'static str) -> Vec<Rule> {
+    let role = cluster.kubectl(&["-n", NAMESPACE, "get", kind, "edgeward", "-o", "json"]);
+    let role: Value = serde_json::from_str(&role).unwrap();
+    let rules = role["rules"].as_array().unwrap().clone();
+    rules.into_iter().enumerate().map(|(number, rule)| Rule { kind, number, rule }).collect()
+}
+
+fn patch(cluster: &Cluster, rule: &Rule, operation: &str) {
+    let mut patch = json!({"op": operation, "path": format!("/rules/{}", rule.number)});
+    if operation == "add" {
+        patch["value"] = rule.rule.clone();
+    }
+    let patch = json!([patch]).to_string();
+    cluster.kubectl(&["-n", NAMESPACE, "patch", rule.kind, "edgeward", "--type=json", "-p", &patch]);
+}
+
+/// Everything that is done in a cluster: options, routes, status, Events, the election, the own node.
+fn serve(cluster: &Cluster) -> Edgeward {
+    // Each instance is the first one.
+    let lease = ["-n", NAMESPACE, "delete", "lease", "edgeward-leader", "--ignore-not-found"];
+    cluster.kubectl(&lease);
+    cluster.kubectl(&["delete", "events.events.k8s.io", "--all"]);
+    let nobody = json!({"status": {"loadBalancer": null}}).to_string();
+    cluster.kubectl(&["patch", "ingress", "web", "--subresource=status", "--type=merge", "-p", &nobody]);
+    Launch::cluster(&cluster.service_account())
+        .environment("POD_NAME", POD)
+        .environment("POD_NAMESPACE", NAMESPACE)
+        .environment("NODE_NAME", NODE)
+        .argument("--drain-on-cordon")
+        .argument("--election-ttl=3s")
+        .argument(format!("--configmap={NAMESPACE}/edgeward-controller"))
+        .argument("--log-level=debug")
+        .spawn()
+}
+
+/// What the API server has refused; every refusal is in the log.
+fn refused(edgeward: &Edgeward) -> Vec<String> {
+    edgeward.log().lines().filter(|line| line.contains("is forbidden")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_rights_that_ship_are_enough_and_none_is_too_many() {
+    let _turn = turn::alone().await;
+    let cluster = cluster();
+    let _backend = service(&cluster, "web").await;
+    cluster.apply(&config_map(NAMESPACE, "edgeward-controller", &json!({})));
+    // With a mistake, so that there is an Event to write.
+    cluster.apply(&Ingress::new("web").class(CLASS).host("rights.test", "web").host("missing.test", "none").text());
+    let node = json!({"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}}).to_string();
+    cluster.kubectl(&["patch", "node", NODE, "--subresource=status", "--type=merge", "-p", &node]);
+    replica(&cluster, POD, NODE, "True");
+
+    let edgeward = serve(&cluster);
+    let started = Instant::now();
+    let is_done = || {
+        let ingress = cluster.get("ingress", "web");
+        let events = cluster.kubectl(&["get", "events.events.k8s.io", "-o", "name"]);
+        ingress["status"]["loadBalancer"]["ingress"][0]["ip"] == "10.0.0.1" && !events.is_empty()
+    };
+    while !edgeward.is_ready().await || !is_done() {
+        assert!(started.elapsed() < 2 * USED_WITHIN, "{}", edgeward.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The Lease is renewed once, too.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(refused(&edgeward), Vec::<String>::new());
+    drop(edgeward);
+
+    let all: Vec<Rule> = ["clusterrole", "role"].into_iter().flat_map(|kind| rules(&cluster, kind)).collect();
+    assert!(all.len() >= 11, "only {} rules", all.len());
+    for rule in all {
+        patch(&cluster, &rule, "remove");
+        let edgeward = serve(&cluster);
+        let started = Instant::now();
+        while refused(&edgeward).is_empty() {
+            assert!(started.elapsed() < USED_WITHIN, "nothing misses {}: it can go", rule.rule);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let resource = rule.rule["resources"][0].as_str().unwrap().split('/').next().unwrap();
+        for line in refused(&edgeward) {
+            assert!(line.contains(resource), "without {}: {line}", rule.rule);
+        }
+        drop(edgeward);
+        patch(&cluster, &rule, "add");
+    }
+}

@@ -1,6 +1,7 @@
 //! A real API server, and Edgeward with the rights that ship. `make cluster` runs these in a network namespace of their
 //! own, in which the addresses of pods are local.
 
+mod churn;
 mod outage;
 mod restart;
 mod rights;

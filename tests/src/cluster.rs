@@ -63,12 +63,21 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts one, with the manifest that ships applied, and its node.
+    /// Starts one, with the manifest for bare metal applied, and its node.
     ///
     /// # Panics
     ///
     /// When it does not start: a cluster test without a cluster must fail.
     pub fn start() -> Self {
+        Self::start_with("baremetal")
+    }
+
+    /// Starts one, with one of the manifests that ship applied, and its node.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub fn start_with(manifest: &str) -> Self {
         let binaries = std::env::var_os(BINARIES).map(PathBuf::from).unwrap_or_else(|| {
             panic!("{BINARIES} is not set: run the cluster tests by `make cluster`, which builds an API server first")
         });
@@ -135,7 +144,7 @@ impl Cluster {
             &["apply", "-f", "-"],
             &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}).to_string(),
         );
-        cluster.apply(&std::fs::read_to_string(rights()).expect("the rights that ship"));
+        cluster.apply(&std::fs::read_to_string(shipped(manifest)).expect("a manifest that ships"));
         cluster.spawn("epsctl", &["--kubeconfig", &cluster.kubeconfig().display().to_string()]);
         cluster
     }
@@ -377,7 +386,7 @@ fn in_memory() -> PathBuf {
     if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() }
 }
 
-/// The manifest that ships for bare metal: namespace, service account, rights and class among it.
-pub fn rights() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/static/baremetal/deploy.yaml")
+/// A manifest that ships: namespace, service account, rights and class among it.
+pub fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/static").join(name).join("deploy.yaml")
 }

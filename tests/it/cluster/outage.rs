@@ -13,13 +13,13 @@ use edgeward_tests::turn;
 
 use super::{CLASS, cluster, service, until};
 
-const HOST: &str = "outage.test";
+pub(super) const HOST: &str = "outage.test";
 
 /// How long the API server is away; longer in a soak.
 const AWAY: &str = "EDGEWARD_OUTAGE_SECONDS";
 
 #[derive(Debug)]
-struct Simple;
+pub(super) struct Simple;
 
 impl Workload for Simple {
     fn shot(&self, _number: usize) -> Shot {
@@ -110,6 +110,6 @@ async fn what_may_not_be_listed_is_named_and_costs_only_itself() {
     let answer = edgeward_tests::client::send(edgeward.http, &Request::get(HOST, "/")).await;
     assert_eq!(answer.status(), 404, "nobody knows whose class that is");
     // With the right comes the object, without a restart.
-    cluster.apply(&std::fs::read_to_string(edgeward_tests::cluster::rights()).unwrap());
+    cluster.apply(&std::fs::read_to_string(edgeward_tests::cluster::shipped("baremetal")).unwrap());
     until(edgeward.http, HOST, "/", |answer| answer.status() == 200).await;
 }

@@ -110,3 +110,36 @@ async fn the_rights_that_ship_are_enough_and_none_is_too_many() {
         patch(&cluster, &rule, "add");
     }
 }
+
+/// Each is applied as a user would, and an instance runs with the flags of its pod.
+#[tokio::test]
+async fn every_manifest_that_ships_is_taken_and_gives_the_rights_that_its_flags_need() {
+    // Where a test listens is its own matter, and there is nobody to wait for.
+    const OWN: [&str; 6] =
+        ["serve", "--source=", "--http-port=", "--https-port=", "--healthz-port=", "--shutdown-grace-period="];
+    let _turn = turn::alone().await;
+    for manifest in ["baremetal", "cloud", "kind"] {
+        let cluster = Cluster::start_with(manifest);
+        let _backend = service(&cluster, "web").await;
+        cluster.apply(&Ingress::new("web").class(CLASS).host("rights.test", "web").host("missing.test", "none").text());
+        replica(&cluster, POD, NODE, "True");
+        let workloads = cluster.kubectl(&["-n", NAMESPACE, "get", "deployments,daemonsets", "-o", "json"]);
+        let workloads: Value = serde_json::from_str(&workloads).unwrap();
+        let flags = workloads["items"][0]["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+        let flags = flags.iter().map(|flag| flag.as_str().unwrap());
+        let launch = Launch::cluster(&cluster.service_account())
+            .environment("POD_NAME", POD)
+            .environment("POD_NAMESPACE", NAMESPACE)
+            .environment("NODE_NAME", NODE)
+            .argument("--log-level=debug");
+        let launch = flags.filter(|flag| !OWN.iter().any(|own| flag.starts_with(own))).fold(launch, Launch::argument);
+        let edgeward = launch.start().await;
+        super::until(edgeward.http, "rights.test", "/", |answer| answer.status() == 200).await;
+        super::eventually("it leads", || edgeward.log().contains("leading")).await;
+        super::eventually("an Event is written", || {
+            !cluster.kubectl(&["get", "events.events.k8s.io", "-o", "name"]).is_empty()
+        })
+        .await;
+        assert_eq!(refused(&edgeward), Vec::<String>::new(), "{manifest}");
+    }
+}

@@ -32,6 +32,9 @@ const CHANGES: usize = 100;
 /// Between two changes: each is measured, not how a stream of them is gathered.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Between two looks at whether a change is routed by: looking all the time would take a core from what is looked at.
+const POLL: Duration = Duration::from_millis(1);
+
 /// Writes at a time while a cluster is filled.
 const AT_ONCE: usize = 16;
 
@@ -78,6 +81,7 @@ async fn convergence(client: &Client, edgeward: &Edgeward) -> Vec<Duration> {
         let request = Request::get("probe.test", &path);
         while keeper.exchange(&request).await.status() != 200 {
             assert!(accepted.elapsed() < edgeward_tests::PATIENCE, "change {change} is not taken up");
+            tokio::time::sleep(POLL).await;
         }
         delays.push(accepted.elapsed());
     }
@@ -100,6 +104,7 @@ async fn endpoint_convergence(client: &Client, edgeward: &Edgeward, backend: &Ba
         let wanted = if is_ready { 200 } else { 503 };
         while keeper.exchange(&request).await.status() != wanted {
             assert!(accepted.elapsed() < edgeward_tests::PATIENCE, "change {change} is not taken up");
+            tokio::time::sleep(POLL).await;
         }
         delays.push(accepted.elapsed());
     }

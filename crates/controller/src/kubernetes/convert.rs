@@ -3,7 +3,9 @@
 //! The API server has judged their shape, so that nothing here can fail. What Edgeward does not read is dropped at once:
 //! `managedFields` and the copy that `kubectl apply` keeps in an annotation are most of an object.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::{EndpointConditions, EndpointSlice};
@@ -140,7 +142,18 @@ impl Convert for Namespace {
 
 /// The identity of an object.
 pub(super) fn name(metadata: &ObjectMeta) -> NamespacedName {
-    NamespacedName::new(metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
+    thread_local! {
+        /// Lists are sorted, so that thousands of objects share the text of their namespace.
+        static LAST: RefCell<Arc<str>> = RefCell::new(Arc::default());
+    }
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let namespace = LAST.with_borrow_mut(|last| {
+        if **last != *namespace {
+            *last = namespace.into();
+        }
+        Arc::clone(last)
+    });
+    NamespacedName { namespace, name: metadata.name.as_deref().unwrap_or_default().into() }
 }
 
 fn meta(metadata: ObjectMeta, is_kept: impl Fn(&str) -> bool) -> Meta {

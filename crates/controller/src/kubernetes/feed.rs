@@ -61,7 +61,10 @@ pub(super) struct Feed {
     contact: Arc<Contact>,
     first: Arc<FirstLists>,
     part: Part,
+    /// What there is of a part; of a whole kind the reconciler finds the difference to the next list by itself.
     known: BTreeSet<NamespacedName>,
+    /// Whether there were objects when last heard of; those that were deleted one by one since are not counted.
+    holds_objects: bool,
     has_listed: bool,
     refusals: u32,
 }
@@ -73,7 +76,8 @@ impl Feed {
         first: Arc<FirstLists>,
         part: Part,
     ) -> Self {
-        Self { changes, contact, first, part, known: BTreeSet::new(), has_listed: false, refusals: 0 }
+        let holds_objects = part.held_before;
+        Self { changes, contact, first, part, known: BTreeSet::new(), holds_objects, has_listed: false, refusals: 0 }
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -89,9 +93,9 @@ impl Feed {
         self.has_listed
     }
 
-    /// Whether any object was there when last heard of.
+    /// Whether there may be objects, as far as is known.
     pub(super) fn holds_objects(&self) -> bool {
-        !self.known.is_empty() || (self.part.held_before && !self.has_listed)
+        self.holds_objects
     }
 
     /// Returns when nobody receives any more.
@@ -102,7 +106,8 @@ impl Feed {
     /// Everything that there is.
     pub(super) async fn listed(&mut self, list: Vec<Object>) -> Result<(), Closed> {
         self.contact.listed(self.part.scope);
-        let names = list.iter().map(|object| object.name().clone()).collect();
+        self.holds_objects = !list.is_empty();
+        let names = list.iter().filter(|_| !self.part.is_whole).map(|object| object.name().clone()).collect();
         let before = std::mem::replace(&mut self.known, names);
         if !self.has_listed {
             self.has_listed = true;
@@ -129,7 +134,10 @@ impl Feed {
     /// An object was added or changed.
     pub(super) async fn applied(&mut self, object: Object) -> Result<(), Closed> {
         self.heard().await?;
-        self.known.insert(object.name().clone());
+        self.holds_objects = true;
+        if !self.part.is_whole {
+            self.known.insert(object.name().clone());
+        }
         self.send(Change::Apply(Box::new(object))).await
     }
 

@@ -157,7 +157,7 @@ fn snapshot(routes: RouteTable) -> Snapshot {
     Snapshot {
         generation: 1,
         routes: Arc::new(routes),
-        backends: Arc::new(Backends(vec![Arc::new(backend)])),
+        backends: Arc::new(Backends::new(vec![Arc::new(backend)])),
         ..Snapshot::empty(Settings::default())
     }
 }

@@ -18,18 +18,22 @@ use crate::object::{
 };
 use crate::resolve::{Resolution, canonical_name};
 
+mod around;
 mod dirty;
 mod secret;
 
-pub use dirty::Dirty;
+pub use around::Neighbourhood;
+pub use dirty::{Around, Dirty};
 pub use secret::CertificateState;
 
+use around::Namers;
 use secret::SecretEntry;
 
 /// The latest version of every watched object.
 #[derive(Debug, Default)]
 pub struct Index {
     ingresses: BTreeMap<NamespacedName, Ingress>,
+    namers: Namers,
     classes: BTreeMap<NamespacedName, IngressClass>,
     services: HashMap<NamespacedName, Service>,
     slices: HashMap<NamespacedName, EndpointSlice>,
@@ -132,6 +136,16 @@ impl Index {
     /// All Ingresses, by namespace and name.
     pub fn ingresses(&self) -> impl Iterator<Item = &Ingress> {
         self.ingresses.values()
+    }
+
+    /// An Ingress.
+    pub fn ingress(&self, name: &NamespacedName) -> Option<&Ingress> {
+        self.ingresses.get(name)
+    }
+
+    /// The Ingresses that have to do with what changed; `None` where there are more than `most`.
+    pub fn neighbourhood(&self, around: &Around, most: usize) -> Option<Neighbourhood> {
+        self.namers.neighbourhood(around, |name| self.ingress(name), most)
     }
 
     /// An IngressClass.
@@ -255,11 +269,7 @@ impl Index {
     fn insert(&mut self, object: Object) -> Dirty {
         let name = object.name().clone();
         match object {
-            Object::Ingress(ingress) => {
-                let same = self.ingresses.get(&name) == Some(&ingress);
-                self.ingresses.insert(name, ingress);
-                Dirty::everything_if(!same)
-            }
+            Object::Ingress(ingress) => self.insert_ingress(name, ingress),
             Object::IngressClass(class) => {
                 let same = self.classes.get(&name) == Some(&class);
                 self.classes.insert(name, class);
@@ -285,12 +295,16 @@ impl Index {
     fn remove(&mut self, reference: &ObjectRef) -> Dirty {
         let name = &reference.name;
         match reference.kind {
-            Kind::Ingress => Dirty::everything_if(self.ingresses.remove(name).is_some()),
+            Kind::Ingress => {
+                let Some(old) = self.ingresses.remove(name) else { return Dirty::default() };
+                self.namers.remove(&old);
+                Dirty::around(Around::ingress([&old]))
+            }
             Kind::IngressClass => Dirty::everything_if(self.classes.remove(name).is_some()),
             Kind::Service => {
                 let Some(old) = self.services.remove(name) else { return Dirty::default() };
                 self.unlink_external(name, &old);
-                Dirty::everything_if(true)
+                Dirty::around(Around::service(name.clone()))
             }
             Kind::EndpointSlice => {
                 let Some(old) = self.slices.remove(name) else { return Dirty::default() };
@@ -308,6 +322,21 @@ impl Index {
         }
     }
 
+    fn insert_ingress(&mut self, name: NamespacedName, ingress: Ingress) -> Dirty {
+        let old = self.ingresses.remove(&name);
+        if old.as_ref() == Some(&ingress) {
+            self.ingresses.insert(name, ingress);
+            return Dirty::default();
+        }
+        if let Some(old) = &old {
+            self.namers.remove(old);
+        }
+        self.namers.add(&ingress);
+        let around = Around::ingress(old.iter().chain([&ingress]));
+        self.ingresses.insert(name, ingress);
+        Dirty::around(around)
+    }
+
     fn insert_service(&mut self, name: NamespacedName, service: Service) -> Dirty {
         if self.services.get(&name) == Some(&service) {
             return Dirty::default();
@@ -319,8 +348,8 @@ impl Index {
         {
             self.external.entry(canonical_name(external)).or_default().insert(name.clone());
         }
-        self.services.insert(name, service);
-        Dirty::everything_if(true)
+        self.services.insert(name.clone(), service);
+        Dirty::around(Around::service(name))
     }
 
     fn unlink_external(&mut self, name: &NamespacedName, service: &Service) {

@@ -19,7 +19,9 @@ use crate::diagnostic::Diagnostic;
 use crate::index::{Dirty, Index};
 use crate::object::{Kind, NamespacedName};
 use crate::resolve;
-use crate::translate::{ENDPOINT_CODES, Options, Translation, is_same, refresh_endpoints, translate};
+use crate::translate::{
+    Current, ENDPOINT_CODES, Options, Translation, is_same, refresh_endpoints, refresh_ingresses, translate,
+};
 
 mod report;
 mod retired;
@@ -241,8 +243,15 @@ impl Owner {
         let started = Instant::now();
         let is_first = self.current.generation == 0;
         let is_everything = is_first || self.has_failed || dirty.needs_translation(self.options.configmap.as_ref());
-        if is_everything {
-            match self.translate().await {
+        let mut what = "endpoints";
+        if is_everything || !dirty.around.is_empty() {
+            let part = if is_everything { None } else { self.translate_part(&dirty) };
+            what = if part.is_some() { "part" } else { "everything" };
+            let translation = match part {
+                Some(translation) => Some(translation),
+                None => self.translate().await,
+            };
+            match translation {
                 Some(translation) => {
                     if *self.owned != *translation.owned {
                         self.owned = translation.owned.into();
@@ -269,11 +278,21 @@ impl Owner {
             tracing::error!("a rebuild failed because of a fault in Edgeward itself; the last snapshot stays current");
         }
         let took = started.elapsed();
-        let what = if is_everything { "everything" } else { "endpoints" };
         tracing::debug!(what, microseconds = took.as_micros(), generation = self.current.generation, "rebuilt");
         self.last = Some((Instant::now(), took));
         self.last_delay = since.elapsed();
         self.report();
+    }
+
+    /// Translates what is around the changes, if that is little. `None` asks for everything; so does a panic, a fault of ours.
+    fn translate_part(&self, dirty: &Dirty) -> Option<Translation> {
+        let mut around = dirty.around.clone();
+        around.services.extend(dirty.endpoints.iter().cloned());
+        let current = Current { snapshot: &self.current, diagnostics: &self.diagnostics, owned: &self.owned };
+        catch_unwind(AssertUnwindSafe(|| refresh_ingresses(&self.index, &self.options, current, &around)))
+            .inspect_err(|_| tracing::error!("a fault in Edgeward itself: translating everything"))
+            .ok()
+            .flatten()
     }
 
     /// Translates everything on a thread of its own: with thousands of Ingresses it takes longer than an async task may.

@@ -17,13 +17,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use edgeward_routing::Snapshot;
-use edgeward_routing::backend::Backends;
+use edgeward_routing::backend::{Backend, BackendKey};
+use edgeward_routing::host::HostPattern;
 
 use crate::annotation;
 use crate::configmap;
 use crate::diagnostic::Diagnostic;
-use crate::index::Index;
-use crate::object::NamespacedName;
+use crate::index::{Around, Index};
+use crate::object::{Ingress, Kind, NamespacedName};
 
 mod backend;
 mod class;
@@ -35,6 +36,9 @@ mod tls;
 
 pub use endpoint::ENDPOINT_CODES;
 pub use options::{Clock, Compatibility, EDGEWARD_CONTROLLER, Options};
+
+/// The most Ingresses that are translated around a change.
+const NEIGHBOURS: usize = 512;
 
 /// What a translation gives.
 #[derive(Debug, Clone)]
@@ -60,22 +64,97 @@ pub fn translate(index: &Index, options: &Options, previous: &Snapshot) -> Trans
     let mut diagnostics = Vec::new();
     let mut reader = annotation::Reader::new(&options.annotations_prefix);
     let configuration = configmap::read(index, options, &mut diagnostics);
-    let owned = class::owned(index, options, &mut reader, &mut diagnostics);
+    let owned = class::owned(index.ingresses(), index, options, &mut reader, &mut diagnostics);
     let mut references = backend::References::new(index, options);
     let default_backend = references.add_default(&mut diagnostics);
     let plan = rule::plan(options, &configuration, &owned, &mut references, &mut diagnostics);
-    let built = references.build(&configuration, previous, &mut reader, &mut diagnostics);
-    let certificates = tls::certificates(index, options, &owned, &plan, previous, &mut diagnostics);
+    let built = references.build(&configuration, previous, [], &mut reader, &mut diagnostics);
+    let known = previous.certificates.by_host.values().chain(&previous.certificates.default);
+    let certificates = tls::certificates(index, options, &owned, &plan, known, &mut diagnostics);
     let snapshot = Snapshot {
         generation: previous.generation.saturating_add(1),
         routes: share::routes(&plan, &built, &configuration.settings, previous),
         default_backend: default_backend.and_then(|id| built.id(id)),
-        backends: share::backends(built.backends, previous),
+        backends: built.backends,
         certificates: share::certificates(certificates, previous),
         settings: share::settings(&configuration.settings, previous),
     };
     let owned = owned.iter().map(|owned| owned.ingress.meta.name.clone()).collect();
     Translation::new(snapshot, diagnostics, owned)
+}
+
+/// What is current: the snapshot and what was said with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Current<'c> {
+    /// The snapshot.
+    pub snapshot: &'c Snapshot,
+    /// The diagnostics of its translation.
+    pub diagnostics: &'c [Diagnostic],
+    /// The Ingresses that it serves, those first that win.
+    pub owned: &'c [NamespacedName],
+}
+
+/// Translates again what is around a change: every Ingress that names a host or a Service that the changed ones name, and
+/// so on. All others have nothing to do with it, so that this is what [`translate`] would give, at a cost that does not
+/// depend on how many there are. `None` where it would be too many, or where more than their own hosts is concerned.
+pub fn refresh_ingresses(
+    index: &Index,
+    options: &Options,
+    current: Current<'_>,
+    around: &Around,
+) -> Option<Translation> {
+    let part = index.neighbourhood(around, NEIGHBOURS)?;
+    // Whether a wildcard has a certificate matters to the hosts below it, whoever names them.
+    if part.hosts.iter().any(|host| matches!(host, HostPattern::Wildcard(_))) {
+        return None;
+    }
+    let previous = current.snapshot;
+    let mut said = Vec::new();
+    let mut reader = annotation::Reader::new(&options.annotations_prefix);
+    // What is wrong with it has been said.
+    let configuration = configmap::read(index, options, &mut Vec::new());
+    let ingresses = part.ingresses.iter().filter_map(|name| index.ingress(name));
+    let owned = class::owned(ingresses, index, options, &mut reader, &mut said);
+    let mut references = backend::References::new(index, options);
+    let names_default = options.default_backend_service.as_ref().is_some_and(|name| part.services.contains(name));
+    let default_backend = names_default.then(|| references.add_default(&mut said));
+    let plan = rule::plan(options, &configuration, &owned, &mut references, &mut said);
+    let concerns = |backend: &Backend| {
+        let BackendKey { namespace, service, .. } = &backend.key;
+        part.services.contains(&NamespacedName { namespace: namespace.clone(), name: service.clone() })
+    };
+    let others = previous.backends.all().iter().filter(|backend| !concerns(backend)).cloned();
+    let built = references.build(&configuration, previous, others, &mut reader, &mut said);
+    let known = part.hosts.iter().filter_map(|host| previous.certificates.by_host.get(host));
+    let known = known.chain(&previous.certificates.default);
+    let certificates = tls::certificates(index, options, &owned, &plan, known, &mut said);
+    let snapshot = Snapshot {
+        generation: previous.generation.saturating_add(1),
+        routes: share::routes_of(&part.hosts, &plan, &built, &configuration.settings, previous),
+        default_backend: default_backend.map_or(previous.default_backend, |id| id.and_then(|id| built.id(id))),
+        backends: Arc::clone(&built.backends),
+        certificates: share::certificates_of(&part.hosts, &certificates, previous),
+        settings: Arc::clone(&previous.settings),
+    };
+    let is_about_part = |diagnostic: &Diagnostic| {
+        diagnostic.origin.as_ref().is_some_and(|origin| {
+            let name = NamespacedName { namespace: origin.namespace.clone(), name: origin.name.clone() };
+            match origin.kind {
+                kind if kind == Kind::Ingress.name() => part.ingresses.contains(&name),
+                kind if kind == Kind::Service.name() => part.services.contains(&name),
+                _ => false,
+            }
+        })
+    };
+    let mut diagnostics: Vec<_> =
+        current.diagnostics.iter().filter(|diagnostic| !is_about_part(diagnostic)).cloned().collect();
+    diagnostics.extend(said.into_iter().filter(is_about_part));
+    let served: Vec<&Ingress> = owned.iter().map(|owned| owned.ingress).collect();
+    Some(Translation::new(
+        snapshot,
+        diagnostics,
+        class::merged(current.owned, &part.ingresses, &served, index, options),
+    ))
 }
 
 /// Renews the endpoints of these Services and nothing else: the routes are those of `previous`, and so is every other
@@ -90,7 +169,7 @@ pub fn refresh_endpoints(
     let mut diagnostics = Vec::new();
     let mut renewed = Vec::new();
     for service in services {
-        for (at, old) in backend::of_service(&previous.backends.0, service) {
+        for (at, old) in backend::of_service(previous.backends.all(), service) {
             let new = backend::with_endpoints(index, options, old, &mut diagnostics);
             if !Arc::ptr_eq(old, &new) {
                 renewed.push((at, new));
@@ -99,11 +178,11 @@ pub fn refresh_endpoints(
     }
     let mut snapshot = Snapshot { generation: previous.generation.saturating_add(1), ..previous.clone() };
     if !renewed.is_empty() {
-        let mut backends = previous.backends.0.clone();
+        let mut backends = previous.backends.all().to_vec();
         for (at, new) in renewed {
             backends[at] = new;
         }
-        snapshot.backends = Arc::new(Backends(backends));
+        snapshot.backends = Arc::new(previous.backends.followed_by(backends));
     }
     Translation::new(snapshot, diagnostics, Vec::new())
 }

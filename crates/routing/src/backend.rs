@@ -27,20 +27,83 @@ impl fmt::Display for BackendKey {
     }
 }
 
-/// Index of a backend in [`Backends`]. Routes hold this, never endpoints, so that an endpoint change does no route work.
+/// Number of a backend in [`Backends`]. Routes hold this, never endpoints, so that an endpoint change does no route work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendId(pub u32);
 
 /// All backends of a snapshot.
 ///
-/// A [`BackendId`] means the same backend in every snapshot that shares the route table it came from.
+/// A [`BackendId`] means the same backend in every snapshot that has it, so that backends come and go without a change to
+/// the routes of others.
 #[derive(Debug, Default, Clone)]
-pub struct Backends(pub Vec<Arc<Backend>>);
+pub struct Backends {
+    all: Vec<Arc<Backend>>,
+    numbers: Arc<Numbers>,
+}
+
+/// Which backend has which number.
+#[derive(Debug, Default)]
+struct Numbers {
+    /// By place in the list.
+    ids: Vec<BackendId>,
+    /// The place of each number; [`NOWHERE`] for one that is free.
+    places: Vec<u32>,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+impl Numbers {
+    fn new(ids: Vec<BackendId>) -> Self {
+        let len = ids.iter().map(|id| id.0 as usize + 1).max().unwrap_or_default();
+        let mut places = vec![NOWHERE; len];
+        for (place, id) in (0..).zip(&ids) {
+            places[id.0 as usize] = place;
+        }
+        Self { ids, places }
+    }
+}
 
 impl Backends {
+    /// These backends, numbered in their order.
+    pub fn new(all: Vec<Arc<Backend>>) -> Self {
+        let ids = (0..).map(BackendId).take(all.len()).collect();
+        Self { all, numbers: Arc::new(Numbers::new(ids)) }
+    }
+
+    /// What follows these: backends with a key that is known keep their number. Both lists are sorted by key.
+    pub fn followed_by(&self, all: Vec<Arc<Backend>>) -> Self {
+        if self.all.len() == all.len() && self.all.iter().zip(&all).all(|(old, new)| old.key == new.key) {
+            return Self { all, numbers: Arc::clone(&self.numbers) };
+        }
+        let mut known = self.iter().peekable();
+        let mut is_taken = vec![false; self.numbers.places.len()];
+        let kept: Vec<Option<BackendId>> = all
+            .iter()
+            .map(|new| {
+                while known.next_if(|(_, old)| old.key < new.key).is_some() {}
+                let (id, _) = known.next_if(|(_, old)| old.key == new.key)?;
+                is_taken[id.0 as usize] = true;
+                Some(id)
+            })
+            .collect();
+        let mut free = (0..).filter(|number| is_taken.get(*number as usize) != Some(&true)).map(BackendId);
+        let ids = kept.into_iter().filter_map(|id| id.or_else(|| free.next())).collect();
+        Self { all, numbers: Arc::new(Numbers::new(ids)) }
+    }
+
+    /// All of them, in the order in which they were given.
+    pub fn all(&self) -> &[Arc<Backend>] {
+        &self.all
+    }
+
+    /// All of them with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (BackendId, &Arc<Backend>)> {
+        self.numbers.ids.iter().copied().zip(&self.all)
+    }
+
     /// The backend of `id`; `None` only for an id of another snapshot.
     pub fn by_id(&self, id: BackendId) -> Option<&Arc<Backend>> {
-        self.0.get(id.0 as usize)
+        self.all.get(*self.numbers.places.get(id.0 as usize)? as usize)
     }
 }
 
@@ -122,3 +185,6 @@ pub fn random_cursor() -> Arc<AtomicUsize> {
     // Far from the end of the range, where a step would break the turn.
     Arc::new(AtomicUsize::new(fastrand::u16(..).into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,7 @@ pub(crate) fn snapshot(routes: Vec<Route>, certificates: &[&str], settings: Sett
         routes: Arc::new(RouteTable::new(routes, settings.trailing_slash, |host| {
             certificates.contains(&host.to_string().as_str())
         })),
-        backends: Arc::new(Backends(backends)),
+        backends: Arc::new(Backends::new(backends)),
         ..Snapshot::empty(settings)
     }
 }

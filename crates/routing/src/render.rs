@@ -29,7 +29,7 @@ pub fn render(snapshot: &Snapshot) -> String {
             line(&mut out, format_args!("    {}", route.origin));
         }
     }
-    let mut backends: Vec<_> = snapshot.backends.0.iter().collect();
+    let mut backends: Vec<_> = snapshot.backends.all().iter().collect();
     backends.sort_by(|a, b| a.key.cmp(&b.key));
     for backend in backends {
         render_backend(&mut out, backend);

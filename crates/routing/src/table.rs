@@ -1,5 +1,6 @@
 //! The route table: all routes, indexed by host and then by path.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -15,9 +16,34 @@ use crate::route::Route;
 #[derive(Debug, Default)]
 pub struct RouteTable {
     hosts: Vec<Arc<HostRoutes>>,
+    /// Shared by tables with the same hosts.
+    places: Arc<Places>,
+}
+
+/// Where in a table the routes of a host pattern are.
+#[derive(Debug, Default, Clone)]
+struct Places {
     exact: HashMap<Box<str>, u32>,
     wildcard: HashMap<Box<str>, u32>,
     any: Option<u32>,
+}
+
+impl Places {
+    fn add(&mut self, host: &HostPattern, place: u32) {
+        match host {
+            HostPattern::Exact(host) => _ = self.exact.insert(host.clone(), place),
+            HostPattern::Wildcard(suffix) => _ = self.wildcard.insert(suffix.clone(), place),
+            HostPattern::Any => self.any = Some(place),
+        }
+    }
+
+    fn of(&self, pattern: &HostPattern) -> Option<u32> {
+        match pattern {
+            HostPattern::Exact(host) => self.exact.get(host).copied(),
+            HostPattern::Wildcard(suffix) => self.wildcard.get(suffix).copied(),
+            HostPattern::Any => self.any,
+        }
+    }
 }
 
 /// The routes of one host pattern.
@@ -79,12 +105,31 @@ impl RouteTable {
     /// that a table whose hosts are mostly those of another one is made fast.
     pub fn of(hosts: Vec<Arc<HostRoutes>>) -> Self {
         // Nearly all host patterns are exact.
-        let mut table = Self { exact: HashMap::with_capacity(hosts.len()), hosts, ..Self::default() };
-        for (index, routes) in (0..).zip(&table.hosts) {
-            match &routes.host {
-                HostPattern::Exact(host) => _ = table.exact.insert(host.clone(), index),
-                HostPattern::Wildcard(suffix) => _ = table.wildcard.insert(suffix.clone(), index),
-                HostPattern::Any => table.any = Some(index),
+        let mut places = Places { exact: HashMap::with_capacity(hosts.len()), ..Places::default() };
+        for (place, routes) in (0..).zip(&hosts) {
+            places.add(&routes.host, place);
+        }
+        Self { hosts, places: Arc::new(places) }
+    }
+
+    /// This table with the routes of `replaced` taken out and `new` put in, whose hosts are among them. Where no host goes
+    /// away it costs no more than a copy of the list.
+    #[must_use]
+    pub fn with(&self, replaced: &BTreeSet<HostPattern>, new: Vec<Arc<HostRoutes>>) -> Self {
+        let stays = |host: &HostPattern| new.iter().any(|routes| routes.host == *host);
+        if replaced.iter().any(|host| self.places.of(host).is_some() && !stays(host)) {
+            let others = self.hosts.iter().filter(|routes| !replaced.contains(&routes.host)).cloned();
+            return Self::of(others.chain(new).collect());
+        }
+        let mut table = Self { hosts: self.hosts.clone(), places: Arc::clone(&self.places) };
+        for routes in new {
+            match table.places.of(&routes.host) {
+                Some(place) => table.hosts[place as usize] = routes,
+                None => {
+                    let place = u32::try_from(table.hosts.len()).unwrap_or(u32::MAX);
+                    Arc::make_mut(&mut table.places).add(&routes.host, place);
+                    table.hosts.push(routes);
+                }
             }
         }
         table
@@ -92,21 +137,17 @@ impl RouteTable {
 
     /// The routes of a host pattern itself, whatever it covers.
     pub fn of_pattern(&self, pattern: &HostPattern) -> Option<&Arc<HostRoutes>> {
-        let index = match pattern {
-            HostPattern::Exact(host) => self.exact.get(host),
-            HostPattern::Wildcard(suffix) => self.wildcard.get(suffix),
-            HostPattern::Any => self.any.as_ref(),
-        };
-        self.hosts.get(*index? as usize)
+        self.hosts.get(self.places.of(pattern)? as usize)
     }
 
     /// The routes of a normalised host: exact, then one-label wildcard, then any.
     pub fn host(&self, host: &str) -> Option<&HostRoutes> {
-        let index = self.exact.get(host).copied().or_else(|| {
+        let Places { exact, wildcard, any } = &*self.places;
+        let place = exact.get(host).copied().or_else(|| {
             let (label, suffix) = host.split_once('.')?;
-            (!label.is_empty()).then(|| self.wildcard.get(suffix).copied())?
+            (!label.is_empty()).then(|| wildcard.get(suffix).copied())?
         });
-        self.hosts.get(index.or(self.any)? as usize).map(Arc::as_ref)
+        self.hosts.get(place.or(*any)? as usize).map(Arc::as_ref)
     }
 
     /// Finds the route for a normalised host and path.

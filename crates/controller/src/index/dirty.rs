@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::BitOrAssign;
 
-use crate::object::NamespacedName;
+use edgeward_routing::host::HostPattern;
+
+use crate::object::{Ingress, NamespacedName};
 
 /// What a rebuild must redo. Several are merged with `|=`; the default is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub struct Dirty {
     pub everything: bool,
     /// Which certificate answers to which name.
     pub certificates: bool,
+    /// What is around these, unless everything is.
+    pub around: Around,
     /// The endpoints of these Services.
     pub endpoints: BTreeSet<NamespacedName>,
     /// Everything, if one of these ConfigMaps is the one that holds the options. Others change often: leader election
@@ -21,7 +25,46 @@ pub struct Dirty {
     pub diagnostics: bool,
 }
 
+/// Ingresses and Services that changed, and what they name or named: whatever else names it too may be served otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Around {
+    /// Ingresses that changed.
+    pub ingresses: BTreeSet<NamespacedName>,
+    /// Hosts that they name or named, in rules and `tls`.
+    pub hosts: BTreeSet<HostPattern>,
+    /// Services that changed, or that they name or named.
+    pub services: BTreeSet<NamespacedName>,
+}
+
+impl Around {
+    /// So many Ingresses and Services are as much as everything.
+    const MOST: usize = 256;
+
+    /// Whether it is nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn service(name: NamespacedName) -> Self {
+        Self { services: [name].into(), ..Self::default() }
+    }
+
+    pub(super) fn ingress<'i>(versions: impl IntoIterator<Item = &'i Ingress>) -> Self {
+        let mut around = Self::default();
+        for version in versions {
+            around.ingresses.insert(version.meta.name.clone());
+            around.hosts.extend(super::around::hosts(version));
+            around.services.extend(super::around::services(version));
+        }
+        around
+    }
+}
+
 impl Dirty {
+    pub(super) fn around(around: Around) -> Self {
+        Self { around, ..Self::default() }
+    }
+
     pub(super) fn everything_if(changed: bool) -> Self {
         Self { everything: changed, ..Self::default() }
     }
@@ -40,6 +83,13 @@ impl BitOrAssign for Dirty {
     fn bitor_assign(&mut self, other: Self) {
         self.everything |= other.everything;
         self.certificates |= other.certificates;
+        self.around.ingresses.extend(other.around.ingresses);
+        self.around.hosts.extend(other.around.hosts);
+        self.around.services.extend(other.around.services);
+        self.everything |= self.around.ingresses.len() + self.around.services.len() > Around::MOST;
+        if self.everything {
+            self.around = Around::default();
+        }
         self.endpoints.extend(other.endpoints);
         self.config_maps.extend(other.config_maps);
         self.diagnostics |= other.diagnostics;

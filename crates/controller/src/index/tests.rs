@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{CertificateState, Dirty, Index};
+use edgeward_routing::host::HostPattern;
+
+use super::{Around, CertificateState, Dirty, Index};
 use crate::change::Change;
 use crate::diagnostic::Diagnostic;
 use crate::object::{Kind, NamespacedName, Object, ObjectRef};
@@ -18,6 +20,15 @@ fn remove(index: &mut Index, kind: Kind, object: &str) -> Dirty {
 
 fn endpoints(services: &[&str]) -> Dirty {
     Dirty { endpoints: services.iter().map(|service| name(service)).collect(), ..Dirty::default() }
+}
+
+/// `*` is every host.
+fn around(ingresses: &[&str], hosts: &[&str], services: &[&str]) -> Dirty {
+    let names = |names: &[&str]| names.iter().map(|text| name(text)).collect();
+    let host = |text: &&str| if *text == "*" { HostPattern::Any } else { text.parse().unwrap() };
+    let hosts = hosts.iter().map(host).collect();
+    let around = Around { ingresses: names(ingresses), hosts, services: names(services) };
+    Dirty { around, ..Dirty::default() }
 }
 
 fn everything() -> Dirty {
@@ -45,7 +56,7 @@ fn every_kind_must_be_listed_once() {
 fn what_a_former_run_knew_counts_until_the_kind_is_listed() {
     let web = || vec![ingress("web").object()];
     let mut index = Index::new();
-    assert_eq!(index.apply(Change::Recall(Kind::Ingress, web())), everything());
+    assert_eq!(index.apply(Change::Recall(Kind::Ingress, web())), around(&["web"], &["*"], &[]));
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Ingress) {
         assert!(!index.is_listed());
         index.apply(Change::Recall(kind, Vec::new()));
@@ -80,9 +91,13 @@ fn a_change_dirties_what_it_has_an_effect_on_and_a_repetition_nothing() {
     let map = Dirty { config_maps: [name("options")].into(), ..Dirty::default() };
     let certificates = Dirty { certificates: true, ..Dirty::default() };
     for (object, dirty) in [
-        (ingress("a").object(), everything()),
+        (ingress("a").object(), around(&["a"], &["*"], &[])),
+        (
+            ingress("a").rule("a.test", &["Prefix / web"]).tls(&["*.b.test"], "t").object(),
+            around(&["a"], &["a.test", "*.b.test"], &["web"]),
+        ),
         (class("nginx", "x"), everything()),
-        (service, everything()),
+        (service, around(&[], &[], &["web"])),
         (endpoint_slice, endpoints(&["web"])),
         (secret_for("t", &["a.test"]), certificates),
         (config_map("options", &[("hsts", "false")]), map),
@@ -214,4 +229,37 @@ fn an_object_without_a_namespace_is_found_by_its_name() {
     assert_eq!(index.class("nginx").unwrap().controller, "k8s.io/ingress-nginx");
     assert_eq!(index.class("nginx").unwrap().meta.name, NamespacedName::new("", "nginx"));
     assert!(index.class("other").is_none());
+}
+
+#[test]
+fn the_neighbourhood_of_a_change_is_closed() {
+    let [a, b, c, d] = [
+        ingress("a").rule("a.test", &["Prefix / one"]),
+        ingress("b").rule("a.test", &["Prefix /b two"]).rule("b.test", &["Prefix / three"]),
+        ingress("c").rule("c.test", &["Prefix / three"]),
+        ingress("d").rule("d.test", &["Prefix / four"]),
+    ]
+    .map(|ingress| ingress.object());
+    let mut index = Index::of([a, b, c, d]);
+    let edited = ingress("a").rule("A.TEST.", &["Prefix /x one"]);
+    let dirty = apply(&mut index, edited.object());
+    let found = index.neighbourhood(&dirty.around, 3).unwrap();
+    let names = |names: &[&str]| names.iter().map(|text| name(text)).collect();
+    assert_eq!(found.ingresses, names(&["a", "b", "c"]));
+    assert_eq!(found.hosts, ["a.test", "b.test", "c.test"].map(|host| host.parse().unwrap()).into());
+    assert_eq!(found.services, names(&["one", "two", "three"]));
+    assert_eq!(index.neighbourhood(&dirty.around, 2), None, "that would be too many");
+    // What it named before counts too, and what has gone is gone.
+    let moved = apply(&mut index, ingress("a").rule("d.test", &["Prefix / five"]).object());
+    assert_eq!(moved.around.hosts.len(), 2);
+    assert_eq!(index.neighbourhood(&moved.around, 4).unwrap().ingresses.len(), 4);
+    let alone = apply(&mut index, ingress("a").rule("e.test", &["Prefix / five"]).object());
+    assert_eq!(index.neighbourhood(&alone.around, 4).unwrap().ingresses, names(&["a", "d"]));
+}
+
+#[test]
+fn many_changes_are_as_much_as_everything() {
+    let mut index = Index::new();
+    let many = (0..300).map(|number| ingress(&format!("i{number}")).object()).collect();
+    assert_eq!(index.apply(Change::Reset(Kind::Ingress, many)), everything());
 }

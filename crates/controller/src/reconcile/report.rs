@@ -78,8 +78,8 @@ impl Counts {
         Self {
             routes: snapshot.routes.len(),
             hosts: snapshot.routes.hosts().len(),
-            backends: snapshot.backends.0.len(),
-            endpoints: snapshot.backends.0.iter().map(|backend| backend.endpoints.len()).sum(),
+            backends: snapshot.backends.all().len(),
+            endpoints: snapshot.backends.all().iter().map(|backend| backend.endpoints.len()).sum(),
             certificates: snapshot.certificates.by_host.len(),
             objects: Kind::ALL.into_iter().map(|kind| (kind, index.count(kind))).collect(),
             skipped: index.skipped().clone(),

@@ -153,7 +153,7 @@ async fn nothing_is_published_before_every_kind_is_listed() {
         running.list(&[last], &site()).await;
         let status = running.generation(1).await;
         assert_eq!(running.reader.load().generation, 1);
-        assert!(running.reader.load().backends.0.len() == 1 || last == Kind::Ingress);
+        assert!(running.reader.load().backends.all().len() == 1 || last == Kind::Ingress);
         assert!(status.last_success.is_some() && !status.is_stale);
     }
 }
@@ -194,7 +194,7 @@ async fn a_change_of_endpoints_keeps_the_routes() {
     let status = running.generation(2).await;
     let after = running.reader.load();
     assert!(Arc::ptr_eq(&before.routes, &after.routes));
-    assert!(Arc::ptr_eq(&before.backends.0[0].endpoints[0].state, &after.backends.0[0].endpoints[0].state));
+    assert!(Arc::ptr_eq(&before.backends.all()[0].endpoints[0].state, &after.backends.all()[0].endpoints[0].state));
     assert_eq!(status.counts.endpoints, 2);
 }
 
@@ -343,7 +343,7 @@ async fn external_names_are_resolved_and_their_answers_published() {
     let mut running = Running::listed(SHORT, objects).await;
     running.until(|status| status.counts.endpoints > 0).await;
     let snapshot = running.reader.load();
-    assert!(snapshot.backends.0[0].endpoints.iter().all(|endpoint| endpoint.addr.ip().is_loopback()));
+    assert!(snapshot.backends.all()[0].endpoints.iter().all(|endpoint| endpoint.addr.ip().is_loopback()));
 }
 
 #[tokio::test]

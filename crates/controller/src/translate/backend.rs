@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_routing::Snapshot;
-use edgeward_routing::backend::{Backend, BackendId, BackendKey, HealthCheck, LoadBalance, random_cursor};
+use edgeward_routing::backend::{Backend, BackendId, BackendKey, Backends, HealthCheck, LoadBalance, random_cursor};
 use edgeward_routing::endpoint::{Endpoint, Readiness};
 use edgeward_routing::origin::Origin;
 use hashbrown::HashMap;
@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 use super::class::Owned;
 use super::endpoint::{endpoints, has_port, hidden_port};
 use super::options::Options;
+use super::share;
 use crate::annotation::{self, BackendSettings};
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -56,8 +57,7 @@ struct Reference<'a> {
 
 /// The backends of a translation.
 pub(super) struct Built {
-    /// Sorted by key.
-    pub(super) backends: Vec<Arc<Backend>>,
+    pub(super) backends: Arc<Backends>,
     /// By [`ReferenceId`]; `None` for what is not used.
     ids: Vec<Option<BackendId>>,
 }
@@ -195,19 +195,22 @@ impl<'a> References<'a> {
         })
     }
 
-    /// Builds the backends that are used, sorted by key.
+    /// Builds the backends that are used. `others` are those of the previous snapshot that stay as they are, sorted by key
+    /// as these are.
     pub(super) fn build(
         &self,
         configuration: &Configuration,
         previous: &Snapshot,
+        others: impl IntoIterator<Item = Arc<Backend>>,
         reader: &mut annotation::Reader<'_>,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Built {
         let mut used: Vec<_> = self.all.iter().enumerate().filter(|(_, reference)| reference.is_used).collect();
         used.sort_unstable_by(|(_, a), (_, b)| a.key.cmp(&b.key));
-        let mut built = Built { backends: Vec::with_capacity(used.len()), ids: vec![None; self.all.len()] };
-        let mut known = previous.backends.0.iter().peekable();
-        for (number, (at, reference)) in (0..).zip(used) {
+        let mut all = Vec::with_capacity(used.len());
+        let mut others = others.into_iter().peekable();
+        let mut known = previous.backends.all().iter().peekable();
+        for (_, reference) in &used {
             let key = &reference.key;
             let service = reference.service.map_or_else(BackendSettings::default, |service| {
                 reader.service(&service.meta.annotations, &service.meta.origin(Kind::Service), diagnostics)
@@ -224,10 +227,20 @@ impl<'a> References<'a> {
             while known.next_if(|old| old.key < *key).is_some() {}
             let old = known.next_if(|old| old.key == *key);
             let found = endpoints(self.index, self.options, key, diagnostics);
-            built.backends.push(successor(old, key, balance, &found));
-            built.ids[at] = Some(BackendId(number));
+            while let Some(other) = others.next_if(|other| other.key < *key) {
+                all.push(other);
+            }
+            all.push(successor(old, key, balance, &found));
         }
-        built
+        all.extend(others);
+        let backends = share::backends(all, previous);
+        let mut ids = vec![None; self.all.len()];
+        let mut numbered = backends.iter();
+        for (at, reference) in used {
+            ids[at] = numbered.find(|(_, backend)| backend.key == reference.key).map(|(id, _)| id);
+        }
+        drop(numbered);
+        Built { backends, ids }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which Ingresses are ours, and in which order they count.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use edgeward_routing::origin::Origin;
 
@@ -19,16 +20,17 @@ pub(super) struct Owned<'a> {
     pub(super) settings: IngressSettings,
 }
 
-/// The Ingresses that are served, those first that win where two want the same. Canaries are not among them: their
-/// routes must never take all of the traffic.
+/// Those of some Ingresses that are served, those first that win where two want the same. Canaries are not among them:
+/// their routes must never take all of the traffic.
 pub(super) fn owned<'a>(
-    index: &'a Index,
+    ingresses: impl Iterator<Item = &'a Ingress>,
+    index: &Index,
     options: &Options,
     reader: &mut annotation::Reader<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Owned<'a>> {
     let mut ingresses: Vec<&Ingress> =
-        index.ingresses().filter(|ingress| is_ours(ingress, index, options, diagnostics)).collect();
+        ingresses.filter(|ingress| is_ours(ingress, index, options, diagnostics)).collect();
     ingresses.sort_by(|a, b| precedence(a, b, options));
     ingresses
         .into_iter()
@@ -40,9 +42,27 @@ pub(super) fn owned<'a>(
         .collect()
 }
 
+/// The names of `before`, in order of precedence, with those of `part` replaced by `served`.
+pub(super) fn merged(
+    before: &[NamespacedName],
+    part: &BTreeSet<NamespacedName>,
+    served: &[&Ingress],
+    index: &Index,
+    options: &Options,
+) -> Vec<NamespacedName> {
+    let mut names: Vec<_> = before.iter().filter(|name| !part.contains(name)).cloned().collect();
+    for new in served {
+        let comes_before =
+            |name: &NamespacedName| index.ingress(name).is_some_and(|known| precedence(known, new, options).is_lt());
+        let at = names.partition_point(comes_before);
+        names.insert(at, new.meta.name.clone());
+    }
+    names
+}
+
 /// The oldest first, those without a time last. Of the same second, ingress-nginx takes the one whose `namespace/name`
 /// sorts last (store.go sortIngressSlice); the Gateway API's rule, taken under `Strict`, is first in the alphabet.
-fn precedence(a: &Ingress, b: &Ingress, options: &Options) -> Ordering {
+pub(super) fn precedence(a: &Ingress, b: &Ingress, options: &Options) -> Ordering {
     let age = |ingress: &Ingress| (ingress.meta.created.is_none(), ingress.meta.created);
     age(a).cmp(&age(b)).then_with(|| {
         let by_name = text(a).cmp(text(b));

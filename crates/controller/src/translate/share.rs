@@ -1,10 +1,12 @@
 //! What a snapshot takes over from the one before: every part that came out equal, by identity.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use edgeward_routing::Snapshot;
-use edgeward_routing::backend::{Backend, Backends};
+use edgeward_routing::backend::{Backend, BackendId, Backends};
 use edgeward_routing::certificate::CertificateTable;
+use edgeward_routing::host::HostPattern;
 use edgeward_routing::path::PathPattern;
 use edgeward_routing::route::{Route, Target};
 use edgeward_routing::settings::Settings;
@@ -17,18 +19,7 @@ use super::rule::{HostPlan, Path, Plan, PlannedRoute};
 /// The route table of a plan. Routes that did not change stay the same objects, with what the data plane hung on them;
 /// so do hosts whose routes did not, and the whole table when none did. Only what did change costs memory.
 pub(super) fn routes(plan: &Plan<'_>, built: &Built, settings: &Settings, previous: &Snapshot) -> Arc<RouteTable> {
-    let old = &previous.backends.0;
-    let is_kept = built.backends.iter().enumerate().map(|(at, new)| old.get(at).is_some_and(|old| old.key == new.key));
-    let sharer = Sharer {
-        plan,
-        built,
-        is_kept: is_kept.collect(),
-        settings,
-        previous,
-        is_indexed_alike: previous.settings.trailing_slash == settings.trailing_slash,
-    };
-    let hosts: Vec<Arc<HostRoutes>> =
-        plan.hosts.iter().filter(|host| !host.routes.is_empty()).map(|host| sharer.host(host)).collect();
+    let hosts = Sharer::new(plan, built, settings, previous, false).hosts();
     let known = previous.routes.hosts();
     if known.len() == hosts.len() && known.iter().zip(&hosts).all(|(a, b)| Arc::ptr_eq(a, b)) {
         return Arc::clone(&previous.routes);
@@ -36,20 +27,65 @@ pub(super) fn routes(plan: &Plan<'_>, built: &Built, settings: &Settings, previo
     Arc::new(RouteTable::of(hosts))
 }
 
+/// The route table of the previous snapshot with the routes of some hosts as they are planned now.
+pub(super) fn routes_of(
+    hosts: &BTreeSet<HostPattern>,
+    plan: &Plan<'_>,
+    built: &Built,
+    settings: &Settings,
+    previous: &Snapshot,
+) -> Arc<RouteTable> {
+    let planned = Sharer::new(plan, built, settings, previous, true).hosts();
+    let old = hosts.iter().filter_map(|host| previous.routes.of_pattern(host));
+    let is_known =
+        |new: &Arc<HostRoutes>| previous.routes.of_pattern(&new.host).is_some_and(|old| Arc::ptr_eq(old, new));
+    if old.count() == planned.len() && planned.iter().all(is_known) {
+        return Arc::clone(&previous.routes);
+    }
+    Arc::new(previous.routes.with(hosts, planned))
+}
+
 struct Sharer<'p> {
     plan: &'p Plan<'p>,
     built: &'p Built,
-    /// Whether the backend of a number is the one that had it before.
-    is_kept: Vec<bool>,
     settings: &'p Settings,
     previous: &'p Snapshot,
     /// Whether paths mean what they meant before.
     is_indexed_alike: bool,
+    /// Whether hosts that the plan does not name are as they were.
+    is_part: bool,
 }
 
-impl Sharer<'_> {
+impl<'p> Sharer<'p> {
+    fn new(
+        plan: &'p Plan<'p>,
+        built: &'p Built,
+        settings: &'p Settings,
+        previous: &'p Snapshot,
+        is_part: bool,
+    ) -> Self {
+        let is_indexed_alike = previous.settings.trailing_slash == settings.trailing_slash;
+        Self { plan, built, settings, previous, is_indexed_alike, is_part }
+    }
+
+    fn hosts(&self) -> Vec<Arc<HostRoutes>> {
+        self.plan.hosts.iter().filter(|host| !host.routes.is_empty()).map(|host| self.host(host)).collect()
+    }
+
+    /// Whether a wildcard above the host, which the plan does not name, has a certificate.
+    fn is_below_certificate(&self, host: &HostPattern) -> bool {
+        let above = host.wildcard_above().filter(|above| self.is_part && self.plan.of_pattern(above).is_none());
+        above.and_then(|above| self.previous.routes.of_pattern(&above)).is_some_and(|above| above.has_certificate)
+    }
+
+    /// Whether a number means the backend that it meant before.
+    fn is_kept(&self, id: BackendId) -> bool {
+        let old = self.previous.backends.by_id(id);
+        old.zip(self.built.backends.by_id(id)).is_some_and(|(old, new)| old.key == new.key)
+    }
+
     fn host(&self, plan: &HostPlan<'_>) -> Arc<HostRoutes> {
-        let has_certificate = self.plan.has_certificate(&plan.host);
+        let has_certificate = self.plan.has_certificate(&plan.host) || self.is_below_certificate(&plan.host);
         let known = self.previous.routes.of_pattern(&plan.host);
         let old_routes = known.map_or(&[][..], |known| known.routes());
         if let Some(known) = known
@@ -80,7 +116,7 @@ impl Sharer<'_> {
     fn is_equal(&self, old: &Route, planned: &PlannedRoute<'_>) -> bool {
         let target = self.target(planned);
         let is_kept = match target {
-            Target::Backend(id) => self.is_kept.get(id.0 as usize) == Some(&true),
+            Target::Backend(id) => self.is_kept(id),
             Target::Default => true,
         };
         let origin = &planned.by.origin;
@@ -96,7 +132,7 @@ impl Sharer<'_> {
     fn route(&self, plan: &HostPlan<'_>, planned: &PlannedRoute<'_>, path: PathPattern) -> Route {
         let target = self.target(planned);
         let backend = match target {
-            Target::Backend(id) => self.built.backends.get(id.0 as usize),
+            Target::Backend(id) => self.built.backends.by_id(id),
             Target::Default => None,
         };
         Route {
@@ -112,10 +148,11 @@ impl Sharer<'_> {
     }
 }
 
+/// These backends, sorted by key.
 pub(super) fn backends(backends: Vec<Arc<Backend>>, previous: &Snapshot) -> Arc<Backends> {
-    let is_unchanged = previous.backends.0.len() == backends.len()
-        && previous.backends.0.iter().zip(&backends).all(|(a, b)| Arc::ptr_eq(a, b));
-    if is_unchanged { Arc::clone(&previous.backends) } else { Arc::new(Backends(backends)) }
+    let old = previous.backends.all();
+    let is_unchanged = old.len() == backends.len() && old.iter().zip(&backends).all(|(a, b)| Arc::ptr_eq(a, b));
+    if is_unchanged { Arc::clone(&previous.backends) } else { Arc::new(previous.backends.followed_by(backends)) }
 }
 
 pub(super) fn certificates(table: CertificateTable, previous: &Snapshot) -> Arc<CertificateTable> {
@@ -125,6 +162,27 @@ pub(super) fn certificates(table: CertificateTable, previous: &Snapshot) -> Arc<
         && old.by_host.len() == table.by_host.len()
         && old.by_host.iter().zip(&table.by_host).all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(a.1, b.1));
     if is_unchanged { Arc::clone(old) } else { Arc::new(table) }
+}
+
+/// The certificates of the previous snapshot with those of some hosts taken from `part`.
+pub(super) fn certificates_of(
+    hosts: &BTreeSet<HostPattern>,
+    part: &CertificateTable,
+    previous: &Snapshot,
+) -> Arc<CertificateTable> {
+    let old = &previous.certificates;
+    let pointer = |table: &CertificateTable, host| table.by_host.get(host).map(Arc::as_ptr);
+    if hosts.iter().all(|host| pointer(old, host) == pointer(part, host)) {
+        return Arc::clone(old);
+    }
+    let mut table = CertificateTable::clone(old);
+    for host in hosts {
+        match part.by_host.get(host) {
+            Some(certificate) => _ = table.by_host.insert(host.clone(), Arc::clone(certificate)),
+            None => _ = table.by_host.remove(host),
+        }
+    }
+    Arc::new(table)
 }
 
 pub(super) fn settings(settings: &Settings, previous: &Snapshot) -> Arc<Settings> {

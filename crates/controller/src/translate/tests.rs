@@ -84,7 +84,7 @@ fn route<'t>(translation: &'t Translation, host: &str, path: &str) -> &'t Arc<Ro
 }
 
 fn backend<'t>(translation: &'t Translation, service: &str) -> &'t Arc<Backend> {
-    translation.snapshot.backends.0.iter().find(|backend| *backend.key.service == *service).unwrap()
+    translation.snapshot.backends.all().iter().find(|backend| *backend.key.service == *service).unwrap()
 }
 
 /// The addresses of a backend's endpoints.

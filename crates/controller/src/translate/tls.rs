@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use edgeward_routing::Snapshot;
 use edgeward_routing::attachment::Attachment;
 use edgeward_routing::certificate::{Certificate, CertificateTable, TicketSecret};
 use edgeward_routing::host::HostPattern;
@@ -26,19 +25,17 @@ const SHOWN_NAMES: usize = 3;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// The certificates of all rule hosts, of the names that only a `tls` section has, and the default.
-pub(super) fn certificates(
-    index: &Index,
+/// The certificates of all rule hosts, of the names that only a `tls` section has, and the default. `known` are those of the
+/// previous snapshot.
+pub(super) fn certificates<'a>(
+    index: &'a Index,
     options: &Options,
     owned: &[Owned<'_>],
     plan: &Plan<'_>,
-    previous: &Snapshot,
+    known: impl IntoIterator<Item = &'a Arc<Certificate>>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> CertificateTable {
-    let mut known: BTreeMap<[u8; 32], &Arc<Certificate>> = BTreeMap::new();
-    for certificate in previous.certificates.by_host.values().chain(&previous.certificates.default) {
-        known.insert(certificate.fingerprint, certificate);
-    }
+    let known = known.into_iter().map(|certificate| (certificate.fingerprint, certificate)).collect();
     let mut wallet = Wallet { index, known, now: options.clock.now(), diagnostics };
     let default = wallet.default(options);
     let all: Vec<Sections> = owned.iter().map(|owned| wallet.sections(owned)).collect();

@@ -10,7 +10,7 @@ use super::Admin;
 
 pub(super) async fn page(State(admin): State<Admin>) -> Json<Value> {
     let snapshot = admin.snapshots.load();
-    let mut backends: Vec<_> = snapshot.backends.0.iter().collect();
+    let mut backends: Vec<_> = snapshot.backends.all().iter().collect();
     backends.sort_by(|a, b| a.key.cmp(&b.key));
     let backends: Vec<Value> = backends.into_iter().map(|backend| backend_json(backend)).collect();
     Json(json!({ "generation": snapshot.generation, "backends": backends }))

@@ -84,7 +84,7 @@ impl Schedule {
     /// probed at once. What is already scheduled stays as it is, unless its check changed.
     pub(super) fn follow(&mut self, backends: &Backends, now: Instant) {
         self.round += 1;
-        for backend in &backends.0 {
+        for backend in backends.all() {
             let Some(check) = &backend.health_check else { continue };
             let check = Arc::new(check.clone());
             let name: Arc<str> = Arc::from(&*backend.name);

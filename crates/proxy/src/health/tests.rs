@@ -85,7 +85,7 @@ impl Running {
 }
 
 fn snapshot(generation: u64, backends: Vec<Arc<Backend>>) -> Snapshot {
-    Snapshot { generation, backends: Arc::new(Backends(backends)), ..Snapshot::empty(Settings::default()) }
+    Snapshot { generation, backends: Arc::new(Backends::new(backends)), ..Snapshot::empty(Settings::default()) }
 }
 
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {

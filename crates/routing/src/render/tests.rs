@@ -44,7 +44,7 @@ fn snapshot(routes: Vec<Route>) -> Snapshot {
     Snapshot {
         generation: 7,
         routes: Arc::new(RouteTable::new(routes, Default::default(), |host| host.to_string() == "shop.test")),
-        backends: Arc::new(Backends(backends().into())),
+        backends: Arc::new(Backends::new(backends().into())),
         default_backend: Some(BackendId(1)),
         ..Snapshot::empty(Settings::default())
     }
@@ -77,7 +77,7 @@ fn the_order_of_building_the_generation_and_health_do_not_show() {
     let one = snapshot(routes());
     let other = snapshot(routes().into_iter().rev().collect());
     let other = Snapshot { generation: 8, ..other };
-    for backend in &other.backends.0 {
+    for backend in other.backends.all() {
         backend.endpoints.iter().for_each(|endpoint| {
             endpoint.state.set_probe_failing(true);
         });

@@ -168,6 +168,35 @@ fn of_equal_routes_the_first_is_kept() {
 }
 
 #[test]
+fn the_routes_of_some_hosts_are_replaced_and_those_of_others_stay() {
+    let old = table(&[("a.test", "Prefix /"), ("b.test", "Prefix /"), ("*.test", "Prefix /")], TrailingSlash::Redirect);
+    let with = |replaced: &[&str], new: &[(&str, &str)]| {
+        let new = table(new, TrailingSlash::Redirect).hosts().to_vec();
+        old.with(&replaced.iter().map(|host| host.parse().unwrap()).collect(), new)
+    };
+    for (replaced, new, expected) in [
+        (&["b.test"][..], &[("b.test", "Prefix /new")][..], "a.test/ b.test/new *.test/ "),
+        (
+            &["c.test", "b.test"],
+            &[("c.test", "Prefix /new"), ("b.test", "Prefix /x")],
+            "a.test/ b.test/x *.test/ c.test/new ",
+        ),
+        (&["b.test"], &[], "a.test/ *.test/ "),
+        (&["a.test", "", "c.test"], &[("", "Exact /any")], "b.test/ *.test/ */any "),
+        (&["c.test"], &[], "a.test/ b.test/ *.test/ "),
+    ] {
+        let table = with(replaced, new);
+        let shown = |host: &Arc<HostRoutes>| {
+            assert!(Arc::ptr_eq(table.of_pattern(&host.host).unwrap(), host));
+            format!("{}{} ", host.host, host.routes()[0].path.as_str())
+        };
+        assert_eq!(table.hosts().iter().map(shown).collect::<String>(), expected, "{replaced:?}");
+        let kept = table.hosts().iter().filter(|host| old.hosts().iter().any(|old| Arc::ptr_eq(old, host)));
+        assert_eq!(kept.count(), table.hosts().len() - new.len());
+    }
+}
+
+#[test]
 fn the_certificate_is_a_property_of_the_host() {
     let routes = ["a.test", "b.test"].map(|host| route(host, "Prefix /", 0));
     let table = RouteTable::new(routes, TrailingSlash::Redirect, |host| host.to_string() == "a.test");

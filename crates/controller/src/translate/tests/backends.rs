@@ -98,7 +98,7 @@ fn a_port_is_one_backend_however_its_number_is_written() {
     let mut objects = vec![text.object(), path("b", "web").object(), odd.object()];
     objects.extend(web("web", "10.0.0.1"));
     let translation = run(objects);
-    let keys: Vec<_> = translation.snapshot.backends.0.iter().map(|backend| backend.key.to_string()).collect();
+    let keys: Vec<_> = translation.snapshot.backends.all().iter().map(|backend| backend.key.to_string()).collect();
     assert_eq!(keys, ["default-web-080", "default-web-80"]);
     assert_eq!(translation.diagnostics[0].code, "PortNotFound", "`080` is a name, and no port has it");
 }
@@ -180,7 +180,7 @@ fn the_default_backend_is_the_first_port_of_its_service() {
     let service_of = |ports| Object::Service(service("ops/errors", ports));
     let (key, translation) = run(vec![service_of(ports), endpoints]);
     assert_eq!(key.as_deref(), Some("ops-errors-8081"));
-    assert_eq!(addresses(&translation.snapshot.backends.0[0]), ["10.0.0.1:8081"]);
+    assert_eq!(addresses(&translation.snapshot.backends.all()[0]), ["10.0.0.1:8081"]);
     assert!(translation.diagnostics.is_empty());
     let (key, translation) = run(Vec::new());
     assert_eq!(key, None);
@@ -196,6 +196,6 @@ fn round_robin_starts_anywhere() {
     let objects = names.iter().flat_map(|name| web(name, "10.0.0.1").into_iter().chain([path(name, name).object()]));
     let translation = run(objects);
     let starts: BTreeSet<usize> =
-        translation.snapshot.backends.0.iter().map(|backend| backend.cursor.load(Ordering::Relaxed)).collect();
+        translation.snapshot.backends.all().iter().map(|backend| backend.cursor.load(Ordering::Relaxed)).collect();
     assert!(starts.len() > 1, "{starts:?}");
 }

@@ -4,7 +4,7 @@ use edgeward_routing::Snapshot;
 use edgeward_routing::render::render;
 use proptest::prelude::*;
 
-use super::super::{Options, refresh_endpoints};
+use super::super::{Current, Options, refresh_endpoints, refresh_ingresses};
 use super::{empty, options, strict};
 use crate::change::Change;
 use crate::index::Index;
@@ -93,6 +93,16 @@ fn others() -> impl Strategy<Value = Object> {
     ]
 }
 
+fn without_wildcards(object: &mut Object) {
+    let Object::Ingress(ingress) = object else { return };
+    let of_rules = ingress.rules.iter_mut().map(|rule| &mut rule.host);
+    for host in of_rules.chain(ingress.tls.iter_mut().flat_map(|tls| &mut tls.hosts)) {
+        if let Some(rest) = host.strip_prefix("*.") {
+            *host = format!("w.{rest}");
+        }
+    }
+}
+
 /// Objects of which no two have the same name: of those the later would count.
 fn objects() -> impl Strategy<Value = Vec<Object>> {
     let ingresses = proptest::collection::vec(ingresses(), 0..10);
@@ -109,7 +119,7 @@ fn all_options() -> [Options; 2] {
 }
 
 /// All that a translation gives but identity.
-fn whole(translation: &Translation) -> (String, String) {
+fn all_of(translation: &Translation) -> (String, String) {
     (render(&translation.snapshot), format!("{:#?}", translation.diagnostics))
 }
 
@@ -121,7 +131,7 @@ proptest! {
         for options in all_options() {
             let first = translate(&Index::of(objects.clone()), &options, &empty());
             let second = translate(&Index::of(shuffled.clone()), &options, &first.snapshot);
-            prop_assert_eq!(whole(&first), whole(&second));
+            prop_assert_eq!(all_of(&first), all_of(&second));
             prop_assert!(crate::translate::is_same(&first.snapshot, &Snapshot {
                 certificates: first.snapshot.certificates.clone(),
                 ..second.snapshot
@@ -155,7 +165,50 @@ proptest! {
             }
             let second = translate(&index, &options, &first.snapshot);
             let fresh = translate(&Index::of(after.clone()), &options, &empty());
-            prop_assert_eq!(whole(&second), whole(&fresh));
+            prop_assert_eq!(all_of(&second), all_of(&fresh));
+        }
+    }
+
+    /// What is around a change is all that the change has an effect on, however changes follow each other.
+    #[test]
+    fn a_refresh_of_ingresses_is_a_translation(
+        mut objects in objects(),
+        mut changes in proptest::collection::vec((any::<bool>(), prop_oneof![ingresses(), others()]), 1..8),
+        has_wildcards in any::<bool>(),
+    ) {
+        // A change to a wildcard host may be one to every host below it.
+        if !has_wildcards {
+            objects.iter_mut().chain(changes.iter_mut().map(|(_, object)| object)).for_each(without_wildcards);
+        }
+        for options in all_options() {
+            let options = Options { default_backend_service: Some(name("api")), ..options };
+            let mut index = Index::of(objects.clone());
+            let mut current = translate(&index, &options, &empty());
+            for (goes, object) in &changes {
+                let change = match goes {
+                    true => Change::Remove(object.reference()),
+                    false => Change::Apply(Box::new(object.clone())),
+                };
+                let dirty = index.apply(change);
+                let whole = translate(&index, &options, &current.snapshot);
+                let mut around = dirty.around.clone();
+                around.services.extend(dirty.endpoints.clone());
+                let is_part = !dirty.needs_translation(options.configmap.as_ref());
+                let of = Current {
+                    snapshot: &current.snapshot,
+                    diagnostics: &current.diagnostics,
+                    owned: &current.owned,
+                };
+                let part = is_part.then(|| refresh_ingresses(&index, &options, of, &around)).flatten();
+                if let Some(part) = part {
+                    prop_assert_eq!(all_of(&part), all_of(&whole));
+                    prop_assert_eq!(&part.owned, &whole.owned);
+                    prop_assert_eq!(part.snapshot.generation, whole.snapshot.generation);
+                    current = part;
+                } else {
+                    current = whole;
+                }
+            }
         }
     }
 

@@ -97,7 +97,7 @@ fn a_backend_that_only_a_loser_names_is_not_built() {
         ingress("new").created(2).rule("a.test", &["Prefix / other"]),
         ingress("old").created(1).rule("a.test", &["Prefix / web"]),
     ]));
-    assert_eq!(translation.snapshot.backends.0.len(), 1);
+    assert_eq!(translation.snapshot.backends.all().len(), 1);
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn an_ingress_that_serves_nothing_is_told() {
 #[test]
 fn a_backend_is_of_the_namespace_of_its_ingress() {
     let translation = run(with_services([ingress("shop/a").rule("a.test", &["Prefix / web"])]));
-    assert_eq!(&*translation.snapshot.backends.0[0].key.namespace, "shop");
+    assert_eq!(&*translation.snapshot.backends.all()[0].key.namespace, "shop");
     let elsewhere = run(with_services([ingress("away/a").rule("a.test", &["Prefix / web"])]));
     assert_eq!(elsewhere.diagnostics[0].code, "ServiceNotFound");
 }

@@ -10,8 +10,8 @@ use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::render::render;
 use edgeward_routing::table::{HostRoutes, RouteMatch};
 
-use super::super::{Options, refresh_endpoints};
-use super::{addresses, backend, empty, options, route, routes, run, strict};
+use super::super::{Current, Options, refresh_endpoints, refresh_ingresses};
+use super::{addresses, backend, empty, found, options, route, routes, run, strict};
 use crate::change::Change;
 use crate::index::Index;
 use crate::object::{Ingress, Object};
@@ -93,21 +93,71 @@ fn paths_that_mean_something_else_are_indexed_anew() {
     assert_eq!(render(&second.snapshot), render(&translate(&index, &strict(), &empty()).snapshot));
 }
 
+/// The translation of what is around a change, if it is one.
+fn around(index: &mut Index, current: &Translation, change: Change) -> Option<Translation> {
+    let dirty = index.apply(change);
+    let Translation { snapshot, diagnostics, owned } = current;
+    refresh_ingresses(index, &options(), Current { snapshot, diagnostics, owned }, &dirty.around)
+}
+
 #[test]
-fn routes_follow_their_backend_when_its_number_changes() {
+fn a_change_is_translated_with_what_is_around_it_alone() {
     let (mut index, first) = site();
-    // `aaa` sorts before all others, so that every number moves.
+    let edited = ingress("b").rule("b.test", &["Prefix / web", "Prefix /new api"]).object();
+    let second = around(&mut index, &first, Change::Apply(Box::new(edited))).unwrap();
+    for name in ["a.test", "c.test", "t.test"] {
+        assert!(Arc::ptr_eq(host(&first, name), host(&second, name)), "{name}");
+    }
+    assert!(routes(&second).contains(&"b.test Prefix /new -> api:80".to_owned()));
+    assert!(Arc::ptr_eq(&first.snapshot.certificates, &second.snapshot.certificates));
+    assert_eq!(second.owned, first.owned);
+    // A new application comes, and goes.
+    let [service, endpoints] = web("aaa", "10.0.0.3");
+    index.apply(Change::Apply(Box::new(endpoints)));
+    let new = ingress("new").rule("new.test", &["Prefix / aaa"]).tls(&["new.test"], "absent").object();
+    let third = around(&mut index, &second, Change::Apply(Box::new(new.clone()))).unwrap();
+    assert_eq!(found(&third), ["SecretNotFound", "ServiceNotFound"].map(line_about_new));
+    let fourth = around(&mut index, &third, Change::Apply(Box::new(service))).unwrap();
+    assert_eq!(found(&fourth), [line_about_new("SecretNotFound")]);
+    assert_eq!(addresses(backend(&fourth, "aaa")), ["10.0.0.3:8080"]);
+    assert!(Arc::ptr_eq(host(&second, "a.test"), host(&fourth, "a.test")));
+    let fifth = around(&mut index, &fourth, Change::Remove(new.reference())).unwrap();
+    assert_eq!(render(&fifth.snapshot), render(&second.snapshot));
+    assert_eq!((fifth.owned, fifth.diagnostics), (second.owned, second.diagnostics));
+}
+
+fn line_about_new(code: &str) -> String {
+    let field = match code {
+        "SecretNotFound" => "spec.tls[0].secretName",
+        _ => "spec.rules[0].http.paths[0].backend.service.name",
+    };
+    format!("{code} Ingress default/new {field}")
+}
+
+#[test]
+fn a_wildcard_host_is_everything() {
+    let (mut index, first) = site();
+    let wild = ingress("wild").rule("*.test", &["Prefix / web"]).object();
+    assert!(around(&mut index, &first, Change::Apply(Box::new(wild))).is_none());
+}
+
+#[test]
+fn routes_and_backends_stay_whatever_backend_comes_or_goes() {
+    let (mut index, first) = site();
+    // `aaa` sorts before all others.
     for object in web("aaa", "10.0.0.3") {
         apply(&mut index, object);
     }
     apply(&mut index, ingress("new").rule("new.test", &["Prefix / aaa"]).object());
     let second = translate(&index, &options(), &first.snapshot);
-    assert_eq!(render(&second.snapshot), render(&translate(&index, &options(), &empty()).snapshot));
-    assert!(Arc::ptr_eq(backend(&first, "web"), backend(&second, "web")), "the backend itself stays");
     index.apply(Change::Remove(ingress("new").object().reference()));
     let third = translate(&index, &options(), &second.snapshot);
+    for later in [&second, &third] {
+        assert!(Arc::ptr_eq(host(&first, "a.test"), host(later, "a.test")));
+        assert!(Arc::ptr_eq(backend(&first, "web"), backend(later, "web")));
+    }
+    assert_eq!(routes(&second).len(), routes(&first).len() + 1);
     assert_eq!(render(&third.snapshot), render(&first.snapshot));
-    assert!(Arc::ptr_eq(backend(&first, "web"), backend(&third, "web")), "when one before it goes, too");
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn failure() -> Result<(), ProbeError> {
 }
 
 fn follow(schedule: &mut Schedule, backends: &[&Arc<Backend>], now: Instant) {
-    schedule.follow(&Backends(backends.iter().map(|backend| Arc::clone(backend)).collect()), now);
+    schedule.follow(&Backends::new(backends.iter().map(|backend| Arc::clone(backend)).collect()), now);
 }
 
 /// The next turn, taken when it is due.

@@ -199,10 +199,12 @@ impl Launch {
         let binary = binary();
         let port = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let (http, https, health, admin) = (port(), port(), port(), port());
+        // Not that of a service on this machine.
+        let is_given = self.arguments.iter().any(|argument| argument.starts_with("--config="));
+        let config: &[&str] = if is_given { &[] } else { &["--config=/dev/null"] };
         let mut child = command(&binary)
             .arg("serve")
-            // Not that of a service on this machine.
-            .args(["--config", "/dev/null"])
+            .args(config)
             .args(&self.source)
             .args(["--bind-address", "127.0.0.1", "--workers", &self.workers.to_string()])
             .args(["--access-log", &self.access_log])

@@ -108,9 +108,6 @@ impl EngineFactory {
         let conf = ServerConf {
             threads: 1,
             upstream_keepalive_pool_size: self.options.upstream_pool,
-            // Certificates of endpoints are not verified, so that those of the system are not needed; Pingora would panic
-            // where it cannot read one of them.
-            ca_file: Some("/dev/null".to_owned()),
             // The engine counts tries itself, with the snapshot's limit.
             max_retries: usize::MAX,
             ..ServerConf::default()

@@ -8,7 +8,7 @@ use edgeward_tests::manifest::{Ingress, config_map};
 use edgeward_tests::turn;
 use serde_json::{Value, json};
 
-use super::writes::replica;
+use super::writes::{pod, replica};
 use super::{CLASS, cluster, service};
 
 const POD: &str = "edgeward-1";
@@ -122,10 +122,13 @@ async fn every_manifest_that_ships_is_taken_and_gives_the_rights_that_its_flags_
         let cluster = Cluster::start_with(manifest);
         let _backend = service(&cluster, "web").await;
         cluster.apply(&Ingress::new("web").class(CLASS).host("rights.test", "web").host("missing.test", "none").text());
-        replica(&cluster, POD, NODE, "True");
         let workloads = cluster.kubectl(&["-n", NAMESPACE, "get", "deployments,daemonsets", "-o", "json"]);
         let workloads: Value = serde_json::from_str(&workloads).unwrap();
-        let flags = workloads["items"][0]["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+        let template = &workloads["items"][0]["spec"]["template"];
+        // The namespace takes the pod as it is.
+        let parts = (template["metadata"]["labels"].clone(), template["spec"].clone());
+        pod(&cluster, POD, NODE, "True", parts);
+        let flags = template["spec"]["containers"][0]["args"].as_array().unwrap();
         let flags = flags.iter().map(|flag| flag.as_str().unwrap());
         let launch = Launch::cluster(&cluster.service_account())
             .environment("POD_NAME", POD)

@@ -6,7 +6,7 @@ use edgeward_tests::cluster::{Cluster, NAMESPACE, NODE};
 use edgeward_tests::edgeward::{Launch, Signal};
 use edgeward_tests::manifest::Ingress;
 use edgeward_tests::turn;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CLASS, cluster, eventually, serve, service, until};
 
@@ -17,20 +17,25 @@ fn addresses(cluster: &Cluster, ingress: &str) -> Vec<String> {
     entries.as_array().into_iter().flatten().map(text).collect()
 }
 
-/// A pod of Edgeward, as its controller and the kubelet would make it.
+/// A pod of Edgeward on a node.
 pub(super) fn replica(cluster: &Cluster, name: &str, node: &str, ready: &str) {
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": "edgeward", "pod-template-hash": name}},
-        "spec": {"nodeName": node, "containers": [{"name": "edgeward", "image": "edgeward"}]},
-    });
+    let labels = json!({"app": "edgeward", "pod-template-hash": name});
+    let spec = json!({"containers": [{"name": "edgeward", "image": "edgeward"}]});
+    pod(cluster, name, node, ready, (labels, spec));
+}
+
+/// A pod with these labels and this specification, as its controller, the scheduler and the kubelet would make it.
+pub(super) fn pod(cluster: &Cluster, name: &str, node: &str, ready: &str, (labels, mut spec): (Value, Value)) {
+    spec["nodeName"] = node.into();
+    let metadata = json!({"name": name, "namespace": NAMESPACE, "labels": labels});
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
     cluster.kubectl_with(&["apply", "-f", "-"], &pod.to_string());
     let status = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}});
     patch_status(cluster, &["-n", NAMESPACE, "patch", "pod", name], &status);
 }
 
 /// `kubectl patch` of a status.
-fn patch_status(cluster: &Cluster, what: &[&str], status: &serde_json::Value) {
+fn patch_status(cluster: &Cluster, what: &[&str], status: &Value) {
     let patch = status.to_string();
     cluster.kubectl(&[what, &["--subresource=status", "--type=merge", "-p", &patch]].concat());
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_routing::Snapshot;
-use edgeward_routing::backend::{Backend, BackendId, BackendKey, Backends, HealthCheck, LoadBalance, random_cursor};
+use edgeward_routing::backend::{
+    Backend, BackendId, BackendKey, Backends, HealthCheck, LoadBalance, Probe, random_cursor,
+};
 use edgeward_routing::endpoint::{Endpoint, Readiness};
 use edgeward_routing::origin::Origin;
 use hashbrown::HashMap;
@@ -14,7 +16,7 @@ use super::class::Owned;
 use super::endpoint::{endpoints, has_port, hidden_port};
 use super::options::Options;
 use super::share;
-use crate::annotation::{self, BackendSettings};
+use crate::annotation::{self, BackendSettings, OWN_PREFIX};
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
@@ -224,6 +226,7 @@ impl<'a> References<'a> {
                 health_check: settings.health_check(),
                 slow_start: settings.slow_start.unwrap_or_default(),
             };
+            reference.report_probe(balance.health_check.as_ref(), diagnostics);
             while known.next_if(|old| old.key < *key).is_some() {}
             let old = known.next_if(|old| old.key == *key);
             let found = endpoints(self.index, self.options, key, diagnostics);
@@ -258,6 +261,25 @@ impl<'a> PortName<'a> {
 }
 
 impl Reference<'_> {
+    /// Reports a probe that its endpoints cannot understand: all would count as failing, and then health says nothing.
+    fn report_probe(&self, check: Option<&HealthCheck>, diagnostics: &mut Vec<Diagnostic>) {
+        let asks_in_plain =
+            check.is_some_and(|check| matches!(check.probe, Probe::Http { .. }) && check.port.is_none());
+        let Some(by) = self.by.filter(|_| asks_in_plain) else { return };
+        if !by.settings.protocol.is_some_and(|protocol| protocol.is_tls(true) || protocol.is_http2()) {
+            return;
+        }
+        let message = format!(
+            "the health check of Service `{}` port {} asks in plain HTTP/1.1, and `backend-protocol` says that its \
+             endpoints speak something else",
+            self.key.service, self.key.port
+        );
+        let mend =
+            format!("name a port that speaks it with `{OWN_PREFIX}/health-check-port`, or set `health-check: tcp`");
+        let origin = by.origin.at("metadata.annotations");
+        diagnostics.push(Diagnostic::new(Severity::Warning, "HealthCheckProtocol", origin, message, mend));
+    }
+
     fn report_others(&self, settings: &BackendSettings, service: &BackendSettings, diagnostics: &mut Vec<Diagnostic>) {
         let Some(by) = self.by else { return };
         for other in &self.others {

@@ -130,6 +130,26 @@ fn the_first_ingress_decides_what_a_backend_is_asked_for() {
 }
 
 #[test]
+fn a_probe_that_endpoints_cannot_understand_is_told() {
+    for (protocol, (key, value), told) in [
+        ("HTTP", ("health-check", "http"), false),
+        ("HTTPS", ("health-check", "http"), true),
+        ("AUTO_HTTP", ("health-check", "http"), true),
+        ("GRPC", ("health-check", "http"), true),
+        ("GRPCS", ("health-check", "tcp"), false),
+        ("HTTPS", ("health-check-port", "9090"), false),
+    ] {
+        let one = path("a", "web")
+            .annotated("backend-protocol", protocol)
+            .annotated("edgeward.dev/health-check", "http")
+            .annotated(&format!("edgeward.dev/{key}"), value);
+        let translation = run([one.object()].into_iter().chain(web("web", "10.0.0.1")));
+        let line = "HealthCheckProtocol Ingress default/a metadata.annotations".to_owned();
+        assert_eq!(found(&translation), Vec::from_iter(told.then_some(line)), "{protocol} {key}");
+    }
+}
+
+#[test]
 fn the_service_wins_over_the_ingress() {
     let [service, endpoints] = web("web", "10.0.0.1");
     let Object::Service(service) = service else { panic!("{service:?}") };

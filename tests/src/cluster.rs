@@ -246,6 +246,25 @@ impl Cluster {
         try_kubectl(&self.binaries, self.directory.path(), arguments, input)
     }
 
+    /// What the chart makes of one of the values files in its `ci/`.
+    ///
+    /// # Panics
+    ///
+    /// When helm fails.
+    pub fn helm_template(&self, values: &str, template: &str) -> String {
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/charts/edgeward");
+        let values = chart.join(format!("ci/{values}-values.yaml"));
+        let output = Command::new(self.binaries.join("helm"))
+            .args(["template", "edgeward"])
+            .arg(&chart)
+            .args(["--namespace", NAMESPACE, "--show-only", template, "--values"])
+            .arg(values)
+            .output()
+            .expect("helm can be started");
+        assert!(output.status.success(), "helm template: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// A client with all rights, for what is too much for kubectl.
     ///
     /// # Panics

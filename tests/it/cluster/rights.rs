@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use edgeward_tests::cluster::{Cluster, NAMESPACE, NODE};
+use edgeward_tests::backend::Start;
+use edgeward_tests::cluster::{Cluster, NAMESPACE, NODE, pod_address};
 use edgeward_tests::edgeward::{Edgeward, Launch};
-use edgeward_tests::manifest::{Ingress, config_map};
+use edgeward_tests::manifest::{Ingress, Pod, config_map, service_in, slice_in};
 use edgeward_tests::turn;
 use serde_json::{Value, json};
 
@@ -144,5 +145,40 @@ async fn every_manifest_that_ships_is_taken_and_gives_the_rights_that_its_flags_
         })
         .await;
         assert_eq!(refused(&edgeward), Vec::<String>::new(), "{manifest}");
+    }
+}
+
+/// The Roles that the chart makes for `rbac.scope`, and no right on the cluster.
+#[tokio::test]
+async fn roles_in_the_watched_namespaces_are_enough() {
+    let _turn = turn::alone().await;
+    let cluster = cluster();
+    cluster.kubectl(&["delete", "clusterrole,clusterrolebinding", "edgeward"]);
+    for namespace in ["shop", "blog", "certificates", "errors"] {
+        cluster.kubectl(&["create", "namespace", namespace]);
+    }
+    cluster.apply(&cluster.helm_template("scoped", "templates/rbac.yaml"));
+    let backend = Start::default().quiet().addr(pod_address()).start("web").await;
+    for namespace in ["shop", "blog", "default"] {
+        cluster.apply(&service_in(namespace, "web", backend.addr().port()));
+        cluster.apply(&slice_in(namespace, "web", "web", &[(backend.addr(), Pod::Ready)]));
+        let ingress = Ingress::new("web").namespace(namespace).class(CLASS);
+        cluster.apply(&ingress.host(&format!("{namespace}.test"), "web").text());
+    }
+    let edgeward = Launch::cluster(&cluster.service_account())
+        .argument("--watch-namespace=shop,blog")
+        .argument(format!("--ingress-class={CLASS}"))
+        .argument("--update-status=false")
+        .argument("--log-level=debug")
+        .start()
+        .await;
+    for host in ["shop.test", "blog.test"] {
+        super::until(edgeward.http, host, "/", |answer| answer.backend() == Some("web")).await;
+    }
+    super::until(edgeward.http, "default.test", "/", |answer| answer.status() == 404).await;
+    cluster.kubectl(&["-n", "blog", "delete", "ingress", "web"]);
+    super::until(edgeward.http, "blog.test", "/", |answer| answer.status() == 404).await;
+    for line in refused(&edgeward) {
+        assert!(line.contains("ingressclasses"), "what no Role can give, and nothing else: {line}");
     }
 }

@@ -70,3 +70,12 @@ async fn eventually(what: &str, is_so: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+/// Waits until it says that what it serves may be out of date, or no longer.
+async fn becomes_stale(edgeward: &Edgeward, expected: bool) {
+    let started = Instant::now();
+    while edgeward.health("/readyz").await.unwrap().json()["stale"] != expected {
+        assert!(started.elapsed() < Duration::from_secs(20), "stale is not {expected}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -11,7 +11,7 @@ use edgeward_tests::manifest::Ingress;
 use edgeward_tests::message::Message;
 use edgeward_tests::turn;
 
-use super::{CLASS, cluster, service, until};
+use super::{CLASS, becomes_stale, cluster, service, until};
 
 pub(super) const HOST: &str = "outage.test";
 
@@ -55,11 +55,7 @@ async fn without_an_api_server_traffic_goes_on_and_it_is_told() {
     cluster.start_api_server();
     cluster.apply(&Ingress::new("late").class(CLASS).host("late.test", "next").text());
     until(edgeward.http, "late.test", "/", |answer| answer.backend() == Some("next")).await;
-    let started = std::time::Instant::now();
-    while edgeward.health("/readyz").await.unwrap().json()["stale"] != false {
-        assert!(started.elapsed() < Duration::from_secs(20), "still stale");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    becomes_stale(&edgeward, false).await;
     load.stop();
     let report = load.report().await;
     eprintln!("outage of {away} s: {report}");

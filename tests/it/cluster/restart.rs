@@ -1,7 +1,7 @@
 //! A restart while the API server is away.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use edgeward_tests::certificate::Authority;
 use edgeward_tests::client::{Connection, Request};
@@ -11,7 +11,7 @@ use edgeward_tests::manifest::{Ingress, tls_secret};
 use edgeward_tests::tls::Hello;
 use edgeward_tests::turn;
 
-use super::{CLASS, cluster, service, until};
+use super::{CLASS, becomes_stale, cluster, service, until};
 
 const HOST: &str = "restart.test";
 
@@ -22,14 +22,6 @@ fn launch(cluster: &Cluster, directory: &Path) -> Launch {
     Launch::cluster(&cluster.service_account())
         .argument(format!("--state-dir={}", directory.join("state").display()))
         .argument(format!("--state-key-file={}", directory.join("key").display()))
-}
-
-async fn becomes_stale(edgeward: &Edgeward, expected: bool) {
-    let started = Instant::now();
-    while edgeward.health("/readyz").await.unwrap().json()["stale"] != expected {
-        assert!(started.elapsed() < Duration::from_secs(20), "stale is not {expected}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 #[tokio::test]

@@ -22,11 +22,10 @@ mod around;
 mod dirty;
 mod secret;
 
-pub use around::Neighbourhood;
 pub use dirty::{Around, Dirty};
 pub use secret::CertificateState;
 
-use around::Namers;
+use around::{Namers, Names};
 use secret::SecretEntry;
 
 /// The latest version of every watched object.
@@ -38,7 +37,7 @@ pub struct Index {
     services: HashMap<NamespacedName, Service>,
     slices: HashMap<NamespacedName, EndpointSlice>,
     /// The names of the slices of each Service, sorted so that joining them does not depend on the order of arrival.
-    slices_of: HashMap<NamespacedName, BTreeSet<NamespacedName>>,
+    slices_of: HashMap<NamespacedName, Names>,
     secrets: HashMap<NamespacedName, SecretEntry>,
     config_maps: HashMap<NamespacedName, ConfigMap>,
     /// The ConfigMap whose content is kept when it is removed, and that content.
@@ -143,8 +142,8 @@ impl Index {
         self.ingresses.get(name)
     }
 
-    /// The Ingresses that have to do with what changed; `None` where there are more than `most`.
-    pub fn neighbourhood(&self, around: &Around, most: usize) -> Option<Neighbourhood> {
+    /// What changed, and the Ingresses that have to do with it, and what they name. `None` where there are more than `most`.
+    pub fn neighbourhood(&self, around: &Around, most: usize) -> Option<Around> {
         self.namers.neighbourhood(around, |name| self.ingress(name), most)
     }
 
@@ -160,7 +159,7 @@ impl Index {
 
     /// The slices of a Service, by name.
     pub fn slices(&self, service: &NamespacedName) -> impl Iterator<Item = &EndpointSlice> {
-        self.slices_of.get(service).into_iter().flatten().filter_map(|name| self.slices.get(name))
+        self.slices_of.get(service).into_iter().flat_map(Names::iter).filter_map(|name| self.slices.get(name))
     }
 
     /// What the Secret of this name offers as a certificate. The first call parses it; later ones do not.
@@ -251,9 +250,12 @@ impl Index {
     fn reset(&mut self, kind: Kind, objects: Vec<Object>) -> Dirty {
         let mut dirty = Dirty::everything_if(self.refused.remove(&kind));
         dirty.diagnostics |= self.recalled.remove(&kind);
-        let listed: BTreeSet<_> = objects.iter().map(|object| object.name().clone()).collect();
-        for name in self.names(kind) {
-            if !listed.contains(&name) {
+        let known = self.names(kind);
+        if known.is_empty() {
+            self.reserve(kind, objects.len());
+        } else {
+            let listed: BTreeSet<_> = objects.iter().map(|object| object.name().clone()).collect();
+            for name in known.into_iter().filter(|name| !listed.contains(name)) {
                 dirty |= self.remove(&ObjectRef { kind, name });
             }
         }
@@ -264,6 +266,16 @@ impl Index {
         }
         self.listed.insert(kind);
         dirty
+    }
+
+    /// Makes room for the first list of a kind: growing by doubling would leave as much garbage behind.
+    fn reserve(&mut self, kind: Kind, count: usize) {
+        match kind {
+            Kind::Service => self.services.reserve(count),
+            Kind::EndpointSlice => self.slices.reserve(count),
+            Kind::Secret => self.secrets.reserve(count),
+            Kind::Ingress | Kind::IngressClass | Kind::ConfigMap | Kind::Namespace => {}
+        }
     }
 
     fn insert(&mut self, object: Object) -> Dirty {
@@ -373,7 +385,7 @@ impl Index {
             dirty |= self.unlink_slice(&name, &old);
         }
         if let Some(service) = service_of(&slice) {
-            self.slices_of.entry(service.clone()).or_default().insert(name.clone());
+            self.slices_of.entry(service.clone()).or_default().insert(&name);
             dirty.endpoints.insert(service);
         }
         self.slices.insert(name, slice);

@@ -116,8 +116,8 @@ impl RouteTable {
     /// away it costs no more than a copy of the list.
     #[must_use]
     pub fn with(&self, replaced: &BTreeSet<HostPattern>, new: Vec<Arc<HostRoutes>>) -> Self {
-        let stays = |host: &HostPattern| new.iter().any(|routes| routes.host == *host);
-        if replaced.iter().any(|host| self.places.of(host).is_some() && !stays(host)) {
+        let staying: BTreeSet<&HostPattern> = new.iter().map(|routes| &routes.host).collect();
+        if replaced.iter().any(|host| self.places.of(host).is_some() && !staying.contains(host)) {
             let others = self.hosts.iter().filter(|routes| !replaced.contains(&routes.host)).cloned();
             return Self::of(others.chain(new).collect());
         }

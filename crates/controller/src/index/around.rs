@@ -1,7 +1,5 @@
 //! Which Ingresses name the same hosts and Services.
 
-use std::collections::BTreeSet;
-
 use edgeward_routing::host::HostPattern;
 use hashbrown::HashMap;
 
@@ -32,28 +30,50 @@ pub(super) fn services(ingress: &Ingress) -> impl Iterator<Item = NamespacedName
 /// Who names what.
 #[derive(Debug, Default)]
 pub(super) struct Namers {
-    hosts: HashMap<HostPattern, Vec<NamespacedName>>,
-    services: HashMap<NamespacedName, Vec<NamespacedName>>,
+    hosts: HashMap<HostPattern, Names>,
+    services: HashMap<NamespacedName, Names>,
 }
 
-/// Ingresses that have to do with each other, and what they name: no other Ingress names any of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Neighbourhood {
-    /// The Ingresses, those that changed among them, also if they are gone.
-    pub ingresses: BTreeSet<NamespacedName>,
-    /// Hosts.
-    pub hosts: BTreeSet<HostPattern>,
-    /// Services.
-    pub services: BTreeSet<NamespacedName>,
+/// Names, sorted: nearly always one, and at times thousands.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<NamespacedName>);
+
+impl Names {
+    pub(super) fn insert(&mut self, name: &NamespacedName) {
+        if let Err(place) = self.0.binary_search(name) {
+            // One in most cases, for which the usual growth would take memory for four.
+            if self.0.is_empty() {
+                self.0.reserve_exact(1);
+            }
+            self.0.insert(place, name.clone());
+        }
+    }
+
+    pub(super) fn remove(&mut self, name: &NamespacedName) {
+        if let Ok(place) = self.0.binary_search(name) {
+            self.0.remove(place);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, NamespacedName> {
+        self.0.iter()
+    }
 }
+
+/// Hosts in a neighbourhood for each Ingress that it may have: more are translated with everything, on a thread of its own.
+const HOSTS: usize = 4;
 
 impl Namers {
     pub(super) fn add(&mut self, ingress: &Ingress) {
-        for host in hosts(ingress).collect::<BTreeSet<_>>() {
-            self.hosts.entry(host).or_default().push(ingress.meta.name.clone());
+        for host in hosts(ingress) {
+            self.hosts.entry(host).or_default().insert(&ingress.meta.name);
         }
-        for service in services(ingress).collect::<BTreeSet<_>>() {
-            self.services.entry(service).or_default().push(ingress.meta.name.clone());
+        for service in services(ingress) {
+            self.services.entry(service).or_default().insert(&ingress.meta.name);
         }
     }
 
@@ -66,15 +86,15 @@ impl Namers {
         }
     }
 
-    /// The neighbourhood of what changed; `None` where it has more than `most` Ingresses.
+    /// What has to do with what changed: no other Ingress names any of it. `None` where it has more than `most` Ingresses.
     pub(super) fn neighbourhood<'i>(
         &self,
         around: &Around,
         ingress: impl Fn(&NamespacedName) -> Option<&'i Ingress>,
         most: usize,
-    ) -> Option<Neighbourhood> {
+    ) -> Option<Around> {
         let Around { ingresses, hosts: named, services: used } = around.clone();
-        let mut found = Neighbourhood { ingresses, ..Neighbourhood::default() };
+        let mut found = Around { ingresses, ..Around::default() };
         let (mut new_hosts, mut new_services) = (Vec::from_iter(named), Vec::from_iter(used));
         loop {
             let namers = if let Some(host) = new_hosts.pop() {
@@ -86,24 +106,24 @@ impl Namers {
             } else {
                 return Some(found);
             };
-            for name in namers.into_iter().flatten() {
+            for name in namers.into_iter().flat_map(Names::iter) {
                 if found.ingresses.insert(name.clone())
                     && let Some(ingress) = ingress(name)
                 {
                     new_hosts.extend(hosts(ingress));
                     new_services.extend(services(ingress));
                 }
-            }
-            if found.ingresses.len() > most {
-                return None;
+                if found.ingresses.len() > most || new_hosts.len() + found.hosts.len() > most * HOSTS {
+                    return None;
+                }
             }
         }
     }
 }
 
-fn take<K: std::hash::Hash + Eq>(namers: &mut HashMap<K, Vec<NamespacedName>>, key: &K, name: &NamespacedName) {
+fn take<K: std::hash::Hash + Eq>(namers: &mut HashMap<K, Names>, key: &K, name: &NamespacedName) {
     if let Some(names) = namers.get_mut(key) {
-        names.retain(|known| known != name);
+        names.remove(name);
         if names.is_empty() {
             namers.remove(key);
         }

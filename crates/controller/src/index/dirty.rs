@@ -25,10 +25,11 @@ pub struct Dirty {
     pub diagnostics: bool,
 }
 
-/// Ingresses and Services that changed, and what they name or named: whatever else names it too may be served otherwise.
+/// Ingresses and Services that changed, and what they name or named: whatever else names it too may be served otherwise. And
+/// so on: [`Index::neighbourhood`](super::Index::neighbourhood).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Around {
-    /// Ingresses that changed.
+    /// Ingresses that changed, also if they are gone.
     pub ingresses: BTreeSet<NamespacedName>,
     /// Hosts that they name or named, in rules and `tls`.
     pub hosts: BTreeSet<HostPattern>,

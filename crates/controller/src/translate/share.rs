@@ -20,8 +20,7 @@ use super::rule::{HostPlan, Path, Plan, PlannedRoute};
 /// so do hosts whose routes did not, and the whole table when none did. Only what did change costs memory.
 pub(super) fn routes(plan: &Plan<'_>, built: &Built, settings: &Settings, previous: &Snapshot) -> Arc<RouteTable> {
     let hosts = Sharer::new(plan, built, settings, previous, false).hosts();
-    let known = previous.routes.hosts();
-    if known.len() == hosts.len() && known.iter().zip(&hosts).all(|(a, b)| Arc::ptr_eq(a, b)) {
+    if previous.routes.hosts().len() == hosts.len() && hosts.iter().all(|host| is_of(&previous.routes, host)) {
         return Arc::clone(&previous.routes);
     }
     Arc::new(RouteTable::of(hosts))
@@ -37,12 +36,15 @@ pub(super) fn routes_of(
 ) -> Arc<RouteTable> {
     let planned = Sharer::new(plan, built, settings, previous, true).hosts();
     let old = hosts.iter().filter_map(|host| previous.routes.of_pattern(host));
-    let is_known =
-        |new: &Arc<HostRoutes>| previous.routes.of_pattern(&new.host).is_some_and(|old| Arc::ptr_eq(old, new));
-    if old.count() == planned.len() && planned.iter().all(is_known) {
+    if old.count() == planned.len() && planned.iter().all(|host| is_of(&previous.routes, host)) {
         return Arc::clone(&previous.routes);
     }
     Arc::new(previous.routes.with(hosts, planned))
+}
+
+/// Whether a table has these very routes. The order of hosts means nothing, and a part that is translated puts its hosts last.
+fn is_of(table: &RouteTable, host: &Arc<HostRoutes>) -> bool {
+    table.of_pattern(&host.host).is_some_and(|known| Arc::ptr_eq(known, host))
 }
 
 struct Sharer<'p> {

@@ -108,6 +108,8 @@ pub struct StatusWriter {
 /// What is known of one Ingress.
 #[derive(Debug, Default)]
 pub(super) struct Known {
+    /// Which object it is: one that is deleted and made again knows nothing of what was written to the former.
+    pub(super) uid: String,
     /// What its status says.
     pub(super) published: Vec<Address>,
     /// What was last written, and when.
@@ -115,6 +117,13 @@ pub(super) struct Known {
 }
 
 impl Known {
+    pub(super) fn observe(&mut self, Observation { uid, published, .. }: Observation) {
+        if self.uid != uid {
+            *self = Self { uid, ..Self::default() };
+        }
+        self.published = published;
+    }
+
     /// Whether to write `wanted` now; if not, when.
     pub(super) fn is_due(&self, wanted: &[Address], now: Instant) -> Result<bool, Instant> {
         match &self.written {
@@ -137,9 +146,9 @@ impl StatusWriter {
             tokio::select! {
                 observation = self.observations.recv() => match observation {
                     Some(observation) => {
-                        known.entry(observation.name).or_default().published = observation.published;
+                        known.entry(observation.name.clone()).or_default().observe(observation);
                         while let Ok(more) = self.observations.try_recv() {
-                            known.entry(more.name).or_default().published = more.published;
+                            known.entry(more.name.clone()).or_default().observe(more);
                         }
                     }
                     None => return,
@@ -172,8 +181,8 @@ impl StatusWriter {
             }
             let Some((wanted, _)) = addresses.as_ref().filter(|_| *self.leads.borrow_and_update()) else { continue };
             let outcome = self.write(&mut known, wanted, now).await;
-            retry = if outcome.failed == 0 { RETRY } else { (retry * 2).min(LONGEST_RETRY) };
             let retried = (outcome.failed > 0).then(|| Instant::now() + retry);
+            retry = if outcome.failed == 0 { RETRY } else { (retry * 2).min(LONGEST_RETRY) };
             again = [again, outcome.later, retried].into_iter().flatten().min();
         }
         if *self.leads.borrow() && clears() {
@@ -197,8 +206,9 @@ impl StatusWriter {
         while let Some((name, result)) = writes.next().await {
             match result {
                 Ok(()) => {
-                    let written = Some((wanted.to_vec(), now));
-                    known.insert(name, Known { published: wanted.to_vec(), written });
+                    let known = known.entry(name).or_default();
+                    known.published = wanted.to_vec();
+                    known.written = Some((wanted.to_vec(), now));
                 }
                 // It is gone; the source will say so.
                 Err(kube::Error::Api(status)) if status.code == 404 => _ = known.remove(&name),

@@ -55,7 +55,7 @@ use feed::{Feed, FirstLists, Part};
 use watch::{Pauses, Watch, Watched};
 
 use crate::change::Change;
-use crate::object::{Kind, NamespacedName};
+use crate::object::{Kind, NamespacedName, Object};
 use crate::state::State;
 
 /// The name under which fields and Events are written.
@@ -192,11 +192,13 @@ impl KubernetesSource {
         let backend = self.elsewhere(default_backend_service.as_ref());
         let by_name = |name: &NamespacedName| Restriction {
             fields: format!("metadata.name={}", name.name),
-            ..Restriction::in_namespace(name)
+            only: Only::Name(Arc::clone(&name.name)),
+            ..Restriction::in_namespace(&name.namespace)
         };
         let by_service = |name: &NamespacedName| Restriction {
             labels: convert::service_label(&name.name),
-            ..Restriction::in_namespace(name)
+            only: Only::SlicesOf(Arc::clone(&name.name)),
+            ..Restriction::in_namespace(&name.namespace)
         };
         watches.namespaced::<Service>(Kind::Service, false, "", backend.map(by_name).into_iter().collect(), |_, _| {});
         watches.namespaced::<EndpointSlice>(
@@ -232,7 +234,7 @@ impl KubernetesSource {
             None => watches.none(Kind::ConfigMap).await,
         }
         let Watches { mut tasks, .. } = watches;
-        tasks.spawn(heartbeat(self.client.clone(), changes.clone()));
+        tasks.spawn(heartbeat(self.client.clone(), self.contact(), changes.clone()));
         if let Some(state) = &self.state {
             tasks.spawn(recall::run(Arc::clone(state), self.contact(), changes.clone()));
         }
@@ -250,14 +252,39 @@ impl KubernetesSource {
 /// A part of a kind.
 #[derive(Debug, Clone, Default)]
 struct Restriction {
+    /// Empty for all.
     namespace: String,
     labels: String,
     fields: String,
+    only: Only,
+}
+
+/// Which objects of a namespace.
+#[derive(Debug, Clone, Default)]
+enum Only {
+    #[default]
+    All,
+    /// The one of this name.
+    Name(Arc<str>),
+    /// The EndpointSlices of this Service.
+    SlicesOf(Arc<str>),
 }
 
 impl Restriction {
-    fn in_namespace(name: &NamespacedName) -> Self {
-        Self { namespace: name.namespace.to_string(), ..Self::default() }
+    fn in_namespace(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), ..Self::default() }
+    }
+
+    /// Whether an object that was watched is of this part.
+    fn covers(&self, object: &Object) -> bool {
+        let name = object.name();
+        let is_only = match (&self.only, object) {
+            (Only::All, _) => true,
+            (Only::Name(only), _) => *only == name.name,
+            (Only::SlicesOf(service), Object::EndpointSlice(slice)) => slice.service.as_ref() == Some(service),
+            (Only::SlicesOf(_), _) => false,
+        };
+        is_only && (self.namespace.is_empty() || *self.namespace == *name.namespace)
     }
 }
 
@@ -271,10 +298,7 @@ struct Watches<'s> {
 /// One scope of a kind: where, and which of the objects there.
 struct Scope<K> {
     api: Api<K>,
-    /// Empty for all.
-    namespace: String,
-    labels: String,
-    fields: String,
+    restriction: Restriction,
 }
 
 impl Watches<'_> {
@@ -282,13 +306,12 @@ impl Watches<'_> {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        let Restriction { namespace, labels, fields } = restriction;
-        Scope { api: Api::namespaced(self.source.client.clone(), &namespace), namespace, labels, fields }
+        Scope { api: Api::namespaced(self.source.client.clone(), &restriction.namespace), restriction }
     }
 
     fn everywhere<K: Resource<DynamicType = ()>>(&self, fields: String) -> Scope<K> {
-        let api = Api::all(self.source.client.clone());
-        Scope { api, namespace: String::new(), labels: String::new(), fields }
+        let restriction = Restriction { fields, ..Restriction::default() };
+        Scope { api: Api::all(self.source.client.clone()), restriction }
     }
 
     /// Watches a kind in all namespaces that count, and `others` of it.
@@ -307,11 +330,8 @@ impl Watches<'_> {
         let mut scopes: Vec<Scope<K>> = if namespaces.is_empty() {
             vec![self.everywhere(fields)]
         } else {
-            let restrict = |namespace: &String| Restriction {
-                namespace: namespace.clone(),
-                fields: fields.clone(),
-                ..Default::default()
-            };
+            let restrict =
+                |namespace: &String| Restriction { fields: fields.clone(), ..Restriction::in_namespace(namespace) };
             namespaces.iter().map(|namespace| self.scope(restrict(namespace))).collect()
         };
         scopes.extend(others.into_iter().map(|other| self.scope(other)));
@@ -333,11 +353,11 @@ impl Watches<'_> {
     {
         let first = FirstLists::new(kind, scopes.len());
         let is_whole = scopes.len() == 1;
-        for Scope { api, namespace, labels, fields } in scopes {
+        for Scope { api, restriction } in scopes {
             let contact = self.source.contact();
-            let scope = contact.add(kind, &namespace);
-            let held_before = self.source.state.as_ref().is_some_and(|state| state.holds(kind, &namespace));
-            let part = Part { scope, is_whole, is_optional, held_before };
+            let scope = contact.add(kind, &restriction.namespace);
+            let Restriction { labels, fields, .. } = restriction.clone();
+            let part = Part { scope, is_whole, is_optional, restriction, state: self.source.state.clone() };
             let feed = Feed::new(self.changes.clone(), contact, Arc::clone(&first), part);
             let watch =
                 Watch { api, labels, fields, streams_lists: true, doubt: DOUBT, observe, pauses: Pauses::new() };
@@ -353,7 +373,7 @@ impl Watches<'_> {
 }
 
 /// Says whether the API server answers, whenever that changes.
-async fn heartbeat(client: Client, changes: mpsc::Sender<Change>) {
+async fn heartbeat(client: Client, contact: Arc<Contact>, changes: mpsc::Sender<Change>) {
     let mut ticks = interval(HEARTBEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failed = 0;
@@ -369,6 +389,9 @@ async fn heartbeat(client: Client, changes: mpsc::Sender<Change>) {
             Ok(Err(kube::Error::Api(status))) => status.code < 500,
             Ok(Err(_)) | Err(_) => false,
         };
+        if is_there {
+            contact.answered();
+        }
         failed = if is_there { 0 } else { failed + 1 };
         let was_lost = is_lost;
         is_lost = failed >= LOST_AFTER || (is_lost && !is_there);

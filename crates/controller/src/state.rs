@@ -1,43 +1,34 @@
 //! The objects that were last known, on disk: what a restart serves while the API server does not answer.
 //!
-//! One file (redb) holds every object under `Kind/namespace/name`, as JSON. It is written a moment after a change, at most
-//! once a second, and survives a crash at any point. With a key each entry is sealed with AES-256-GCM under its name;
-//! without one Secrets are left out, so that no private key is ever on disk in the clear.
+//! Each kind has a file of its own: a line that says what it is, and every object as a line of JSON. It is only ever replaced
+//! as a whole, a moment after a change, so that it is whole after a crash at any point, and nothing stays in it that is no
+//! longer known. With a key it is sealed (AES-256-GCM); without one a digest (SHA-256) tells damage, and Secrets are left
+//! out, so that no private key is ever on disk in the clear. A file is believed as a whole or not at all: a part of a kind
+//! looks as if the rest were deleted.
 
 mod record;
 mod seal;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition};
+use serde::{Deserialize, Serialize};
 
-use crate::object::{Kind, Object, ObjectRef};
+use crate::change::Change;
+use crate::object::{Kind, Object};
 
 pub use record::record;
 
 use seal::Seal;
 
-/// Objects by their [`key`].
-const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects");
-
-/// What the objects are of.
-const ABOUT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("about");
-
-/// The entry of [`ABOUT`] that says what was watched, and in which form the objects are kept.
-const SCOPE: &str = "scope";
-
-/// The form of the entries. Another one is not read.
-const FORM: &str = "edgeward objects 1";
-
-/// Pages that are kept in memory, in bytes: objects are read once and then only written.
-const CACHE: usize = 4 << 20;
+/// The form of the files. Another one is not read: it goes up whenever the serialized form of an object changes.
+const FORM: &str = "edgeward objects 2";
 
 /// Where and how objects are kept.
 #[derive(Debug, Clone, Default)]
@@ -55,255 +46,194 @@ impl StateOptions {
     pub const MIN_KEY_BYTES: usize = 32;
 }
 
-/// Objects cannot be kept.
+/// The key cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// The key cannot be used.
-    #[error("cannot use the key file {}: {reason}", path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The directory or the file in it cannot be used.
-    #[error("cannot keep objects in {}: {error}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// What is in the file cannot be read, or not be written.
-    #[error("cannot keep objects in {}: {error}", path.display())]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: redb::Error,
-    },
+#[error("cannot use the key file {}: {reason}", path.display())]
+pub struct KeyError {
+    path: PathBuf,
+    reason: String,
 }
 
 /// The objects on disk.
 pub struct State {
-    database: Database,
-    path: PathBuf,
-    seal: Option<Seal>,
+    directory: PathBuf,
+    scope: String,
+    seal: Seal,
+    /// Held from the first write on: one process writes, any number may read.
+    lock: Mutex<Option<File>>,
+}
+
+/// The first line of a file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    form: String,
+    kind: String,
+    scope: String,
+    /// Whether it may not be read: there are no objects then.
+    is_refused: bool,
+    /// When it was written, in seconds since the epoch.
+    written: u64,
+}
+
+/// What there is of a kind, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    /// The kind may not be read.
+    Refused,
+    /// Every object, as lines of JSON.
+    Lines(Vec<u8>),
 }
 
 impl State {
-    /// Opens the file, or makes it. One that is damaged is put aside, and one of another scope or key is emptied; both are
-    /// logged.
+    /// Keeps objects in a directory. Nothing is read or written yet, and a directory that cannot be used is an error of each
+    /// attempt.
     ///
     /// # Errors
     ///
-    /// See [`StateError`].
-    pub fn open(options: &StateOptions) -> Result<Self, StateError> {
-        let seal = options.key_file.as_deref().map(Seal::read).transpose()?;
-        let path = options.directory.join("objects.redb");
-        let scope = format!("{FORM}\n{}\n", options.scope);
-        let state = Self { database: open(&path)?, path, seal };
-        if !state.is_of(scope.as_bytes()) {
-            state.begin_anew(scope.as_bytes()).map_err(|error| state.failed(error))?;
-        }
-        Ok(state)
+    /// If the key cannot be used.
+    pub fn new(options: &StateOptions) -> Result<Self, KeyError> {
+        Ok(Self {
+            directory: options.directory.clone(),
+            scope: options.scope.clone(),
+            seal: options.key_file.as_deref().map_or(Ok(Seal::Digest), Seal::read)?,
+            lock: Mutex::default(),
+        })
     }
 
     /// Whether Secrets are kept too.
     pub fn keeps_secrets(&self) -> bool {
-        self.seal.is_some()
+        self.seal.hides()
     }
 
-    /// Whether any object of a kind is kept; of one namespace, unless it is empty.
-    pub fn holds(&self, kind: Kind, namespace: &str) -> bool {
-        let prefix = if namespace.is_empty() { prefix(kind) } else { format!("{}{namespace}/", prefix(kind)) };
-        let found = || -> Result<bool, redb::Error> {
-            let table = self.database.begin_read()?.open_table(OBJECTS)?;
-            let first = table.range(prefix.as_str()..)?.next().transpose()?;
-            Ok(first.is_some_and(|(key, _)| key.value().starts_with(&prefix)))
-        };
-        found().unwrap_or_else(|error| {
-            tracing::error!(error = %self.failed(error), "the last known objects cannot be read");
-            false
-        })
-    }
-
-    /// All objects of a kind that are kept. What cannot be read is left out, and logged.
-    pub fn objects(&self, kind: Kind) -> Vec<Object> {
-        let mut objects = Vec::new();
-        let mut unreadable = 0;
-        let read = |objects: &mut Vec<Object>, unreadable: &mut usize| -> Result<(), redb::Error> {
-            let table = self.database.begin_read()?.open_table(OBJECTS)?;
-            for entry in table.range(prefix(kind).as_str()..)? {
-                let (key, value) = entry?;
-                if !key.value().starts_with(&prefix(kind)) {
-                    break;
-                }
-                match self.decode(key.value(), value.value()) {
-                    Some(object) => objects.push(object),
-                    None => *unreadable += 1,
-                }
+    /// What a former run knew of a kind: [`Change::Recall`] or [`Change::Refused`]. `None` if nothing is known of it, or what
+    /// is there is damaged or of another scope, key or form, which is logged.
+    pub fn recall(&self, kind: Kind) -> Option<Change> {
+        if kind == Kind::Secret && !self.keeps_secrets() {
+            // They do without rather than hold up everything else.
+            return Some(Change::Recall(kind, Vec::new()));
+        }
+        let (file, name) = (self.file(kind), kind.name());
+        let bytes = match fs::read(&file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::error!(kind = name, file = %file.display(), %error, "what was last known cannot be read");
+                return None;
             }
-            Ok(())
         };
-        if let Err(error) = read(&mut objects, &mut unreadable) {
-            tracing::error!(error = %self.failed(error), kind = kind.name(), "the last known objects cannot be read");
-        }
-        if unreadable > 0 {
-            tracing::error!(kind = kind.name(), unreadable, "some of the last known objects cannot be read");
-        }
-        objects
-    }
-
-    /// Writes what has come together, all or nothing.
-    fn write(&self, pending: &Pending) -> Result<(), StateError> {
-        let write = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
-            {
-                let mut table = transaction.open_table(OBJECTS)?;
-                for kind in &pending.replaced {
-                    let (prefix, end) = (prefix(*kind), end_of(*kind));
-                    table.retain_in(prefix.as_str()..end.as_str(), |key, _| pending.entries.contains_key(key))?;
-                }
-                for (key, value) in &pending.entries {
-                    match value {
-                        Some(value) => table.insert(key.as_str(), value.as_slice())?,
-                        None => table.remove(key.as_str())?,
-                    };
-                }
+        match self.parse(kind, &bytes) {
+            Ok((change, written)) => {
+                let age = now().saturating_sub(written);
+                tracing::debug!(kind = name, seconds = age, "what was last known was written so long ago");
+                Some(change)
             }
-            Ok(transaction.commit()?)
+            Err(reason) => {
+                tracing::error!(kind = name, file = %file.display(), reason, "what was last known is not used");
+                None
+            }
+        }
+    }
+
+    /// The objects of [`State::recall`] for which `is_meant`.
+    pub fn objects(&self, kind: Kind, is_meant: impl Fn(&Object) -> bool) -> Vec<Object> {
+        match self.recall(kind) {
+            Some(Change::Recall(_, mut objects)) => {
+                objects.retain(is_meant);
+                objects
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn parse(&self, kind: Kind, bytes: &[u8]) -> Result<(Change, u64), &'static str> {
+        let damaged = "the file is damaged";
+        let end = bytes.iter().position(|byte| *byte == b'\n').ok_or(damaged)? + 1;
+        let (line, sealed) = bytes.split_at(end);
+        let header: Header = serde_json::from_slice(line).map_err(|_| damaged)?;
+        if (header.form.as_str(), header.kind.as_str()) != (FORM, kind.name()) {
+            return Err("it was written by another version");
+        }
+        if header.scope != self.scope {
+            return Err("it was kept for another cluster or other options");
+        }
+        let body = self.seal.open(line, sealed).ok_or("the file is damaged, or sealed with another key")?;
+        if header.is_refused {
+            return Ok((Change::Refused(kind), header.written));
+        }
+        let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let objects = lines.map(serde_json::from_slice).collect::<Result<Vec<Object>, _>>();
+        let objects = objects.map_err(|_| "it has an object that this version cannot read")?;
+        if objects.iter().any(|object| object.kind() != kind) {
+            return Err(damaged);
+        }
+        Ok((Change::Recall(kind, objects), header.written))
+    }
+
+    /// Replaces what is kept of a kind.
+    fn write(&self, kind: Kind, content: Content) -> io::Result<()> {
+        self.lock()?;
+        let file = self.file(kind);
+        if kind == Kind::Secret && !self.keeps_secrets() {
+            // What another run with a key left behind.
+            return match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        }
+        if content == Content::Refused && self.recall(kind).is_some() {
+            // It counts for as long as it may not be read.
+            return Ok(());
+        }
+        let (is_refused, body) = match content {
+            Content::Refused => (true, Vec::new()),
+            Content::Lines(lines) => (false, lines),
         };
-        write().map_err(|error| self.failed(error))
+        let scope = self.scope.clone();
+        let header = Header { form: FORM.to_owned(), kind: kind.name().to_owned(), scope, is_refused, written: now() };
+        let mut bytes = serde_json::to_vec(&header)?;
+        bytes.push(b'\n');
+        let sealed = self.seal.seal(&bytes, body).ok_or_else(|| io::Error::other("it cannot be sealed"))?;
+        bytes.extend(sealed);
+        let beside = file.with_extension("new");
+        let mut options = OpenOptions::new();
+        let mut written = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        written.write_all(&bytes)?;
+        written.sync_all()?;
+        fs::rename(beside, file)?;
+        File::open(&self.directory)?.sync_all()
     }
 
-    /// What to write for an object; `None` for one that is not kept.
-    fn encode(&self, object: &Object) -> Option<(String, Vec<u8>)> {
-        if object.kind() == Kind::Secret && self.seal.is_none() {
-            return None;
+    /// Makes sure that no other process writes here.
+    fn lock(&self) -> io::Result<()> {
+        // No code can panic while it holds this lock.
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+            let mut options = OpenOptions::new();
+            let file =
+                options.write(true).create(true).truncate(false).mode(0o600).open(self.directory.join("lock"))?;
+            file.try_lock().map_err(|error| match error {
+                TryLockError::WouldBlock => io::Error::other("another process writes to this directory"),
+                TryLockError::Error(error) => error,
+            })?;
+            *held = Some(file);
         }
-        let key = key(&object.reference());
-        // Maps have strings as keys, and nothing else can fail.
-        let json = serde_json::to_vec(object).ok()?;
-        let value = match &self.seal {
-            Some(seal) => seal.seal(&key, json)?,
-            None => json,
-        };
-        Some((key, value))
+        Ok(())
     }
 
-    fn decode(&self, key: &str, value: &[u8]) -> Option<Object> {
-        match &self.seal {
-            Some(seal) => serde_json::from_slice(&seal.open(key, value)?).ok(),
-            None => serde_json::from_slice(value).ok(),
-        }
-    }
-
-    /// Whether the objects were kept for the same scope with the same key.
-    fn is_of(&self, scope: &[u8]) -> bool {
-        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(ABOUT)?;
-            Ok(table.get(SCOPE)?.map(|value| value.value().to_vec()))
-        };
-        // Without the table it is a new file.
-        let Ok(Some(found)) = read() else { return false };
-        let opened = match &self.seal {
-            Some(seal) => seal.open(SCOPE, &found),
-            None => Some(found),
-        };
-        let is_same = opened.is_some_and(|opened| opened == scope);
-        if !is_same {
-            tracing::warn!(file = %self.path.display(), "the last known objects are of another scope or key: forgetting them");
-        }
-        is_same
-    }
-
-    fn begin_anew(&self, scope: &[u8]) -> Result<(), redb::Error> {
-        let value = match &self.seal {
-            Some(seal) => seal.seal(SCOPE, scope.to_vec()).unwrap_or_default(),
-            None => scope.to_vec(),
-        };
-        let transaction = self.database.begin_write()?;
-        transaction.delete_table(OBJECTS)?;
-        transaction.open_table(OBJECTS)?;
-        transaction.open_table(ABOUT)?.insert(SCOPE, value.as_slice())?;
-        Ok(transaction.commit()?)
-    }
-
-    fn failed(&self, error: redb::Error) -> StateError {
-        StateError::Database { path: self.path.clone(), error }
+    fn file(&self, kind: Kind) -> PathBuf {
+        self.directory.join(kind.name()).with_extension("state")
     }
 }
 
-/// What is to be written.
-#[derive(Debug, Default)]
-struct Pending {
-    /// Kinds of which nothing stays but what is in `entries`.
-    replaced: BTreeSet<Kind>,
-    /// Entries by their key; `None` for one that goes.
-    entries: BTreeMap<String, Option<Vec<u8>>>,
+/// A line for each object. The order is the caller's.
+fn line(object: &Object) -> Vec<u8> {
+    // Maps have strings as keys, and nothing else can fail.
+    let mut line = serde_json::to_vec(object).unwrap_or_default();
+    line.push(b'\n');
+    line
 }
 
-impl Pending {
-    fn replace(&mut self, kind: Kind, entries: impl IntoIterator<Item = (String, Vec<u8>)>) {
-        self.entries.retain(|key, _| !key.starts_with(&prefix(kind)));
-        self.replaced.insert(kind);
-        self.entries.extend(entries.into_iter().map(|(key, value)| (key, Some(value))));
-    }
-
-    /// Takes back what could not be written. What has come since is newer.
-    fn put_back(&mut self, older: Self) {
-        let newer = std::mem::replace(self, older);
-        for kind in newer.replaced {
-            self.replace(kind, []);
-        }
-        self.entries.extend(newer.entries);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.replaced.is_empty() && self.entries.is_empty()
-    }
-}
-
-/// Opens the file. One that is damaged is put aside: what it held comes again from the API server.
-fn open(path: &Path) -> Result<Database, StateError> {
-    let failed = |error| StateError::File { path: path.to_owned(), error };
-    if let Some(directory) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-    }
-    match open_file(path).map_err(failed)? {
-        Ok(database) => Ok(database),
-        Err(error @ DatabaseError::DatabaseAlreadyOpen) => {
-            Err(StateError::Database { path: path.to_owned(), error: error.into() })
-        }
-        Err(error) => {
-            let aside = path.with_extension("damaged");
-            tracing::error!(%error, file = %path.display(), aside = %aside.display(), "the last known objects cannot be read: putting their file aside");
-            fs::rename(path, aside).map_err(failed)?;
-            let opened = open_file(path).map_err(failed)?;
-            opened.map_err(|error| StateError::Database { path: path.to_owned(), error: error.into() })
-        }
-    }
-}
-
-fn open_file(path: &Path) -> io::Result<Result<Database, DatabaseError>> {
-    let file: File = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    // Of a file that is damaged in a way that it has no error for, the library may assert the opposite.
-    let opened = catch_unwind(AssertUnwindSafe(|| Database::builder().set_cache_size(CACHE).create_file(file)));
-    Ok(opened.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::InvalidData).into())))
-}
-
-fn key(object: &ObjectRef) -> String {
-    let ObjectRef { kind, name } = object;
-    format!("{}{name}", prefix(*kind))
-}
-
-/// What the keys of a kind begin with.
-fn prefix(kind: Kind) -> String {
-    format!("{}/", kind.name())
-}
-
-/// The first key after all keys of a kind: `0` follows `/`.
-fn end_of(kind: Kind) -> String {
-    format!("{}0", kind.name())
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

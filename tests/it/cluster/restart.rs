@@ -69,6 +69,30 @@ async fn without_an_api_server_it_serves_what_was_last_known() {
     answers(&second).await;
 }
 
+/// No key, so that no Secret is kept; and no ConfigMap, though one is watched.
+#[tokio::test]
+async fn a_kind_of_which_there_was_nothing_holds_nothing_up() {
+    let _turn = turn::alone().await;
+    let mut cluster = cluster();
+    let _backend = service(&cluster, "web").await;
+    cluster.apply(&Ingress::new("web").class(CLASS).host(HOST, "web").text());
+    let directory = tempfile::tempdir().unwrap();
+    let launch = || {
+        Launch::cluster(&cluster.service_account())
+            .argument(format!("--state-dir={}", directory.path().display()))
+            .argument("--configmap=edgeward/missing")
+    };
+    let first = launch().start().await;
+    until(first.http, HOST, "/", |answer| answer.status() == 200).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let second = launch();
+    cluster.kill_api_server();
+    drop(first);
+    let second = second.start().await;
+    assert!(second.ready_after() < SERVING_WITHIN, "ready only after {:?}", second.ready_after());
+    until(second.http, HOST, "/", |answer| answer.status() == 200).await;
+}
+
 #[tokio::test]
 async fn with_an_api_server_what_was_last_known_is_not_served() {
     let _turn = turn::alone().await;

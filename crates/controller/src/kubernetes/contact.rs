@@ -1,6 +1,7 @@
 //! What is known of the contact with the API server: what is listed, what it refuses, whether it answers at all.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use edgeward_routing::origin::Origin;
@@ -60,6 +61,7 @@ struct Scope {
 #[derive(Debug)]
 pub struct Contact {
     scopes: Mutex<Vec<Scope>>,
+    has_answered: AtomicBool,
     /// The diagnostics that were sent last. The lock is held while they are sent, so that no older ones follow.
     told: tokio::sync::Mutex<Vec<Diagnostic>>,
     /// Where the addresses in the status of Ingresses are told.
@@ -72,7 +74,12 @@ pub(super) struct ScopeId(usize);
 
 impl Contact {
     pub(super) fn new(observations: mpsc::UnboundedSender<Observation>) -> Arc<Self> {
-        Arc::new(Self { scopes: Mutex::default(), told: tokio::sync::Mutex::default(), observations })
+        Arc::new(Self {
+            scopes: Mutex::default(),
+            has_answered: AtomicBool::default(),
+            told: tokio::sync::Mutex::default(),
+            observations,
+        })
     }
 
     /// Forgets every scope: they are watched anew.
@@ -116,7 +123,17 @@ impl Contact {
         self.lock().iter().any(|scope| scope.contact.is_listed)
     }
 
+    /// Whether the API server has ever answered.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn answered(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn listed(&self, id: ScopeId) {
+        self.answered();
         if let Some(scope) = self.lock().get_mut(id.0) {
             scope.contact.is_listed = true;
             if scope.trouble.take().is_some() {
@@ -175,7 +192,8 @@ fn refusal(scope: &Scope) -> Option<Diagnostic> {
         "" => String::new(),
         namespace => format!(" in the namespace `{namespace}`"),
     };
-    let meanwhile = if scope.contact.is_listed { "what was last known stays in force" } else { "none is known" };
+    let meanwhile =
+        if scope.contact.is_listed { "what was last known stays in force" } else { "no more is known of them" };
     Some(Diagnostic::new(
         Severity::Error,
         "KindRefused",

@@ -1,14 +1,17 @@
 //! What a watch has found, on its way to the reconciler.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 
+use super::Restriction;
 use super::contact::{Contact, ScopeId, Trouble};
 use crate::change::Change;
 use crate::object::{Kind, NamespacedName, Object, ObjectRef};
+use crate::state::State;
 
 /// Nobody receives any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,40 +22,71 @@ pub(super) struct Closed;
 #[derive(Debug)]
 pub(super) struct FirstLists {
     kind: Kind,
-    waiting: Mutex<(usize, Vec<Object>)>,
+    waiting: Mutex<Waiting>,
     complete: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    scopes: usize,
+    objects: Vec<Object>,
+    /// Whether any scope was listed, and not done without.
+    has_listed: bool,
 }
 
 impl FirstLists {
     /// Of a kind with this number of scopes.
     pub(super) fn new(kind: Kind, scopes: usize) -> Arc<Self> {
-        Arc::new(Self { kind, waiting: Mutex::new((scopes, Vec::new())), complete: watch::Sender::new(false) })
+        Arc::new(Self {
+            kind,
+            waiting: Mutex::new(Waiting { scopes, ..Waiting::default() }),
+            complete: watch::Sender::new(false),
+        })
     }
 
-    /// Takes the first list of one scope. All of them come back with the last one.
-    fn take(&self, list: Vec<Object>) -> Option<Vec<Object>> {
+    /// Takes what there is of one scope: its first list, or what is known of it otherwise. What it comes to is given back with
+    /// the last one.
+    fn take(&self, list: Vec<Object>, is_listed: bool) -> Option<Change> {
+        let mut waiting = self.lock();
+        waiting.scopes = waiting.scopes.saturating_sub(1);
+        waiting.has_listed |= is_listed;
+        waiting.objects.extend(list);
+        let is_refused = !waiting.has_listed && waiting.objects.is_empty();
+        (waiting.scopes == 0).then(|| match std::mem::take(&mut waiting.objects) {
+            _ if is_refused => Change::Refused(self.kind),
+            all => Change::Reset(self.kind, all),
+        })
+    }
+
+    fn has_listed(&self) -> bool {
+        self.lock().has_listed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         // What a panic could leave behind is a list that never completes, which readiness tells.
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.0 = waiting.0.saturating_sub(1);
-        waiting.1.extend(list);
-        (waiting.0 == 0).then(|| std::mem::take(&mut waiting.1))
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How often in a row the API server must refuse a kind, while it lists others, before it is done without.
 const BELIEVED: u32 = 2;
 
+/// The same for one of several scopes of a kind that nothing works without.
+const BELIEVED_OF_ONE: u32 = 5;
+
 /// What a feed is of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Part {
     /// Where it is known how far it has come.
     pub(super) scope: ScopeId,
     /// Whether it is all of its kind.
     pub(super) is_whole: bool,
-    /// Whether it is done without where it may not be listed.
+    /// Whether all of the kind is done without where it may not be listed.
     pub(super) is_optional: bool,
-    /// Whether a former run knew objects of it.
-    pub(super) held_before: bool,
+    /// Which objects it is of.
+    pub(super) restriction: Restriction,
+    /// What a former run knew.
+    pub(super) state: Option<Arc<State>>,
 }
 
 /// The way of one watch to the reconciler.
@@ -76,8 +110,8 @@ impl Feed {
         first: Arc<FirstLists>,
         part: Part,
     ) -> Self {
-        let holds_objects = part.held_before;
-        Self { changes, contact, first, part, known: BTreeSet::new(), holds_objects, has_listed: false, refusals: 0 }
+        let known = BTreeSet::new();
+        Self { changes, contact, first, part, known, holds_objects: false, has_listed: false, refusals: 0 }
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -94,8 +128,17 @@ impl Feed {
     }
 
     /// Whether there may be objects, as far as is known.
-    pub(super) fn holds_objects(&self) -> bool {
-        self.holds_objects
+    pub(super) async fn holds_objects(&self) -> bool {
+        self.holds_objects || (!self.has_listed && !self.recalled().await.is_empty())
+    }
+
+    /// What a former run knew of it.
+    async fn recalled(&self) -> Vec<Object> {
+        let Some(state) = self.part.state.clone() else { return Vec::new() };
+        let (kind, restriction) = (self.kind(), self.part.restriction.clone());
+        let objects = spawn_blocking(move || state.objects(kind, |object| restriction.covers(object)));
+        // A fault of ours, which the runtime has reported.
+        objects.await.unwrap_or_default()
     }
 
     /// Returns when nobody receives any more.
@@ -111,8 +154,8 @@ impl Feed {
         let before = std::mem::replace(&mut self.known, names);
         if !self.has_listed {
             self.has_listed = true;
-            match self.first.take(list) {
-                Some(all) => self.complete(Change::Reset(self.kind(), all)).await?,
+            match self.first.take(list, true) {
+                Some(change) => self.complete(change).await?,
                 // What changes meanwhile must not overtake the list that it is a change to.
                 None => self.completed().await?,
             }
@@ -163,11 +206,18 @@ impl Feed {
         let is_final = matches!(trouble.code, Some(403 | 404)) && self.contact.has_listed();
         self.refusals = if is_final { self.refusals + 1 } else { 0 };
         self.contact.failed(self.part.scope, trouble);
-        if self.refusals >= BELIEVED && self.part.is_optional && !self.has_listed {
+        let is_done_without = if self.part.is_optional {
+            self.refusals >= BELIEVED
+        } else {
+            // A namespace that may not be read costs what is in it, not what is in the others.
+            self.refusals >= BELIEVED_OF_ONE && self.first.has_listed()
+        };
+        if is_done_without && !self.has_listed {
+            let recalled = if self.part.is_whole { Vec::new() } else { self.recalled().await };
             self.has_listed = true;
-            if let Some(all) = self.first.take(Vec::new()) {
-                let kind = self.kind();
-                self.complete(if all.is_empty() { Change::Refused(kind) } else { Change::Reset(kind, all) }).await?;
+            self.known = recalled.iter().map(|object| object.name().clone()).collect();
+            if let Some(change) = self.first.take(recalled, false) {
+                self.complete(change).await?;
             }
         }
         self.tell().await

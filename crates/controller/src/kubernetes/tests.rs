@@ -158,12 +158,23 @@ fn contact() -> Arc<Contact> {
     Contact::new(mpsc::unbounded_channel().0)
 }
 
+/// All of a kind, of which nothing is known.
+fn part(scope: contact::ScopeId, is_optional: bool) -> Part {
+    Part { scope, is_whole: true, is_optional, restriction: Restriction::default(), state: None }
+}
+
+/// What is in a namespace.
+fn part_of(namespace: &str, contact: &Contact, is_optional: bool, state: Option<Arc<State>>) -> Part {
+    let scope = contact.add(Kind::Ingress, namespace);
+    Part { scope, is_whole: false, is_optional, restriction: Restriction::in_namespace(namespace), state }
+}
+
 /// The changes that come of these answers, in short. Another kind has been listed before.
 async fn changes(answers: Answers, is_optional: bool, expected: usize) -> Vec<String> {
     let (sender, mut changes) = mpsc::channel(16);
     let contact = contact();
     contact.listed(contact.add(Kind::Service, ""));
-    let part = Part { scope: contact.add(Kind::Ingress, ""), is_whole: true, is_optional, held_before: false };
+    let part = part(contact.add(Kind::Ingress, ""), is_optional);
     let feed = Feed::new(sender, contact, FirstLists::new(Kind::Ingress, 1), part);
     tokio::spawn(watch(answers, feed));
     told(&mut changes, expected).await
@@ -226,7 +237,7 @@ async fn one_refusal_or_one_before_anything_is_listed_is_not_believed() {
     assert_eq!(changes(once, true, 4).await, expected);
     let (sender, mut changes) = mpsc::channel(16);
     let contact = contact();
-    let part = Part { scope: contact.add(Kind::Ingress, ""), is_whole: true, is_optional: true, held_before: false };
+    let part = part(contact.add(Kind::Ingress, ""), true);
     let mut feed = Feed::new(sender, contact, FirstLists::new(Kind::Ingress, 1), part);
     for _ in 0..5 {
         feed.failed(Trouble { code: Some(403), message: String::new() }).await.unwrap();
@@ -261,8 +272,7 @@ async fn what_is_listed_late_is_not_wiped_out_by_the_first_lists() {
     contact.listed(contact.add(Kind::Service, ""));
     let first = FirstLists::new(Kind::Ingress, 2);
     let mut feeds = ["a", "b"].map(|namespace| {
-        let scope = contact.add(Kind::Ingress, namespace);
-        let part = Part { scope, is_whole: false, is_optional: true, held_before: false };
+        let part = part_of(namespace, &contact, true, None);
         Feed::new(sender.clone(), Arc::clone(&contact), Arc::clone(&first), part)
     });
     for _ in 0..2 {
@@ -281,11 +291,41 @@ async fn what_is_listed_late_is_not_wiped_out_by_the_first_lists() {
     assert_eq!(found, expected);
 }
 
+/// Two namespaces, of which one may not be read, of a kind that nothing works without.
+#[tokio::test]
+async fn a_namespace_that_may_not_be_read_costs_no_other() {
+    for (knew, expected) in [(&[][..], "reset web"), (&[Kind::Ingress][..], "reset web web")] {
+        let (_directory, state) = state(knew).await;
+        let (sender, mut changes) = mpsc::channel(16);
+        let contact = contact();
+        let first = FirstLists::new(Kind::Ingress, 2);
+        let [mut blog, mut refused] = ["blog", "default"].map(|namespace| {
+            let part = part_of(namespace, &contact, false, Some(Arc::clone(&state)));
+            Feed::new(sender.clone(), Arc::clone(&contact), Arc::clone(&first), part)
+        });
+        // It goes on when the other one has come as far.
+        let blog = tokio::spawn(async move {
+            blog.listed(vec![fixture::ingress("blog/web").object()]).await.unwrap();
+            blog.applied(fixture::ingress("blog/next").object()).await.unwrap();
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for _ in 0..5 {
+            refused.failed(Trouble { code: Some(403), message: String::new() }).await.unwrap();
+        }
+        blog.await.unwrap();
+        let mut found = told(&mut changes, 3).await;
+        found.sort();
+        // What a former run knew of it stays in force.
+        assert_eq!(found, ["apply blog/next", "diagnostics KindRefused", expected]);
+    }
+}
+
 #[tokio::test]
 async fn what_a_former_run_knew_is_not_believed_to_be_gone_at_once() {
     let (sender, mut changes) = mpsc::channel(16);
     let contact = contact();
-    let part = Part { scope: contact.add(Kind::Ingress, ""), is_whole: true, is_optional: false, held_before: true };
+    let (_directory, state) = state(&[Kind::Ingress]).await;
+    let part = Part { state: Some(state), ..part(contact.add(Kind::Ingress, ""), false) };
     let feed = Feed::new(sender, contact, FirstLists::new(Kind::Ingress, 1), part);
     let lists = vec![list(&[]), list(&["a"]), list(&["a"])];
     tokio::spawn(watch(Answers { lists, watches: vec![refusal(422)] }, feed));
@@ -307,7 +347,7 @@ fn pauses_grow_and_are_short_again_after_a_while_without_failures() {
 async fn state(kinds: &[Kind]) -> (tempfile::TempDir, Arc<State>) {
     let directory = tempfile::tempdir().unwrap();
     let options = StateOptions { directory: directory.path().to_owned(), ..StateOptions::default() };
-    let state = Arc::new(State::open(&options).unwrap());
+    let state = Arc::new(State::new(&options).unwrap());
     let (sender, receiver) = mpsc::channel(16);
     let (reconciler, _reconciled) = mpsc::channel(16);
     let recording = tokio::spawn(record(receiver, reconciler, Arc::clone(&state)));
@@ -326,15 +366,19 @@ async fn state(kinds: &[Kind]) -> (tempfile::TempDir, Arc<State>) {
 #[tokio::test]
 async fn what_is_not_listed_in_time_is_recalled() {
     let both = [Kind::Ingress, Kind::IngressClass];
-    // Nothing is listed: everything is recalled. One kind is: the other one has its time, unless it fails.
-    for (listed, failed, expected) in [
-        (&[][..], &[][..], &both[..]),
-        (&[Kind::IngressClass][..], &[Kind::Ingress][..], &[Kind::Ingress][..]),
-        (&[Kind::IngressClass][..], &[][..], &[][..]),
-        (&both[..], &[][..], &[][..]),
+    // The API server does not answer: everything is recalled. It does: what is not listed yet has its time, unless it fails.
+    for (answers, listed, failed, expected) in [
+        (false, &[][..], &[][..], &both[..]),
+        (true, &[][..], &[][..], &[][..]),
+        (true, &[Kind::IngressClass][..], &[Kind::Ingress][..], &[Kind::Ingress][..]),
+        (true, &[Kind::IngressClass][..], &[][..], &[][..]),
+        (true, &both[..], &[][..], &[][..]),
     ] {
         let (_directory, state) = state(&both).await;
         let contact = contact();
+        if answers {
+            contact.answered();
+        }
         for kind in both {
             let scope = contact.add(kind, "");
             if listed.contains(&kind) {
@@ -351,7 +395,7 @@ async fn what_is_not_listed_in_time_is_recalled() {
             assert_eq!(objects.len(), 1);
             found.push(kind);
         }
-        assert_eq!(found, expected, "listed {listed:?}, failed {failed:?}");
+        assert_eq!(found, expected, "answers {answers}, listed {listed:?}, failed {failed:?}");
     }
 }
 
@@ -361,6 +405,7 @@ fn an_ingress_that_somebody_else_writes_too_is_left_alone_for_a_while() {
     let now = tokio::time::Instant::now();
     let minute = Duration::from_secs(60);
     let known = |published: &[Address], written: Option<&[Address]>| status::Known {
+        uid: String::new(),
         published: published.to_vec(),
         written: written.map(|written| (written.to_vec(), now)),
     };
@@ -370,4 +415,9 @@ fn an_ingress_that_somebody_else_writes_too_is_left_alone_for_a_while() {
     assert_eq!(known(&theirs, Some(&ours)).is_due(&ours, now + minute), Ok(true));
     // Other addresses of our own are written at once.
     assert_eq!(known(&ours, Some(&ours)).is_due(&theirs, now), Ok(true));
+    // And so is one that was deleted and made again: nobody else took anything away.
+    let mut again = known(&ours, Some(&ours));
+    let name = NamespacedName::new("shop", "web");
+    again.observe(Observation { name, uid: "2".to_owned(), published: Vec::new() });
+    assert_eq!(again.is_due(&ours, now), Ok(true));
 }

@@ -130,7 +130,7 @@ where
                     list.push(object.convert());
                 }
                 Some(Ok(Event::InitDone)) => {
-                    if list.is_empty() && feed.holds_objects() {
+                    if list.is_empty() && feed.holds_objects().await {
                         feed.doubt(self.doubt);
                         doubt = Some(Instant::now() + self.doubt);
                     } else {

@@ -1,34 +1,41 @@
 //! Keeping what a source sends, on its way to the reconciler.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::{Pending, State, key};
+use super::{Content, State, line};
 use crate::change::Change;
+use crate::object::{Kind, NamespacedName, Object};
 
 /// How long changes come together before they are written.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The part of the time that may go into writing: the pause is so many times as long as the last write took. A file is
+/// replaced as a whole, and tens of thousands of EndpointSlices must not keep the disk busy.
+const SHARE: u32 = 20;
 
 /// How long to wait after a failure.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Passes changes on, and writes them a moment later. A disk that is slow, full or broken holds nothing up: what waits for it
-/// is one entry for each object. Ends when either side is gone, with everything written.
+/// is what is there anyway, once. Ends when either side is gone, with everything written.
 pub async fn record(mut changes: mpsc::Receiver<Change>, reconciler: mpsc::Sender<Change>, state: Arc<State>) {
-    let queue = Arc::new(Queue::default());
+    let known = Arc::new(Known { keeps_secrets: state.keeps_secrets(), ..Known::default() });
     let (end, ending) = watch::channel(false);
-    let writer = tokio::spawn(write(Arc::clone(&queue), Arc::clone(&state), ending));
+    let writer = tokio::spawn(write(Arc::clone(&known), state, ending));
     loop {
         let change = tokio::select! {
             change = changes.recv() => change,
             () = reconciler.closed() => None,
         };
         let Some(change) = change else { break };
-        let Some(change) = queue.keep(change, &state).await else { break };
+        let Some(change) = known.keep(change).await else { break };
         if reconciler.send(change).await.is_err() {
             break;
         }
@@ -38,36 +45,52 @@ pub async fn record(mut changes: mpsc::Receiver<Change>, reconciler: mpsc::Sende
     let _ = writer.await;
 }
 
-/// What waits to be written.
+type Lines = BTreeMap<NamespacedName, Vec<u8>>;
+
+/// What this run knows of a kind.
+#[derive(Debug)]
+struct OfKind {
+    /// `None` if it may not be read.
+    lines: Option<Lines>,
+    is_written: bool,
+}
+
+/// What this run knows.
 #[derive(Default)]
-struct Queue {
-    pending: Mutex<Pending>,
+struct Known {
+    kinds: Mutex<BTreeMap<Kind, OfKind>>,
+    keeps_secrets: bool,
     changed: Notify,
 }
 
-impl Queue {
+impl Known {
     /// Takes in a change and gives it back; `None` when the runtime ends.
-    async fn keep(self: &Arc<Self>, change: Change, state: &Arc<State>) -> Option<Change> {
+    async fn keep(self: &Arc<Self>, change: Change) -> Option<Change> {
         let change = match change {
             Change::Reset(kind, objects) => {
                 // A kind may have tens of thousands.
-                let state = Arc::clone(state);
-                let encoded = spawn_blocking(move || {
-                    let entries: Vec<_> = objects.iter().filter_map(|object| state.encode(object)).collect();
-                    (objects, entries)
-                });
-                let (objects, entries) = encoded.await.ok()?;
-                self.lock().replace(kind, entries);
+                let is_kept = self.keeps(kind);
+                let encoded = spawn_blocking(move || (lines(objects.iter().filter(|_| is_kept)), objects));
+                let (lines, objects) = encoded.await.ok()?;
+                let mut kinds = self.lock();
+                if kinds.get(&kind).is_none_or(|known| known.lines.as_ref() != Some(&lines)) {
+                    kinds.insert(kind, OfKind { lines: Some(lines), is_written: false });
+                }
                 Change::Reset(kind, objects)
             }
+            Change::Refused(kind) => {
+                self.lock().entry(kind).or_insert(OfKind { lines: None, is_written: false });
+                Change::Refused(kind)
+            }
             Change::Apply(object) => {
-                if let Some((key, value)) = state.encode(&object) {
-                    self.lock().entries.insert(key, Some(value));
+                if self.keeps(object.kind()) {
+                    let (name, line) = (object.name().clone(), line(&object));
+                    self.change(object.kind(), |lines| lines.insert(name, line));
                 }
                 Change::Apply(object)
             }
             Change::Remove(object) => {
-                self.lock().entries.insert(key(&object), None);
+                self.change(object.kind, |lines| lines.remove(&object.name));
                 Change::Remove(object)
             }
             other => return Some(other),
@@ -76,44 +99,84 @@ impl Queue {
         Some(change)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pending> {
+    fn keeps(&self, kind: Kind) -> bool {
+        kind != Kind::Secret || self.keeps_secrets
+    }
+
+    /// Changes what is known of a kind that has been listed.
+    fn change<T>(&self, kind: Kind, change: impl FnOnce(&mut Lines) -> T) {
+        if let Some(OfKind { lines: Some(lines), is_written }) = self.lock().get_mut(&kind) {
+            change(lines);
+            *is_written = false;
+        }
+    }
+
+    /// What is to be written next.
+    fn take(&self) -> Option<(Kind, Content)> {
+        let mut kinds = self.lock();
+        let (kind, known) = kinds.iter_mut().find(|(_, known)| !known.is_written)?;
+        known.is_written = true;
+        let content = match &known.lines {
+            Some(lines) => Content::Lines(lines.values().flatten().copied().collect()),
+            None => Content::Refused,
+        };
+        Some((*kind, content))
+    }
+
+    /// Takes back that these kinds were written.
+    fn put_back(&self, kinds: &[Kind]) {
+        let mut known = self.lock();
+        for kind in kinds {
+            if let Some(known) = known.get_mut(kind) {
+                known.is_written = false;
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Kind, OfKind>> {
         // No code can panic while it holds this lock.
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn write(queue: Arc<Queue>, state: Arc<State>, mut ending: watch::Receiver<bool>) {
+fn lines<'o>(objects: impl Iterator<Item = &'o Object>) -> Lines {
+    objects.map(|object| (object.name().clone(), line(object))).collect()
+}
+
+async fn write(known: Arc<Known>, state: Arc<State>, mut ending: watch::Receiver<bool>) {
     let mut has_failed = false;
+    let mut took = Duration::ZERO;
     loop {
         let gathered = async {
-            queue.changed.notified().await;
-            sleep(if has_failed { RETRY } else { PAUSE }).await;
+            known.changed.notified().await;
+            sleep(if has_failed { RETRY } else { PAUSE.max(took * SHARE) }).await;
         };
         let is_ending = tokio::select! {
             () = gathered => false,
             _ = ending.wait_for(|ending| *ending) => true,
         };
-        let pending = std::mem::take(&mut *queue.lock());
-        if !pending.is_empty() {
-            let state = Arc::clone(&state);
-            let written = spawn_blocking(move || (state.write(&pending), pending));
-            match written.await {
-                Ok((Ok(()), _)) if has_failed => {
-                    has_failed = false;
-                    tracing::info!("the last known objects can be written again");
+        let started = Instant::now();
+        let mut failed = Vec::new();
+        while let Some((kind, content)) = known.take() {
+            let to = Arc::clone(&state);
+            let written = spawn_blocking(move || to.write(kind, content)).await;
+            if let Err(error) = written.unwrap_or_else(|fault| Err(io::Error::other(fault))) {
+                if !has_failed && failed.is_empty() {
+                    let directory = state.directory.display();
+                    tracing::error!(%directory, %error, "a restart without the API server would serve what was known before now");
                 }
-                Ok((Ok(()), _)) => {}
-                Ok((Err(error), pending)) => {
-                    if !has_failed {
-                        tracing::error!(%error, "a restart without the API server would serve what was known before now");
-                    }
-                    has_failed = true;
-                    queue.lock().put_back(pending);
-                    queue.changed.notify_one();
-                }
-                Err(_) => return,
+                failed.push(kind);
             }
         }
+        if has_failed && failed.is_empty() {
+            tracing::info!("what is known can be written again");
+        }
+        has_failed = !failed.is_empty();
+        if has_failed {
+            known.put_back(&failed);
+        }
+        took = started.elapsed();
         if is_ending {
             return;
         }

@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::ReadableTable;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -59,15 +60,21 @@ impl Disk {
         path
     }
 
-    fn file(&self) -> PathBuf {
-        self.options.directory.join("objects.redb")
+    fn file(&self, kind: Kind) -> PathBuf {
+        self.options.directory.join(kind.name()).with_extension("state")
+    }
+
+    /// All bytes of all files.
+    fn bytes(&self) -> Vec<u8> {
+        let files = fs::read_dir(&self.options.directory).unwrap();
+        files.flat_map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
     }
 
     /// Lets a run send these changes, and end.
     async fn run(&self, changes: impl IntoIterator<Item = Change>) {
         let (sender, receiver) = mpsc::channel(100);
         let (reconciler, mut reconciled) = mpsc::channel(100);
-        let state = Arc::new(State::open(&self.options).unwrap());
+        let state = Arc::new(State::new(&self.options).unwrap());
         let recording = tokio::spawn(record(receiver, reconciler, state));
         for change in changes {
             let expected = format!("{change:?}");
@@ -80,8 +87,8 @@ impl Disk {
 
     /// What the next run finds.
     fn kept(&self) -> Vec<Object> {
-        let state = State::open(&self.options).unwrap();
-        let mut objects: Vec<_> = Kind::ALL.into_iter().flat_map(|kind| state.objects(kind)).collect();
+        let state = State::new(&self.options).unwrap();
+        let mut objects: Vec<_> = Kind::ALL.into_iter().flat_map(|kind| state.objects(kind, |_| true)).collect();
         objects.sort_by_key(Object::reference);
         objects
     }
@@ -107,7 +114,7 @@ async fn with_a_key_everything_is_there_again_and_nothing_in_the_clear() {
     let all = all();
     disk.run(lists(&all)).await;
     assert_eq!(disk.kept(), sorted(all));
-    let bytes = fs::read(disk.file()).unwrap();
+    let bytes = disk.bytes();
     for clear in ["tls.key", "ssl-redirect", "10.0.0.1", "PRIVATE"] {
         assert!(!bytes.windows(clear.len()).any(|window| window == clear.as_bytes()), "{clear}");
     }
@@ -121,17 +128,17 @@ async fn without_a_key_there_are_no_secrets() {
     disk.run(lists(&all).into_iter().chain([apply(secret_for("shop/u", &["b.test"]))])).await;
     let expected = all.into_iter().filter(|object| !is_secret(object)).collect();
     assert_eq!(disk.kept(), sorted(expected));
-    let bytes = fs::read(disk.file()).unwrap();
+    let bytes = disk.bytes();
     assert!(!bytes.windows(7).any(|window| window == b"tls.key"));
-    assert!(!State::open(&disk.options).unwrap().keeps_secrets());
+    assert!(!State::new(&disk.options).unwrap().keeps_secrets());
 }
 
 #[tokio::test]
 async fn only_this_user_can_read_it() {
     let disk = Disk::new();
-    disk.run([]).await;
+    disk.run(lists(&[])).await;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(&disk.options.directory), mode(&disk.file())), (0o700, 0o600));
+    assert_eq!((mode(&disk.options.directory), mode(&disk.file(Kind::Ingress))), (0o700, 0o600));
 }
 
 #[tokio::test]
@@ -140,34 +147,45 @@ async fn changes_and_lists_replace_what_was_kept() {
     let [a, b, c] = ["shop/a", "shop/b", "shop/c"].map(|name| ingress(name).object());
     let changed = ingress("shop/a").class("nginx").object();
     let nginx = class("nginx", "x");
-    disk.run(lists(&[a.clone(), b.clone(), nginx.clone()])).await;
-    disk.run([apply(changed.clone()), apply(c.clone()), Change::Remove(b.reference())]).await;
+    let all = lists(&[a.clone(), b.clone(), nginx.clone()]);
+    disk.run(all.into_iter().chain([apply(changed.clone()), apply(c.clone()), Change::Remove(b.reference())])).await;
     assert_eq!(disk.kept(), sorted(vec![changed, c.clone(), nginx.clone()]));
     // A list is all that there is of its kind, and of no other.
-    disk.run([apply(a.clone()), Change::Reset(Kind::Ingress, vec![b.clone()]), apply(c.clone())]).await;
+    disk.run([Change::Reset(Kind::Ingress, vec![b.clone()]), apply(c.clone())]).await;
     assert_eq!(disk.kept(), sorted(vec![b, c, nginx.clone()]));
     disk.run([Change::Reset(Kind::Ingress, Vec::new()), Change::Recall(Kind::Ingress, vec![a])]).await;
     assert_eq!(disk.kept(), [nginx]);
 }
 
 #[tokio::test]
-async fn it_is_known_of_which_namespace_there_is_anything() {
-    let disk = Disk::new();
-    disk.run(lists(&[ingress("shop/a").object(), class("nginx", "x")])).await;
-    let state = State::open(&disk.options).unwrap();
-    for (kind, namespace, holds) in [
-        (Kind::Ingress, "", true),
-        (Kind::Ingress, "shop", true),
-        (Kind::Ingress, "sho", false),
-        (Kind::IngressClass, "", true),
-        (Kind::Service, "", false),
-    ] {
-        assert_eq!(state.holds(kind, namespace), holds, "{kind:?} {namespace}");
+async fn a_kind_without_objects_is_known_and_one_that_was_never_listed_is_not() {
+    for (disk, of_secrets) in [(Disk::with_key(1), "none"), (Disk::new(), "[]")] {
+        disk.run([Change::Reset(Kind::Ingress, Vec::new()), Change::Refused(Kind::IngressClass)]).await;
+        let state = State::new(&disk.options).unwrap();
+        let recalled = |kind| match state.recall(kind) {
+            Some(Change::Recall(_, objects)) => format!("{objects:?}"),
+            Some(other) => format!("{other:?}"),
+            None => "none".to_owned(),
+        };
+        assert_eq!(recalled(Kind::Ingress), "[]");
+        assert_eq!(recalled(Kind::IngressClass), "Refused(IngressClass)");
+        assert_eq!(recalled(Kind::Service), "none");
+        // Without a key there never are any: a restart goes on without them.
+        assert_eq!(recalled(Kind::Secret), of_secrets);
     }
 }
 
 #[tokio::test]
-async fn what_was_kept_for_another_scope_or_with_another_key_is_forgotten() {
+async fn a_kind_that_may_not_be_read_any_more_stays_as_it_was_known() {
+    let disk = Disk::new();
+    let nginx = class("nginx", "x");
+    disk.run(lists(std::slice::from_ref(&nginx))).await;
+    disk.run([Change::Refused(Kind::IngressClass)]).await;
+    assert_eq!(disk.kept(), [nginx]);
+}
+
+#[tokio::test]
+async fn what_was_kept_for_another_scope_or_with_another_key_is_not_used_and_then_gone() {
     for change in [
         (|disk: &mut Disk| disk.options.scope = "one namespace".to_owned()) as fn(&mut Disk),
         |disk| disk.options.key_file = Some(disk.key_file(&[2; 32])),
@@ -175,79 +193,96 @@ async fn what_was_kept_for_another_scope_or_with_another_key_is_forgotten() {
     ] {
         let mut disk = Disk::with_key(1);
         disk.run(lists(&all())).await;
+        let former: Vec<_> = Kind::ALL.map(|kind| fs::read(disk.file(kind)).unwrap()).into();
         change(&mut disk);
         assert_eq!(disk.kept(), []);
-        disk.run([apply(ingress("a").object())]).await;
+        disk.run(lists(&[ingress("a").object()])).await;
         assert_eq!(disk.kept(), [ingress("a").object()]);
-    }
-}
-
-#[tokio::test]
-async fn an_entry_under_another_name_is_not_believed() {
-    let disk = Disk::with_key(1);
-    disk.run(lists(&[secret_for("shop/t", &["a.test"]), secret_for("bank/t", &["b.test"])])).await;
-    {
-        let state = State::open(&disk.options).unwrap();
-        let transaction = state.database.begin_write().unwrap();
-        {
-            let mut table = transaction.open_table(OBJECTS).unwrap();
-            let other = table.get("Secret/shop/t").unwrap().unwrap().value().to_vec();
-            table.insert("Secret/bank/t", other.as_slice()).unwrap();
+        for (kind, former) in Kind::ALL.into_iter().zip(former) {
+            assert!(fs::read(disk.file(kind)).ok() != Some(former), "{kind:?}");
         }
-        transaction.commit().unwrap();
     }
-    let kept: Vec<_> = disk.kept().iter().map(|object| object.name().to_string()).collect();
-    assert_eq!(kept, ["shop/t"]);
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_put_aside_and_costs_only_its_content() {
-    let whole = {
-        let disk = Disk::new();
+async fn a_file_in_the_place_of_another_is_not_believed() {
+    for disk in [Disk::new(), Disk::with_key(1)] {
         disk.run(lists(&all())).await;
-        fs::read(disk.file()).unwrap()
-    };
-    let mut flipped = whole.clone();
-    flipped.iter_mut().skip(64).step_by(97).for_each(|byte| *byte ^= 0x55);
-    let lengths = [1, 9, 64, 300, 4096, whole.len() / 2, whole.len() - 1];
-    let cut = lengths.into_iter().map(|length| whole[..length].to_vec());
-    for (number, bytes) in cut.chain([b"rubbish".repeat(2000), flipped]).enumerate() {
-        let disk = Disk::new();
-        fs::create_dir_all(&disk.options.directory).unwrap();
-        fs::write(disk.file(), &bytes).unwrap();
-        disk.run([apply(ingress("a").object())]).await;
-        assert!(disk.kept().contains(&ingress("a").object()), "file {number}");
+        fs::copy(disk.file(Kind::Ingress), disk.file(Kind::Service)).unwrap();
+        assert!(State::new(&disk.options).unwrap().recall(Kind::Service).is_none());
     }
+}
+
+/// Each byte of a file in turn is another one, or the last one: none of it is believed then, and the rest is.
+#[tokio::test]
+async fn a_file_is_believed_as_a_whole_or_not_at_all() {
+    for disk in [Disk::new(), Disk::with_key(1)] {
+        disk.run(lists(&all())).await;
+        let state = State::new(&disk.options).unwrap();
+        let file = disk.file(Kind::Ingress);
+        let whole = fs::read(&file).unwrap();
+        for place in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[place] ^= 0x11;
+            for damaged in [&flipped, &whole[..place]] {
+                assert!(state.parse(Kind::Ingress, damaged).is_err(), "byte {place}");
+            }
+        }
+        fs::write(&file, b"rubbish").unwrap();
+        let kinds: BTreeSet<_> = disk.kept().iter().map(Object::kind).collect();
+        assert!(!kinds.contains(&Kind::Ingress) && kinds.contains(&Kind::Service), "{kinds:?}");
+        disk.run(lists(&all())).await;
+        assert_eq!(fs::read(&file).unwrap().len(), whole.len(), "it is written anew");
+    }
+}
+
+/// If this fails, the serialized form has changed: raise [`FORM`], so that no version reads what another one wrote.
+#[test]
+fn the_form_is_what_its_number_says() {
+    let lines: Vec<u8> = all().iter().filter(|object| object.kind() != Kind::Secret).flat_map(line).collect();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &lines);
+    assert_eq!((FORM, format!("{:02x?}", &digest.as_ref()[..4]).as_str()), ("edgeward objects 2", "[c0, eb, 0f, 84]"));
+}
+
+/// A disk that fails, as a file in the place of the directory.
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_it_is_written_again() {
+    let disk = Disk::new();
+    let parent = disk.options.directory.parent().unwrap();
+    fs::write(parent, b"in the way").unwrap();
+    let (sender, receiver) = mpsc::channel(100);
+    let (reconciler, _reconciled) = mpsc::channel(100);
+    let state = Arc::new(State::new(&disk.options).unwrap());
+    let recording = tokio::spawn(record(receiver, reconciler, state));
+    sender.send(Change::Reset(Kind::Ingress, vec![ingress("a").object()])).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(disk.kept(), []);
+    fs::remove_file(parent).unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(disk.kept(), [ingress("a").object()]);
+    drop(sender);
+    recording.await.unwrap();
 }
 
 #[test]
 fn a_key_that_cannot_be_used_is_named() {
     let mut disk = Disk::new();
     disk.options.key_file = Some(disk.key_file(&[1; 31]));
-    let error = |disk: &Disk| State::open(&disk.options).err().unwrap().to_string();
+    let error = |disk: &Disk| State::new(&disk.options).err().unwrap().to_string();
     assert!(error(&disk).ends_with("it has fewer than 32 bytes"), "{}", error(&disk));
     disk.options.key_file = Some("/nowhere/key".into());
     assert!(error(&disk).starts_with("cannot use the key file /nowhere/key: "), "{}", error(&disk));
 }
 
-#[test]
-fn two_processes_do_not_share_it() {
+#[tokio::test]
+async fn one_process_writes_and_others_read() {
     let disk = Disk::new();
-    let _first = State::open(&disk.options).unwrap();
-    assert!(matches!(State::open(&disk.options), Err(StateError::Database { .. })));
-}
-
-#[test]
-fn what_could_not_be_written_gives_way_to_what_came_since() {
-    let entry = |key: &str, value: u8| (key.to_owned(), vec![value]);
-    let mut older = Pending::default();
-    older.replace(Kind::Ingress, [entry("Ingress/n/a", 1), entry("Ingress/n/b", 1)]);
-    older.entries.insert("Service/n/a".to_owned(), Some(vec![1]));
-    let mut newer = Pending::default();
-    newer.replace(Kind::Service, [entry("Service/n/b", 2)]);
-    newer.entries.insert("Ingress/n/a".to_owned(), None);
-    newer.put_back(older);
-    assert_eq!(newer.replaced, [Kind::Ingress, Kind::Service].into());
-    let expected = [("Ingress/n/a", None), ("Ingress/n/b", Some(vec![1])), ("Service/n/b", Some(vec![2]))];
-    assert_eq!(newer.entries, expected.map(|(key, value)| (key.to_owned(), value)).into());
+    let first = State::new(&disk.options).unwrap();
+    first.write(Kind::Ingress, Content::Lines(line(&ingress("a").object()))).unwrap();
+    let second = State::new(&disk.options).unwrap();
+    assert_eq!(second.objects(Kind::Ingress, |_| true), [ingress("a").object()]);
+    let refused = second.write(Kind::Ingress, Content::Lines(Vec::new())).unwrap_err();
+    assert_eq!(refused.to_string(), "another process writes to this directory");
+    drop(first);
+    second.write(Kind::Ingress, Content::Lines(Vec::new())).unwrap();
 }

@@ -12,7 +12,7 @@ use edgeward_controller::kubernetes::{
 };
 use edgeward_controller::object::NamespacedName;
 use edgeward_controller::reconcile::Status;
-use edgeward_controller::state::{State, StateError, record};
+use edgeward_controller::state::{State, record};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -50,7 +50,7 @@ impl Cluster {
     ) -> anyhow::Result<Self> {
         let kubeconfig = Some(&configuration.kubeconfig).filter(|path| **path != PathBuf::new());
         let (client, server) = connect(kubeconfig).await?;
-        let state = open_state(configuration, &server)?;
+        let state = keep_state(configuration, &server)?;
         let changes = match &state {
             Some(state) => {
                 let (sender, recorded) = mpsc::channel(QUEUED_CHANGES);
@@ -175,29 +175,21 @@ fn follow_own_node(client: Client) -> anyhow::Result<watch::Receiver<Option<bool
     Ok(seen)
 }
 
-/// Opens what a former run knew. Whatever stands in the way but a wrong key costs only that.
+/// Where what is known is kept, if anywhere.
 ///
 /// # Errors
 ///
 /// If the key cannot be used.
-fn open_state(configuration: &Configuration, server: &str) -> anyhow::Result<Option<Arc<State>>> {
+fn keep_state(configuration: &Configuration, server: &str) -> anyhow::Result<Option<Arc<State>>> {
     let Some(options) = wiring::state_options(configuration, server) else { return Ok(None) };
-    match State::open(&options) {
-        Ok(state) => {
-            if !state.keeps_secrets() {
-                tracing::warn!(
-                    "no certificates are kept in --state-dir without --state-key-file: a restart without the API server \
-                     serves the default certificate"
-                );
-            }
-            Ok(Some(Arc::new(state)))
-        }
-        Err(error @ StateError::Key { .. }) => Err(error).context("--state-key-file"),
-        Err(error) => {
-            tracing::error!(%error, "a restart without the API server would serve nothing");
-            Ok(None)
-        }
+    let state = State::new(&options).context("--state-key-file")?;
+    if !state.keeps_secrets() {
+        tracing::warn!(
+            "no certificates are kept in --state-dir without --state-key-file: a restart without the API server serves the \
+             default certificate"
+        );
     }
+    Ok(Some(Arc::new(state)))
 }
 
 /// This pod: what its manifest says, as for ingress-nginx. Elsewhere the names only have to be this process' own.

@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use super::super::{Current, Options, refresh_endpoints, refresh_ingresses};
 use super::{empty, options, strict};
 use crate::change::Change;
-use crate::index::Index;
-use crate::object::{Kind, Object, PortRef};
+use crate::index::{Dirty, Index};
+use crate::object::{IngressBackend, Kind, Object, PortRef};
 use crate::translate::fixture::{
     class, config_map, external, ingress, name, port, ready, secret, service, slice, terminating,
 };
-use crate::translate::{Translation, translate};
+use crate::translate::{Translation, is_same, translate};
 
 /// The certificate is for `sec1.test` and what is below it.
 const HOSTS: [&str; 6] = ["sec1.test", "b.sec1.test", "*.sec1.test", "*.test", "", "no host"];
@@ -103,6 +103,22 @@ fn without_wildcards(object: &mut Object) {
     }
 }
 
+/// Has an Ingress name hosts and Services that no other one names.
+fn apart(object: &mut Object) {
+    let Object::Ingress(ingress) = object else { return };
+    let own = ingress.meta.name.to_string().replace('/', "-");
+    for rule in &mut ingress.rules {
+        rule.host = format!("{own}.{}", rule.host.trim_start_matches("*."));
+        for path in rule.paths.iter_mut().flatten() {
+            if let IngressBackend::Service { name, .. } = &mut path.backend {
+                *name = format!("{name}-{own}");
+            }
+        }
+    }
+    ingress.default_backend = None;
+    ingress.tls.clear();
+}
+
 /// Objects of which no two have the same name: of those the later would count.
 fn objects() -> impl Strategy<Value = Vec<Object>> {
     let ingresses = proptest::collection::vec(ingresses(), 0..10);
@@ -132,7 +148,7 @@ proptest! {
             let first = translate(&Index::of(objects.clone()), &options, &empty());
             let second = translate(&Index::of(shuffled.clone()), &options, &first.snapshot);
             prop_assert_eq!(all_of(&first), all_of(&second));
-            prop_assert!(crate::translate::is_same(&first.snapshot, &Snapshot {
+            prop_assert!(is_same(&first.snapshot, &Snapshot {
                 certificates: first.snapshot.certificates.clone(),
                 ..second.snapshot
             }), "the same objects, so the same parts");
@@ -169,28 +185,41 @@ proptest! {
         }
     }
 
-    /// What is around a change is all that the change has an effect on, however changes follow each other.
+    /// What is around changes is all that they have an effect on, however they come together and follow each other.
     #[test]
     fn a_refresh_of_ingresses_is_a_translation(
         mut objects in objects(),
-        mut changes in proptest::collection::vec((any::<bool>(), prop_oneof![ingresses(), others()]), 1..8),
+        mut changes in proptest::collection::vec(
+            (any::<bool>(), any::<bool>(), prop_oneof![ingresses(), others()]), 1..8),
         has_wildcards in any::<bool>(),
+        are_apart in 0..4usize,
     ) {
-        // A change to a wildcard host may be one to every host below it.
-        if !has_wildcards {
-            objects.iter_mut().chain(changes.iter_mut().map(|(_, object)| object)).for_each(without_wildcards);
+        let all = objects.iter_mut().chain(changes.iter_mut().map(|(_, _, object)| object));
+        for (place, object) in all.enumerate() {
+            // A change to a wildcard host may be one to every host below it.
+            if !has_wildcards {
+                without_wildcards(object);
+            }
+            if place % 4 < are_apart {
+                apart(object);
+            }
         }
         for options in all_options() {
             let options = Options { default_backend_service: Some(name("api")), ..options };
             let mut index = Index::of(objects.clone());
             let mut current = translate(&index, &options, &empty());
-            for (goes, object) in &changes {
-                let change = match goes {
+            let mut dirty = Dirty::default();
+            for (goes, is_last, object) in &changes {
+                dirty |= index.apply(match goes {
                     true => Change::Remove(object.reference()),
                     false => Change::Apply(Box::new(object.clone())),
-                };
-                let dirty = index.apply(change);
+                });
+                if !is_last {
+                    continue;
+                }
+                let dirty = std::mem::take(&mut dirty);
                 let whole = translate(&index, &options, &current.snapshot);
+                prop_assert_eq!(all_of(&whole), all_of(&translate(&index, &options, &empty())));
                 let mut around = dirty.around.clone();
                 around.services.extend(dirty.endpoints.clone());
                 let is_part = !dirty.needs_translation(options.configmap.as_ref());
@@ -204,6 +233,9 @@ proptest! {
                     prop_assert_eq!(all_of(&part), all_of(&whole));
                     prop_assert_eq!(&part.owned, &whole.owned);
                     prop_assert_eq!(part.snapshot.generation, whole.snapshot.generation);
+                    let again = translate(&index, &options, &part.snapshot).snapshot;
+                    let certificates = part.snapshot.certificates.clone();
+                    prop_assert!(is_same(&part.snapshot, &Snapshot { certificates, ..again }), "nothing is new after it");
                     current = part;
                 } else {
                     current = whole;
@@ -219,7 +251,7 @@ proptest! {
         for options in all_options() {
             let mut index = Index::of(objects.clone());
             let first = translate(&index, &options, &empty());
-            let mut dirty = crate::index::Dirty::default();
+            let mut dirty = Dirty::default();
             for slice in slices.iter().filter(|object| object.kind() == Kind::EndpointSlice) {
                 dirty |= index.apply(Change::Apply(Box::new(slice.clone())));
             }

@@ -29,6 +29,9 @@ COPY --from=build /edgeward /usr/local/bin/edgeward
 # capabilities dropped but NET_BIND_SERVICE, or listen on higher ports. A file capability would keep the program from
 # starting at all where capabilities are dropped.
 USER 65532:65532
+# Memory that is not used any more goes back to the system after a tenth of a second, not a whole one: most of what the first
+# lists of a large cluster leave behind is gone when it is ready.
+ENV MIMALLOC_PURGE_DELAY=100
 EXPOSE 80 443 10254
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/local/bin/edgeward"]

@@ -80,7 +80,7 @@ fn read_to_end(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// The binary without settings from this process' environment.
+/// The binary with the environment of the image, and no settings from that of this process.
 fn command(binary: &Path) -> Command {
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
@@ -88,7 +88,8 @@ fn command(binary: &Path) -> Command {
             command.env_remove(name);
         }
     }
-    command.stdin(Stdio::null());
+    // As in the image.
+    command.env("MIMALLOC_PURGE_DELAY", "100").stdin(Stdio::null());
     command
 }
 

@@ -77,12 +77,18 @@ impl Index {
             Change::Apply(object) => self.insert(*object),
             Change::Remove(reference) => self.remove(&reference),
             Change::Reset(kind, objects) => self.reset(kind, objects),
+            Change::Listed(kind, names) => self.finish_list(kind, &names),
             Change::Recall(kind, objects) => {
                 if self.listed.contains(&kind) && !self.refused.contains(&kind) {
                     return Dirty::default();
                 }
-                let dirty = self.reset(kind, objects);
+                self.listed.insert(kind);
                 self.recalled.insert(kind);
+                let newer: BTreeSet<_> = self.names(kind).into_iter().collect();
+                let mut dirty = Dirty::default();
+                for object in objects.into_iter().filter(|object| !newer.contains(object.name())) {
+                    dirty |= self.insert(object);
+                }
                 dirty
             }
             Change::Refused(kind) => {
@@ -248,34 +254,28 @@ impl Index {
     /// Makes `objects` all there is of a kind. It works by difference, so that listing again what is known already
     /// changes nothing and parses no certificate twice.
     fn reset(&mut self, kind: Kind, objects: Vec<Object>) -> Dirty {
-        let mut dirty = Dirty::everything_if(self.refused.remove(&kind));
-        dirty.diagnostics |= self.recalled.remove(&kind);
-        let known = self.names(kind);
-        if known.is_empty() {
-            self.reserve(kind, objects.len());
-        } else {
-            let listed: BTreeSet<_> = objects.iter().map(|object| object.name().clone()).collect();
-            for name in known.into_iter().filter(|name| !listed.contains(name)) {
-                dirty |= self.remove(&ObjectRef { kind, name });
-            }
-        }
+        let objects: Vec<_> = objects.into_iter().filter(|object| object.kind() == kind).collect();
+        let names: Vec<_> = objects.iter().map(|object| object.name().clone()).collect();
+        let mut dirty = Dirty::default();
         for object in objects {
-            if object.kind() == kind {
-                dirty |= self.insert(object);
-            }
+            dirty |= self.insert(object);
         }
-        self.listed.insert(kind);
+        dirty |= self.finish_list(kind, &names);
         dirty
     }
 
-    /// Makes room for the first list of a kind: growing by doubling would leave as much garbage behind.
-    fn reserve(&mut self, kind: Kind, count: usize) {
-        match kind {
-            Kind::Service => self.services.reserve(count),
-            Kind::EndpointSlice => self.slices.reserve(count),
-            Kind::Secret => self.secrets.reserve(count),
-            Kind::Ingress | Kind::IngressClass | Kind::ConfigMap | Kind::Namespace => {}
+    /// Takes away what is not among the names of a kind, each of which has been inserted.
+    fn finish_list(&mut self, kind: Kind, listed: &[NamespacedName]) -> Dirty {
+        let mut dirty = Dirty::everything_if(self.refused.remove(&kind));
+        dirty.diagnostics |= self.recalled.remove(&kind);
+        self.listed.insert(kind);
+        if self.count(kind) > listed.len() {
+            let listed: BTreeSet<_> = listed.iter().collect();
+            for name in self.names(kind).into_iter().filter(|name| !listed.contains(name)) {
+                dirty |= self.remove(&ObjectRef { kind, name });
+            }
         }
+        dirty
     }
 
     fn insert(&mut self, object: Object) -> Dirty {

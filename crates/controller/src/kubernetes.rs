@@ -164,7 +164,8 @@ impl KubernetesSource {
         Arc::clone(&self.contact)
     }
 
-    /// Runs until nobody receives any more. The first message about each kind is one [`Change::Reset`].
+    /// Runs until nobody receives any more. Nothing counts of a kind before [`Change::Reset`] or
+    /// [`Change::Listed`] says that all of it has been sent.
     ///
     /// Kinds that may not be listed: without Secrets, IngressClasses, ConfigMap or Namespaces it is served what can be, and
     /// a diagnostic says what is missing. Without Ingresses, Services or EndpointSlices every answer would be wrong, so

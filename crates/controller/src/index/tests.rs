@@ -75,6 +75,24 @@ fn what_a_former_run_knew_counts_until_the_kind_is_listed() {
     assert_eq!(index.count(Kind::Ingress), 1);
 }
 
+/// A list that comes object by object, and a recollection in the middle of it.
+#[test]
+fn what_has_been_sent_is_newer_than_what_is_recalled_and_the_end_of_a_list_takes_the_rest_away() {
+    let mut index = Index::new();
+    let [old, new] = ["old.test", "new.test"].map(|host| ingress("web").rule(host, &["Prefix / web"]).object());
+    assert_eq!(apply(&mut index, new.clone()), around(&["web"], &["new.test"], &["web"]));
+    index.apply(Change::Recall(Kind::Ingress, vec![old, ingress("gone").object()]));
+    let hosts = |index: &Index| index.ingresses().map(|ingress| ingress.rules.len()).collect::<Vec<_>>();
+    assert_eq!(hosts(&index), [0, 1]);
+    assert_eq!(index.ingress(&name("web")).unwrap().rules[0].host, "new.test");
+    assert_eq!(apply(&mut index, ingress("next").object()), around(&["next"], &["*"], &[]));
+    let listed = Change::Listed(Kind::Ingress, vec![name("next"), name("web")]);
+    let dirty = Dirty { diagnostics: true, ..around(&["gone"], &["*"], &[]) };
+    assert_eq!(index.apply(listed.clone()), dirty);
+    assert_eq!(index.apply(listed), Dirty::default());
+    assert_eq!(index.count(Kind::Ingress), 2);
+}
+
 #[test]
 fn what_may_not_be_read_is_recalled_too() {
     let mut index = Index::new();

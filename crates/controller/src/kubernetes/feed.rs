@@ -97,6 +97,10 @@ pub(super) struct Feed {
     part: Part,
     /// What there is of a part; of a whole kind the reconciler finds the difference to the next list by itself.
     known: BTreeSet<NamespacedName>,
+    /// The list that is on its way, of a part.
+    list: Vec<Object>,
+    /// The names in the list that is on its way, of a whole kind: the objects have been sent.
+    names: Vec<NamespacedName>,
     /// Whether there were objects when last heard of; those that were deleted one by one since are not counted.
     holds_objects: bool,
     has_listed: bool,
@@ -110,8 +114,18 @@ impl Feed {
         first: Arc<FirstLists>,
         part: Part,
     ) -> Self {
-        let known = BTreeSet::new();
-        Self { changes, contact, first, part, known, holds_objects: false, has_listed: false, refusals: 0 }
+        Self {
+            changes,
+            contact,
+            first,
+            part,
+            known: BTreeSet::new(),
+            list: Vec::new(),
+            names: Vec::new(),
+            holds_objects: false,
+            has_listed: false,
+            refusals: 0,
+        }
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -146,22 +160,43 @@ impl Feed {
         self.changes.closed().await;
     }
 
-    /// Everything that there is.
-    pub(super) async fn listed(&mut self, list: Vec<Object>) -> Result<(), Closed> {
+    /// A list begins, perhaps after another one that was cut off.
+    pub(super) fn begin_list(&mut self) {
+        self.list.clear();
+        self.names.clear();
+    }
+
+    /// An object of the list.
+    pub(super) async fn take_in(&mut self, object: Object) -> Result<(), Closed> {
+        if !self.part.is_whole {
+            self.list.push(object);
+            return Ok(());
+        }
+        self.names.push(object.name().clone());
+        self.send(Change::Apply(Box::new(object))).await
+    }
+
+    /// Whether the list has no object so far.
+    pub(super) fn is_list_empty(&self) -> bool {
+        self.list.is_empty() && self.names.is_empty()
+    }
+
+    /// The list was everything that there is.
+    pub(super) async fn end_list(&mut self) -> Result<(), Closed> {
         self.contact.listed(self.part.scope);
-        self.holds_objects = !list.is_empty();
-        let names = list.iter().filter(|_| !self.part.is_whole).map(|object| object.name().clone()).collect();
+        self.holds_objects = !self.is_list_empty();
+        let had_listed = std::mem::replace(&mut self.has_listed, true);
+        if self.part.is_whole {
+            let mut names = std::mem::take(&mut self.names);
+            names.sort_unstable();
+            names.dedup();
+            self.send(Change::Listed(self.kind(), names)).await?;
+            return self.tell().await;
+        }
+        let list = std::mem::take(&mut self.list);
+        let names = list.iter().map(|object| object.name().clone()).collect();
         let before = std::mem::replace(&mut self.known, names);
-        if !self.has_listed {
-            self.has_listed = true;
-            match self.first.take(list, true) {
-                Some(change) => self.complete(change).await?,
-                // What changes meanwhile must not overtake the list that it is a change to.
-                None => self.completed().await?,
-            }
-        } else if self.part.is_whole {
-            self.send(Change::Reset(self.kind(), list)).await?;
-        } else {
+        if had_listed {
             // It was done without, and now comes before the others.
             self.completed().await?;
             for name in before.difference(&self.known) {
@@ -169,6 +204,12 @@ impl Feed {
             }
             for object in list {
                 self.send(Change::Apply(Box::new(object))).await?;
+            }
+        } else {
+            match self.first.take(list, true) {
+                Some(change) => self.complete(change).await?,
+                // What changes meanwhile must not overtake the list that it is a change to.
+                None => self.completed().await?,
             }
         }
         self.tell().await

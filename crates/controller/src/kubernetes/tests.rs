@@ -169,6 +169,13 @@ fn part_of(namespace: &str, contact: &Contact, is_optional: bool, state: Option<
     Part { scope, is_whole: false, is_optional, restriction: Restriction::in_namespace(namespace), state }
 }
 
+/// A list with one object.
+async fn list_of(feed: &mut Feed, object: Object) -> Result<(), feed::Closed> {
+    feed.begin_list();
+    feed.take_in(object).await?;
+    feed.end_list().await
+}
+
 /// The changes that come of these answers, in short. Another kind has been listed before.
 async fn changes(answers: Answers, is_optional: bool, expected: usize) -> Vec<String> {
     let (sender, mut changes) = mpsc::channel(16);
@@ -180,23 +187,32 @@ async fn changes(answers: Answers, is_optional: bool, expected: usize) -> Vec<St
     told(&mut changes, expected).await
 }
 
-/// So many changes, in short, and no more.
+/// So many changes, in short, and no more. A list is one, however it is sent.
 async fn told(changes: &mut mpsc::Receiver<Change>, expected: usize) -> Vec<String> {
+    let of = |names: Vec<&str>| names.iter().fold("reset".to_owned(), |text, name| format!("{text} {name}"));
     let mut found = Vec::new();
-    while found.len() < expected {
-        let change = timeout(PATIENCE, changes.recv()).await.expect("another change").unwrap();
-        found.push(match change {
-            Change::Reset(_, objects) => {
-                objects.iter().fold("reset".to_owned(), |text, object| format!("{text} {}", object.name().name))
+    let mut patience = PATIENCE;
+    while let Ok(change) = timeout(patience, changes.recv()).await {
+        match change.unwrap() {
+            Change::Reset(_, objects) => found.push(of(objects.iter().map(|object| &*object.name().name).collect())),
+            Change::Listed(_, names) => {
+                let objects = found.split_off(found.len() - names.len());
+                assert_eq!(objects, names.iter().map(|name| format!("apply {name}")).collect::<Vec<_>>());
+                found.push(of(names.iter().map(|name| &*name.name).collect()));
             }
-            Change::Diagnostics(diagnostics) => diagnostics
-                .iter()
-                .fold("diagnostics".to_owned(), |text, diagnostic| format!("{text} {}", diagnostic.code)),
-            Change::Apply(object) => format!("apply {}", object.name()),
-            other => format!("{other:?}"),
-        });
+            Change::Diagnostics(diagnostics) => found.push(
+                diagnostics
+                    .iter()
+                    .fold("diagnostics".to_owned(), |text, diagnostic| format!("{text} {}", diagnostic.code)),
+            ),
+            Change::Apply(object) => found.push(format!("apply {}", object.name())),
+            other => found.push(format!("{other:?}")),
+        }
+        if found.len() >= expected {
+            patience = Duration::from_millis(300);
+        }
     }
-    assert!(timeout(Duration::from_millis(300), changes.recv()).await.is_err(), "more than {found:?} came");
+    assert_eq!(found.len(), expected, "{found:?}");
     found
 }
 
@@ -281,9 +297,9 @@ async fn what_is_listed_late_is_not_wiped_out_by_the_first_lists() {
     let unlisted = contact.unlisted();
     assert_eq!(unlisted.iter().map(|scope| scope.namespace.as_str()).collect::<Vec<_>>(), ["a"]);
     let [mut late, mut slow] = feeds;
-    let late = tokio::spawn(async move { late.listed(vec![object("a/web")]).await });
+    let late = tokio::spawn(async move { list_of(&mut late, object("a/web")).await });
     tokio::time::sleep(Duration::from_millis(50)).await;
-    slow.listed(vec![object("b/web")]).await.unwrap();
+    list_of(&mut slow, object("b/web")).await.unwrap();
     late.await.unwrap().unwrap();
     let expected = ["diagnostics KindRefused", "diagnostics", "reset web", "apply a/web"];
     let mut found = told(&mut changes, 4).await;
@@ -305,7 +321,7 @@ async fn a_namespace_that_may_not_be_read_costs_no_other() {
         });
         // It goes on when the other one has come as far.
         let blog = tokio::spawn(async move {
-            blog.listed(vec![fixture::ingress("blog/web").object()]).await.unwrap();
+            list_of(&mut blog, fixture::ingress("blog/web").object()).await.unwrap();
             blog.applied(fixture::ingress("blog/next").object()).await.unwrap();
         });
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -105,7 +105,6 @@ where
         mut events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Unpin,
         feed: &mut Feed,
     ) -> Result<End, Closed> {
-        let mut list = Vec::new();
         let mut doubt: Option<Instant> = None;
         loop {
             let event = tokio::select! {
@@ -116,25 +115,25 @@ where
                         return Ok(End::Again);
                     }
                     doubt = None;
-                    feed.listed(Vec::new()).await?;
+                    feed.end_list().await?;
                     continue;
                 }
             };
             match event {
                 Some(Ok(Event::Init)) => {
-                    list.clear();
+                    feed.begin_list();
                     doubt = None;
                 }
                 Some(Ok(Event::InitApply(object))) => {
                     (self.observe)(&object, feed.contact());
-                    list.push(object.convert());
+                    feed.take_in(object.convert()).await?;
                 }
                 Some(Ok(Event::InitDone)) => {
-                    if list.is_empty() && feed.holds_objects().await {
+                    if feed.is_list_empty() && feed.holds_objects().await {
                         feed.doubt(self.doubt);
                         doubt = Some(Instant::now() + self.doubt);
                     } else {
-                        feed.listed(std::mem::take(&mut list)).await?;
+                        feed.end_list().await?;
                     }
                 }
                 Some(Ok(Event::Apply(object))) => {

@@ -1,6 +1,6 @@
 //! Keeping what a source sends, on its way to the reconciler.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -52,7 +52,16 @@ type Lines = BTreeMap<NamespacedName, Vec<u8>>;
 struct OfKind {
     /// `None` if it may not be read.
     lines: Option<Lines>,
+    /// Whether it is all that there is: the list has come to its end.
+    is_listed: bool,
     is_written: bool,
+}
+
+impl Default for OfKind {
+    /// The beginning of a list.
+    fn default() -> Self {
+        Self { lines: None, is_listed: false, is_written: true }
+    }
 }
 
 /// What this run knows.
@@ -74,23 +83,37 @@ impl Known {
                 let (lines, objects) = encoded.await.ok()?;
                 let mut kinds = self.lock();
                 if kinds.get(&kind).is_none_or(|known| known.lines.as_ref() != Some(&lines)) {
-                    kinds.insert(kind, OfKind { lines: Some(lines), is_written: false });
+                    kinds.insert(kind, OfKind { lines: Some(lines), is_listed: true, is_written: false });
                 }
                 Change::Reset(kind, objects)
             }
+            Change::Listed(kind, names) => {
+                let listed: BTreeSet<_> = names.iter().filter(|_| self.keeps(kind)).collect();
+                let mut kinds = self.lock();
+                let known = kinds.entry(kind).or_default();
+                known.is_written &= known.is_listed;
+                known.is_listed = true;
+                let lines = known.lines.get_or_insert_default();
+                if lines.len() > listed.len() {
+                    lines.retain(|name, _| listed.contains(name));
+                    known.is_written = false;
+                }
+                drop((listed, kinds));
+                Change::Listed(kind, names)
+            }
             Change::Refused(kind) => {
-                self.lock().entry(kind).or_insert(OfKind { lines: None, is_written: false });
+                self.lock().entry(kind).or_insert(OfKind { lines: None, is_listed: true, is_written: false });
                 Change::Refused(kind)
             }
             Change::Apply(object) => {
                 if self.keeps(object.kind()) {
                     let (name, line) = (object.name().clone(), line(&object));
-                    self.change(object.kind(), |lines| lines.insert(name, line));
+                    self.change(object.kind(), |lines| _ = lines.insert(name, line));
                 }
                 Change::Apply(object)
             }
             Change::Remove(object) => {
-                self.change(object.kind, |lines| lines.remove(&object.name));
+                self.change(object.kind, |lines| _ = lines.remove(&object.name));
                 Change::Remove(object)
             }
             other => return Some(other),
@@ -103,12 +126,16 @@ impl Known {
         kind != Kind::Secret || self.keeps_secrets
     }
 
-    /// Changes what is known of a kind that has been listed.
-    fn change<T>(&self, kind: Kind, change: impl FnOnce(&mut Lines) -> T) {
-        if let Some(OfKind { lines: Some(lines), is_written }) = self.lock().get_mut(&kind) {
-            change(lines);
-            *is_written = false;
+    /// Changes what is known of a kind.
+    fn change(&self, kind: Kind, change: impl FnOnce(&mut Lines)) {
+        let mut kinds = self.lock();
+        let known = kinds.entry(kind).or_default();
+        if known.lines.is_none() {
+            // It may be read now, and its list begins.
+            *known = OfKind::default();
         }
+        change(known.lines.get_or_insert_default());
+        known.is_written &= !known.is_listed;
     }
 
     /// What is to be written next.

@@ -150,7 +150,11 @@ async fn changes_and_lists_replace_what_was_kept() {
     let all = lists(&[a.clone(), b.clone(), nginx.clone()]);
     disk.run(all.into_iter().chain([apply(changed.clone()), apply(c.clone()), Change::Remove(b.reference())])).await;
     assert_eq!(disk.kept(), sorted(vec![changed, c.clone(), nginx.clone()]));
-    // A list is all that there is of its kind, and of no other.
+    // A list is all that there is of its kind, and of no other. It comes object by object, too; half of it counts for nothing.
+    disk.run([apply(a.clone()), apply(c.clone())]).await;
+    assert_eq!(disk.kept().len(), 3);
+    disk.run([apply(a.clone()), apply(c.clone()), Change::Listed(Kind::Ingress, vec![a.name().clone()])]).await;
+    assert_eq!(disk.kept(), sorted(vec![a.clone(), nginx.clone()]));
     disk.run([Change::Reset(Kind::Ingress, vec![b.clone()]), apply(c.clone())]).await;
     assert_eq!(disk.kept(), sorted(vec![b, c, nginx.clone()]));
     disk.run([Change::Reset(Kind::Ingress, Vec::new()), Change::Recall(Kind::Ingress, vec![a])]).await;

@@ -245,13 +245,20 @@ struct Gate {
     written: Arc<Mutex<Vec<u8>>>,
 }
 
+/// The other side of a [`Gate`].
+struct Keeper {
+    reached: Receiver<()>,
+    open: Sender<()>,
+    written: Arc<Mutex<Vec<u8>>>,
+}
+
 impl Gate {
-    /// The gate, when it is reached, how to open it, and what has passed.
-    fn new() -> (Self, Receiver<()>, Sender<()>, Arc<Mutex<Vec<u8>>>) {
+    fn new() -> (Self, Keeper) {
         let (open, opened) = channel();
         let (reached, when_reached) = channel();
         let written = Arc::default();
-        (Self { reached, opened, written: Arc::clone(&written) }, when_reached, open, written)
+        let keeper = Keeper { reached: when_reached, open, written: Arc::clone(&written) };
+        (Self { reached, opened, written }, keeper)
     }
 }
 
@@ -279,7 +286,7 @@ fn status_log(output: Output, max_lines: usize, max_bytes: usize) -> AccessLog {
 #[test]
 fn a_blocked_writer_drops_lines_and_blocks_nobody() {
     for (max_lines, max_bytes) in [(8, QUEUED_BYTES), (QUEUED_LINES, 32)] {
-        let (gate, reached, open, written) = Gate::new();
+        let (gate, Keeper { reached, open, written }) = Gate::new();
         let log = status_log(Output::stream(gate), max_lines, max_bytes);
         Finished::default().with(|record| log.log(record));
         reached.recv().unwrap();

@@ -23,6 +23,8 @@ pub enum Change {
     Recall(Kind, Vec<Object>),
     /// Objects of this kind may not be read; what depends on them does without. A list takes it back.
     Refused(Kind),
+    /// Objects of this kind could not be read by a former run. Otherwise as [`Change::Recall`].
+    RecallRefused(Kind),
     /// Whether the source can see the objects now. What it said before stays in force either way.
     Contact(bool),
     /// The source's own diagnostics (files that do not parse, duplicates); replaces the ones sent before.

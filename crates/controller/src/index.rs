@@ -91,9 +91,13 @@ impl Index {
                 }
                 dirty
             }
-            Change::Refused(kind) => {
-                self.listed.insert(kind);
-                Dirty::everything_if(self.refused.insert(kind))
+            Change::Refused(kind) => self.refuse(kind),
+            Change::RecallRefused(kind) => {
+                if self.listed.contains(&kind) {
+                    return Dirty::default();
+                }
+                self.recalled.insert(kind);
+                self.refuse(kind)
             }
             Change::Contact(has_contact) => {
                 let changed = self.is_out_of_contact == has_contact;
@@ -251,11 +255,18 @@ impl Index {
         }
     }
 
+    fn refuse(&mut self, kind: Kind) -> Dirty {
+        self.listed.insert(kind);
+        Dirty::everything_if(self.refused.insert(kind))
+    }
+
     /// Makes `objects` all there is of a kind. It works by difference, so that listing again what is known already
     /// changes nothing and parses no certificate twice.
     fn reset(&mut self, kind: Kind, objects: Vec<Object>) -> Dirty {
         let objects: Vec<_> = objects.into_iter().filter(|object| object.kind() == kind).collect();
-        let names: Vec<_> = objects.iter().map(|object| object.name().clone()).collect();
+        let mut names: Vec<_> = objects.iter().map(|object| object.name().clone()).collect();
+        names.sort_unstable();
+        names.dedup();
         let mut dirty = Dirty::default();
         for object in objects {
             dirty |= self.insert(object);

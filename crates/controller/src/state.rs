@@ -15,7 +15,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -105,7 +105,7 @@ impl State {
         self.seal.hides()
     }
 
-    /// What a former run knew of a kind: [`Change::Recall`] or [`Change::Refused`]. `None` if nothing is known of it, or what
+    /// What a former run knew of a kind: [`Change::Recall`] or [`Change::RecallRefused`]. `None` if nothing is known of it, or what
     /// is there is damaged or of another scope, key or form, which is logged.
     pub fn recall(&self, kind: Kind) -> Option<Change> {
         if kind == Kind::Secret && !self.keeps_secrets() {
@@ -158,7 +158,7 @@ impl State {
         }
         let body = self.seal.open(line, sealed).ok_or("the file is damaged, or sealed with another key")?;
         if header.is_refused {
-            return Ok((Change::Refused(kind), header.written));
+            return Ok((Change::RecallRefused(kind), header.written));
         }
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let objects = lines.map(serde_json::from_slice).collect::<Result<Vec<Object>, _>>();
@@ -171,6 +171,15 @@ impl State {
 
     /// Replaces what is kept of a kind.
     fn write(&self, kind: Kind, content: Content) -> io::Result<()> {
+        let written = self.replace(kind, content);
+        if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            // The directory was removed, and the lock with it: the next attempt makes both again.
+            *self.held() = None;
+        }
+        written
+    }
+
+    fn replace(&self, kind: Kind, content: Content) -> io::Result<()> {
         self.lock()?;
         let file = self.file(kind);
         if kind == Kind::Secret && !self.keeps_secrets() {
@@ -205,8 +214,7 @@ impl State {
 
     /// Makes sure that no other process writes here.
     fn lock(&self) -> io::Result<()> {
-        // No code can panic while it holds this lock.
-        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held();
         if held.is_none() {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
             let mut options = OpenOptions::new();
@@ -219,6 +227,11 @@ impl State {
             *held = Some(file);
         }
         Ok(())
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<File>> {
+        // No code can panic while it holds this lock.
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn file(&self, kind: Kind) -> PathBuf {

@@ -115,7 +115,11 @@ impl Followed {
                     panic!("only {found:?} of {expected:?} came in time at {caller}");
                 };
                 found.push(match change {
-                    Change::Contact(_) | Change::Listed(..) | Change::Recall(..) | Change::Refused(_) => {
+                    Change::Contact(_)
+                    | Change::Listed(..)
+                    | Change::Recall(..)
+                    | Change::RecallRefused(_)
+                    | Change::Refused(_) => {
                         panic!("a directory can always be asked")
                     }
                     Change::Apply(object) => show(&object),

@@ -72,7 +72,9 @@ fn what_a_former_run_knew_counts_until_the_kind_is_listed() {
     assert!(!index.is_out_of_contact());
     // What has been listed is not recalled any more.
     assert_eq!(index.apply(Change::Recall(Kind::Ingress, Vec::new())), Dirty::default());
+    assert_eq!(index.apply(Change::RecallRefused(Kind::IngressClass)), Dirty::default());
     assert_eq!(index.count(Kind::Ingress), 1);
+    assert!(!index.is_refused(Kind::IngressClass));
 }
 
 /// A list that comes object by object, and a recollection in the middle of it.

@@ -51,11 +51,8 @@ impl FirstLists {
         waiting.scopes = waiting.scopes.saturating_sub(1);
         waiting.has_listed |= is_listed;
         waiting.objects.extend(list);
-        let is_refused = !waiting.has_listed && waiting.objects.is_empty();
-        (waiting.scopes == 0).then(|| match std::mem::take(&mut waiting.objects) {
-            _ if is_refused => Change::Refused(self.kind),
-            all => Change::Reset(self.kind, all),
-        })
+        let is_last = waiting.scopes == 0;
+        is_last.then(|| Change::Reset(self.kind, std::mem::take(&mut waiting.objects)))
     }
 
     fn has_listed(&self) -> bool {
@@ -254,10 +251,18 @@ impl Feed {
             self.refusals >= BELIEVED_OF_ONE && self.first.has_listed()
         };
         if is_done_without && !self.has_listed {
-            let recalled = if self.part.is_whole { Vec::new() } else { self.recalled().await };
+            let mut recalled = self.recalled().await;
+            // Once it may be read, an empty list is doubted as any other one.
+            self.holds_objects = !recalled.is_empty();
+            if self.part.is_whole {
+                // It is recalled as a whole, as something that may be out of date.
+                recalled.clear();
+            }
             self.has_listed = true;
             self.known = recalled.iter().map(|object| object.name().clone()).collect();
-            if let Some(change) = self.first.take(recalled, false) {
+            if self.part.is_whole {
+                self.send(Change::Refused(self.kind())).await?;
+            } else if let Some(change) = self.first.take(recalled, false) {
                 self.complete(change).await?;
             }
         }

@@ -348,6 +348,23 @@ async fn what_a_former_run_knew_is_not_believed_to_be_gone_at_once() {
     assert_eq!(told(&mut changes, 1).await, ["reset a"]);
 }
 
+/// Also where it was refused at first, and done without.
+#[tokio::test]
+async fn what_was_done_without_is_doubted_as_well_when_it_is_empty() {
+    for is_whole in [true, false] {
+        let (sender, _changes) = mpsc::channel(16);
+        let contact = contact();
+        contact.listed(contact.add(Kind::Service, ""));
+        let (_directory, state) = state(&[Kind::Ingress]).await;
+        let part = Part { is_whole, ..part_of("default", &contact, true, Some(state)) };
+        let mut feed = Feed::new(sender, contact, FirstLists::new(Kind::Ingress, 1), part);
+        for _ in 0..2 {
+            feed.failed(Trouble { code: Some(403), message: String::new() }).await.unwrap();
+        }
+        assert!(feed.has_listed() && feed.holds_objects().await, "whole: {is_whole}");
+    }
+}
+
 #[test]
 fn pauses_grow_and_are_short_again_after_a_while_without_failures() {
     let mut pauses = Pauses::new();

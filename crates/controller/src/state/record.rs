@@ -60,7 +60,7 @@ struct OfKind {
 impl Default for OfKind {
     /// The beginning of a list.
     fn default() -> Self {
-        Self { lines: None, is_listed: false, is_written: true }
+        Self { lines: None, is_listed: false, is_written: false }
     }
 }
 
@@ -82,7 +82,7 @@ impl Known {
                 let encoded = spawn_blocking(move || (lines(objects.iter().filter(|_| is_kept)), objects));
                 let (lines, objects) = encoded.await.ok()?;
                 let mut kinds = self.lock();
-                if kinds.get(&kind).is_none_or(|known| known.lines.as_ref() != Some(&lines)) {
+                if kinds.get(&kind).is_none_or(|known| !known.is_listed || known.lines.as_ref() != Some(&lines)) {
                     kinds.insert(kind, OfKind { lines: Some(lines), is_listed: true, is_written: false });
                 }
                 Change::Reset(kind, objects)
@@ -91,7 +91,9 @@ impl Known {
                 let listed: BTreeSet<_> = names.iter().filter(|_| self.keeps(kind)).collect();
                 let mut kinds = self.lock();
                 let known = kinds.entry(kind).or_default();
-                known.is_written &= known.is_listed;
+                if known.lines.is_none() {
+                    *known = OfKind::default();
+                }
                 known.is_listed = true;
                 let lines = known.lines.get_or_insert_default();
                 if lines.len() > listed.len() {
@@ -108,12 +110,12 @@ impl Known {
             Change::Apply(object) => {
                 if self.keeps(object.kind()) {
                     let (name, line) = (object.name().clone(), line(&object));
-                    self.change(object.kind(), |lines| _ = lines.insert(name, line));
+                    self.change(object.kind(), |lines| lines.insert(name, line.clone()) != Some(line));
                 }
                 Change::Apply(object)
             }
             Change::Remove(object) => {
-                self.change(object.kind, |lines| _ = lines.remove(&object.name));
+                self.change(object.kind, |lines| lines.remove(&object.name).is_some());
                 Change::Remove(object)
             }
             other => return Some(other),
@@ -126,28 +128,28 @@ impl Known {
         kind != Kind::Secret || self.keeps_secrets
     }
 
-    /// Changes what is known of a kind.
-    fn change(&self, kind: Kind, change: impl FnOnce(&mut Lines)) {
+    /// Changes what is known of a kind; `change` says whether it did.
+    fn change(&self, kind: Kind, change: impl FnOnce(&mut Lines) -> bool) {
         let mut kinds = self.lock();
         let known = kinds.entry(kind).or_default();
         if known.lines.is_none() {
             // It may be read now, and its list begins.
             *known = OfKind::default();
         }
-        change(known.lines.get_or_insert_default());
-        known.is_written &= !known.is_listed;
+        if change(known.lines.get_or_insert_default()) {
+            known.is_written = false;
+        }
     }
 
-    /// What is to be written next.
-    fn take(&self) -> Option<(Kind, Content)> {
+    /// What is to be written of a kind: nothing before its list has come to its end.
+    fn take(&self, kind: Kind) -> Option<Content> {
         let mut kinds = self.lock();
-        let (kind, known) = kinds.iter_mut().find(|(_, known)| !known.is_written)?;
+        let known = kinds.get_mut(&kind).filter(|known| known.is_listed && !known.is_written)?;
         known.is_written = true;
-        let content = match &known.lines {
+        Some(match &known.lines {
             Some(lines) => Content::Lines(lines.values().flatten().copied().collect()),
             None => Content::Refused,
-        };
-        Some((*kind, content))
+        })
     }
 
     /// Takes back that these kinds were written.
@@ -185,7 +187,9 @@ async fn write(known: Arc<Known>, state: Arc<State>, mut ending: watch::Receiver
         };
         let started = Instant::now();
         let mut failed = Vec::new();
-        while let Some((kind, content)) = known.take() {
+        // Each kind once: what changes meanwhile has its turn in the next round.
+        for kind in Kind::ALL {
+            let Some(content) = known.take(kind) else { continue };
             let to = Arc::clone(&state);
             let written = spawn_blocking(move || to.write(kind, content)).await;
             if let Err(error) = written.unwrap_or_else(|fault| Err(io::Error::other(fault))) {

@@ -172,7 +172,7 @@ async fn a_kind_without_objects_is_known_and_one_that_was_never_listed_is_not() 
             None => "none".to_owned(),
         };
         assert_eq!(recalled(Kind::Ingress), "[]");
-        assert_eq!(recalled(Kind::IngressClass), "Refused(IngressClass)");
+        assert_eq!(recalled(Kind::IngressClass), "RecallRefused(IngressClass)");
         assert_eq!(recalled(Kind::Service), "none");
         // Without a key there never are any: a restart goes on without them.
         assert_eq!(recalled(Kind::Secret), of_secrets);
@@ -186,6 +186,9 @@ async fn a_kind_that_may_not_be_read_any_more_stays_as_it_was_known() {
     disk.run(lists(std::slice::from_ref(&nginx))).await;
     disk.run([Change::Refused(Kind::IngressClass)]).await;
     assert_eq!(disk.kept(), [nginx]);
+    // Until it may be read again.
+    disk.run([Change::Refused(Kind::IngressClass), Change::Listed(Kind::IngressClass, Vec::new())]).await;
+    assert_eq!(disk.kept(), []);
 }
 
 #[tokio::test]
@@ -248,6 +251,14 @@ fn the_form_is_what_its_number_says() {
     assert_eq!((FORM, format!("{:02x?}", &digest.as_ref()[..4]).as_str()), ("edgeward objects 2", "[c0, eb, 0f, 84]"));
 }
 
+/// Half a list is no list, even if the process ends.
+#[tokio::test]
+async fn a_list_that_was_cut_off_is_not_written() {
+    let disk = Disk::new();
+    disk.run([apply(ingress("a").object()), Change::Refused(Kind::Secret)]).await;
+    assert!(State::new(&disk.options).unwrap().recall(Kind::Ingress).is_none());
+}
+
 /// A disk that fails, as a file in the place of the directory.
 #[tokio::test(start_paused = true)]
 async fn after_a_failure_it_is_written_again() {
@@ -264,6 +275,11 @@ async fn after_a_failure_it_is_written_again() {
     fs::remove_file(parent).unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(disk.kept(), [ingress("a").object()]);
+    // And where somebody removes it.
+    fs::remove_dir_all(&disk.options.directory).unwrap();
+    sender.send(apply(ingress("b").object())).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(disk.kept(), [ingress("a").object(), ingress("b").object()]);
     drop(sender);
     recording.await.unwrap();
 }

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::subject::Kind;
 
-/// CPU time per request of Edgeward beside nginx and HAProxy, in one interleaved run.
+/// CPU time per request of Edgeward beside its peers, in one interleaved run.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     pub(crate) rows: Vec<String>,
 
     /// Proxies to measure, separated by commas.
-    #[arg(long, value_delimiter = ',', default_value = "edgeward,nginx,haproxy,floor")]
+    #[arg(long, value_delimiter = ',', default_value = "edgeward,nginx,haproxy,envoy,traefik,caddy,floor")]
     pub(crate) subjects: Vec<Kind>,
 
     /// Where to write all numbers as JSON.

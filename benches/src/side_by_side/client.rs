@@ -18,6 +18,18 @@ const WRK_SUMMARY: &str = "done = function(summary, latency, requests)
 end
 ";
 
+/// What OpenSSL, which wrk is built with, offers: the peers do not all take the same of what it would offer by itself.
+const OPENSSL: &str = "openssl_conf = main
+[main]
+ssl_conf = ssl
+[ssl]
+system_default = all
+[all]
+MinProtocol = TLSv1.3
+Groups = X25519
+Ciphersuites = TLS_AES_256_GCM_SHA384
+";
+
 /// How much longer than it was told a load generator may take.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -88,8 +100,13 @@ fn command(row: &Row, to: SocketAddr, site: &Site, cpus: &str, seconds: u32) -> 
     let scheme = if row.tls { "https" } else { "http" };
     Ok(match row.load {
         Load::Wrk { connections, close } => {
-            let script = site.write("summary.lua", WRK_SUMMARY)?;
+            let upload = match row.upload {
+                0 => String::new(),
+                length => format!("wrk.method = 'POST'\nwrk.body = string.rep('a', {length})\n"),
+            };
+            let script = site.write("wrk.lua", &(WRK_SUMMARY.to_owned() + &upload))?;
             let mut command = pinned(cpus, "wrk");
+            command.env("OPENSSL_CONF", site.write("openssl.cnf", OPENSSL)?);
             command.arg("-t1").arg(format!("-c{connections}")).arg(format!("-d{seconds}s")).arg("-s").arg(script);
             command.arg("-H").arg(format!("Host: {}", site.host));
             if close {
@@ -132,15 +149,19 @@ fn parse_h2load(output: &str) -> Option<Outcome> {
     let succeeded = count(requests, "succeeded")?;
     // "traffic: 1.44MB (1510000) total, 33.20KB (34000) headers (space savings 95.00%), 1.24MB (1300000) data"
     let data = line("traffic: ")?.rsplit_once('(')?.1;
-    // "finished in 5.00s, 1234.50 req/s, 1.2MB/s"
-    let seconds = line("finished in ")?.split_once("s,")?.0;
+    // "finished in 5.00s, 1234.50 req/s, 1.2MB/s", or "in 997.85ms"
+    let took = line("finished in ")?.split_once("s,")?.0;
+    let seconds = match took.strip_suffix('m') {
+        Some(milliseconds) => milliseconds.parse::<f64>().ok()? / 1e3,
+        None => took.parse().ok()?,
+    };
     let failures = ["failed", "errored", "timeout"].iter().map(|word| count(requests, word)).sum::<Option<u64>>()?;
     let other = ["3xx", "4xx", "5xx"].iter().map(|word| count(codes, word)).sum::<Option<u64>>()?;
     // An h2load that fell back to HTTP/1.1 measures another row.
     let is_http2 = line("Application protocol: ") == Some("h2");
     Some(Outcome {
         requests: count(codes, "2xx")?.min(succeeded),
-        seconds: seconds.parse().ok()?,
+        seconds,
         failures: failures + other + u64::from(!is_http2),
         bytes: data.split_once(')')?.0.parse().ok()?,
     })

@@ -1,4 +1,4 @@
-//! CPU time per request of Edgeward beside nginx and HAProxy, in one interleaved run on one machine.
+//! CPU time per request of Edgeward beside nginx, HAProxy, Envoy, Traefik and Caddy, in one interleaved run on one machine.
 //!
 //! `cargo run --release -p edgeward-benches --bin side-by-side -- --help`. How it measures, and how to read what it
 //! prints, is in `benches/README.md`.

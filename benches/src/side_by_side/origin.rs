@@ -1,6 +1,6 @@
 //! The HTTP server behind the proxies: as cheap as it can be, for it shares a core with the load generator.
 //!
-//! It answers GET requests without a body, over connections that stay open unless a request asks to close them.
+//! It answers requests, whose bodies it reads and drops, over connections that stay open unless a request asks to close them.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -14,8 +14,8 @@ use mio::{Events, Interest, Poll, Token};
 /// The paths that are answered, and the length of each body.
 pub(crate) const BODIES: &[(&str, usize)] = &[("/130B", 130), ("/64KiB", 64 << 10), ("/1MiB", 1 << 20)];
 
-/// The longest request head that is read.
-const HEAD: usize = 16 << 10;
+/// What is read at a time, and the longest request head.
+const BUFFER: usize = 64 << 10;
 
 const LISTENER: Token = Token(usize::MAX);
 
@@ -23,6 +23,8 @@ struct Connection {
     stream: TcpStream,
     /// What was read of requests that are not whole yet.
     input: Vec<u8>,
+    /// How much of a request body is still to come, and the response to it.
+    body: Option<(usize, usize)>,
     /// The response that is being written, and how much of it is.
     output: Option<(usize, usize)>,
     close: bool,
@@ -63,7 +65,7 @@ fn run(mut listener: TcpListener) -> Result<Infallible> {
                 while let Ok((mut stream, _)) = listener.accept() {
                     stream.set_nodelay(true)?;
                     poll.registry().register(&mut stream, Token(next), Interest::READABLE | Interest::WRITABLE)?;
-                    let connection = Connection { stream, input: Vec::with_capacity(HEAD), output: None, close: false };
+                    let connection = Connection { stream, input: Vec::new(), body: None, output: None, close: false };
                     connections.insert(next, connection);
                     next += 1;
                 }
@@ -91,20 +93,29 @@ impl Connection {
             if self.close {
                 return false;
             }
-            if let Some(end) = self.input.windows(4).position(|window| window == b"\r\n\r\n") {
+            if let Some((left, response)) = self.body {
+                let had = left.min(self.input.len());
+                self.input.drain(..had);
+                self.body = Some((left - had, response));
+                if left == had {
+                    self.body = None;
+                    self.output = Some((response, 0));
+                    continue;
+                }
+            } else if let Some(end) = self.input.windows(4).position(|window| window == b"\r\n\r\n") {
                 let head = &self.input[..end];
-                self.output = Some((choose(head), 0));
+                self.body = Some((content_length(head), choose(head)));
                 self.close = asks_to_close(head);
                 self.input.drain(..end + 4);
                 continue;
             }
-            let mut buffer = [0; HEAD];
+            let mut buffer = [0; BUFFER];
             match self.stream.read(&mut buffer) {
                 Ok(0) => return false,
                 Ok(count) => self.input.extend_from_slice(&buffer[..count]),
                 Err(error) => return error.kind() == ErrorKind::WouldBlock,
             }
-            if self.input.len() > HEAD {
+            if self.body.is_none() && self.input.len() > BUFFER {
                 return false;
             }
         }
@@ -118,10 +129,20 @@ fn choose(head: &[u8]) -> usize {
 }
 
 fn asks_to_close(head: &[u8]) -> bool {
-    head.split(|b| *b == b'\n').any(|line| {
-        line.split_at_checked(11).is_some_and(|(name, value)| {
-            name.eq_ignore_ascii_case(b"connection:") && value.trim_ascii().eq_ignore_ascii_case(b"close")
-        })
+    field(head, b"connection:").is_some_and(|value| value.eq_ignore_ascii_case(b"close"))
+}
+
+/// The length of the request body. A proxy that sends it in chunks gets no answer in time, and so no number.
+fn content_length(head: &[u8]) -> usize {
+    let length = field(head, b"content-length:").and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+    length.unwrap_or_default()
+}
+
+/// The value of a field, whose name is lower case with its colon.
+fn field<'h>(head: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
+    head.split(|b| *b == b'\n').find_map(|line| {
+        let (start, value) = line.split_at_checked(name.len())?;
+        start.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
     })
 }
 

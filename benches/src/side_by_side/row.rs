@@ -34,6 +34,8 @@ pub(crate) struct Row {
     pub(crate) tls: bool,
     /// The path that is asked for; one of [`crate::origin::BODIES`].
     pub(crate) path: &'static str,
+    /// The length of the request body, of a POST; 0 is a GET.
+    pub(crate) upload: usize,
     /// Whether forwarding bytes is a floor for it: the origin can then also be asked directly. Not so for TLS, which the
     /// origin does not speak, and not for new connections, of which a forwarder needs two.
     pub(crate) has_floor: bool,
@@ -50,6 +52,7 @@ pub(crate) const ROWS: &[Row] = &[
         load: KEEP_ALIVE,
         tls: false,
         path: "/130B",
+        upload: 0,
         has_floor: true,
     },
     Row {
@@ -58,6 +61,7 @@ pub(crate) const ROWS: &[Row] = &[
         load: KEEP_ALIVE,
         tls: true,
         path: "/130B",
+        upload: 0,
         has_floor: false,
     },
     Row {
@@ -66,6 +70,16 @@ pub(crate) const ROWS: &[Row] = &[
         load: Load::Wrk { connections: 32, close: true },
         tls: false,
         path: "/130B",
+        upload: 0,
+        has_floor: false,
+    },
+    Row {
+        name: "new-tls-connection-per-request",
+        title: "New TLS 1.3 connection per request, full handshake, 130 B",
+        load: Load::Wrk { connections: 32, close: true },
+        tls: true,
+        path: "/130B",
+        upload: 0,
         has_floor: false,
     },
     Row {
@@ -74,6 +88,7 @@ pub(crate) const ROWS: &[Row] = &[
         load: LARGE,
         tls: false,
         path: "/64KiB",
+        upload: 0,
         has_floor: true,
     },
     Row {
@@ -82,6 +97,16 @@ pub(crate) const ROWS: &[Row] = &[
         load: LARGE,
         tls: false,
         path: "/1MiB",
+        upload: 0,
+        has_floor: true,
+    },
+    Row {
+        name: "1MiB-upload",
+        title: "HTTP/1.1 keep-alive, 1 MiB upload",
+        load: LARGE,
+        tls: false,
+        path: "/130B",
+        upload: 1 << 20,
         has_floor: true,
     },
     Row {
@@ -90,6 +115,7 @@ pub(crate) const ROWS: &[Row] = &[
         load: Load::H2load { connections: 8, streams: 16 },
         tls: true,
         path: "/130B",
+        upload: 0,
         has_floor: false,
     },
 ];

@@ -10,13 +10,17 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::args::Args;
-use crate::probe;
+use crate::probe::{self, Request};
 use crate::process::{Process, pinned};
 use crate::site::Site;
 use crate::{packages, row};
 
 const NGINX: &str = include_str!("../../peers/nginx.conf");
 const HAPROXY: &str = include_str!("../../peers/haproxy.cfg");
+const ENVOY: &str = include_str!("../../peers/envoy.yaml");
+const TRAEFIK: &str = include_str!("../../peers/traefik.yaml");
+const TRAEFIK_ROUTES: &str = include_str!("../../peers/traefik-routes.yaml");
+const CADDY: &str = include_str!("../../peers/Caddyfile");
 
 /// How long a proxy may take from its start to its first right answer.
 const START: Duration = Duration::from_secs(60);
@@ -31,6 +35,12 @@ pub(crate) enum Kind {
     Nginx,
     /// Debian's HAProxy.
     Haproxy,
+    /// Envoy, as PyPI has it.
+    Envoy,
+    /// Traefik, as PyPI has it.
+    Traefik,
+    /// Caddy, as PyPI has it.
+    Caddy,
     /// A forwarder of bytes.
     Floor,
 }
@@ -42,13 +52,16 @@ impl Kind {
             Self::Edgeward => "Edgeward",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
+            Self::Envoy => "Envoy",
+            Self::Traefik => "Traefik",
+            Self::Caddy => "Caddy",
             Self::Floor => "floor",
         }
     }
 
     /// Whether it is what Edgeward is compared with.
     pub(crate) const fn is_peer(self) -> bool {
-        matches!(self, Self::Nginx | Self::Haproxy)
+        !matches!(self, Self::Edgeward | Self::Floor)
     }
 }
 
@@ -75,7 +88,7 @@ pub(crate) fn start_origin(site: &Site, args: &Args) -> Result<Process> {
     let log = site.path("origin.log");
     let mut process = Process::start(&mut command, &log)?;
     wait(&mut process, "the origin", site, &log, || {
-        probe::plain(site.origin, site, row::ROWS[0].path, false).map(drop)
+        probe::plain(site.origin, site, Request::of(&row::ROWS[0])).map(drop)
     })?;
     Ok(process)
 }
@@ -88,8 +101,9 @@ pub(crate) fn start(kind: Kind, site: &Site, args: &Args) -> Result<Subject> {
     let log = site.path(&format!("{}.log", kind.name()));
     let mut process = Process::start(pinned(&args.proxy_cpu.to_string(), &program).args(arguments), &log)?;
     wait(&mut process, kind.name(), site, &log, || {
-        probe::plain(http, site, row::ROWS[0].path, false)?;
-        https.map_or(Ok(()), |https| probe::tls(https, site, row::ROWS[0].path).map(drop))
+        let request = Request::of(&row::ROWS[0]);
+        probe::plain(http, site, request)?;
+        https.map_or(Ok(()), |https| probe::tls(https, site, request).map(drop))
     })?;
     let version = version_argument.map_or_else(String::new, |argument| packages::version(&program, argument));
     Ok(Subject { kind, version, process, http, https })
@@ -116,6 +130,20 @@ fn command(
     Ok(match kind {
         Kind::Nginx => (peer("nginx")?, Some("-v"), vec!["-c".into(), file("nginx.conf", NGINX)?]),
         Kind::Haproxy => (peer("haproxy")?, Some("-v"), vec!["-db".into(), "-f".into(), file("haproxy.cfg", HAPROXY)?]),
+        Kind::Envoy => {
+            let arguments = ["--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id", "-c"];
+            let arguments = arguments.map(OsString::from).into_iter().chain([file("envoy.yaml", ENVOY)?]);
+            (packages::from_pypi("envoy")?, Some("--version"), arguments.collect())
+        }
+        Kind::Traefik => {
+            file("traefik-routes.yaml", TRAEFIK_ROUTES)?;
+            let configuration = ["--configfile=".into(), file("traefik.yaml", TRAEFIK)?].join("".as_ref());
+            (packages::from_pypi("traefik")?, Some("version"), vec![configuration])
+        }
+        Kind::Caddy => {
+            let arguments = ["run", "--adapter", "caddyfile", "--config"].map(OsString::from).into_iter();
+            (packages::from_pypi("caddy")?, Some("version"), arguments.chain([file("Caddyfile", CADDY)?]).collect())
+        }
         Kind::Floor => {
             let arguments = ["floor", "--listen", &http.to_string(), "--to", &site.origin.to_string()];
             (std::env::current_exe()?, None, arguments.map(OsString::from).into())

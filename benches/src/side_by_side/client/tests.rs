@@ -21,5 +21,7 @@ traffic: 20.98MB (22000220) total, 3.05MB (3200032) headers (space savings 80.12
     assert_eq!(parse_h2load(output), Some(expected));
     let fallen_back = output.replace("protocol: h2", "protocol: http/1.1");
     assert_eq!(parse_h2load(&fallen_back).map(|outcome| outcome.failures), Some(expected.failures + 1));
+    let short = output.replace("5.00s", "997.85ms");
+    assert_eq!(parse_h2load(&short).map(|outcome| outcome.seconds), Some(0.99785));
     assert_eq!(parse_h2load("finished in 5s"), None);
 }

@@ -81,7 +81,7 @@ manifests:
 manifests-check:
 	deploy/static/generate.sh --check
 
-# CPU per request beside nginx and HAProxy; benches/README.md says how to read it.
+# CPU per request beside its peers; benches/README.md says how to read it.
 bench: build
 	$(CARGO) build --release --locked -p edgeward-benches
 	./target/release/side-by-side

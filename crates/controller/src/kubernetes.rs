@@ -187,25 +187,29 @@ impl KubernetesSource {
         let mut watches = Watches { source: self, changes, tasks: JoinSet::new() };
         let SourceOptions { default_ssl_certificate, ticket_secret, default_backend_service, configmap, .. } =
             &self.options;
-        watches.namespaced::<Ingress>(Kind::Ingress, false, "", Vec::new(), |ingress, contact| {
+        watches.namespaced::<Ingress>(Kind::Ingress, false, Only::All, Vec::new(), |ingress, contact| {
             contact.observe(Observation::of(ingress));
         });
         let backend = self.elsewhere(default_backend_service.as_ref());
         let by_name = |name: &NamespacedName| Restriction {
-            fields: format!("metadata.name={}", name.name),
             only: Only::Name(Arc::clone(&name.name)),
             ..Restriction::in_namespace(&name.namespace)
         };
         let by_service = |name: &NamespacedName| Restriction {
-            labels: convert::service_label(&name.name),
             only: Only::SlicesOf(Arc::clone(&name.name)),
             ..Restriction::in_namespace(&name.namespace)
         };
-        watches.namespaced::<Service>(Kind::Service, false, "", backend.map(by_name).into_iter().collect(), |_, _| {});
+        watches.namespaced::<Service>(
+            Kind::Service,
+            false,
+            Only::All,
+            backend.map(by_name).into_iter().collect(),
+            |_, _| {},
+        );
         watches.namespaced::<EndpointSlice>(
             Kind::EndpointSlice,
             false,
-            "",
+            Only::All,
             backend.map(by_service).into_iter().collect(),
             |_, _| {},
         );
@@ -213,7 +217,7 @@ impl KubernetesSource {
         watches.namespaced::<Secret>(
             Kind::Secret,
             true,
-            "type!=helm.sh/release.v1",
+            Only::Fields("type!=helm.sh/release.v1"),
             BTreeSet::from_iter(
                 [default_ssl_certificate, ticket_secret].into_iter().filter_map(|name| self.elsewhere(name.as_ref())),
             )
@@ -255,8 +259,6 @@ impl KubernetesSource {
 struct Restriction {
     /// Empty for all.
     namespace: String,
-    labels: String,
-    fields: String,
     only: Only,
 }
 
@@ -265,6 +267,8 @@ struct Restriction {
 enum Only {
     #[default]
     All,
+    /// Those that a field selector lets through.
+    Fields(&'static str),
     /// The one of this name.
     Name(Arc<str>),
     /// The EndpointSlices of this Service.
@@ -276,11 +280,21 @@ impl Restriction {
         Self { namespace: namespace.to_owned(), ..Self::default() }
     }
 
+    /// What to ask the API server for: a label selector and a field selector, each empty for none.
+    fn selectors(&self) -> (String, String) {
+        match &self.only {
+            Only::All => (String::new(), String::new()),
+            Only::Fields(fields) => (String::new(), (*fields).to_owned()),
+            Only::Name(name) => (String::new(), format!("metadata.name={name}")),
+            Only::SlicesOf(service) => (convert::service_label(service), String::new()),
+        }
+    }
+
     /// Whether an object that was watched is of this part.
     fn covers(&self, object: &Object) -> bool {
         let name = object.name();
         let is_only = match (&self.only, object) {
-            (Only::All, _) => true,
+            (Only::All | Only::Fields(_), _) => true,
             (Only::Name(only), _) => *only == name.name,
             (Only::SlicesOf(service), Object::EndpointSlice(slice)) => slice.service.as_ref() == Some(service),
             (Only::SlicesOf(_), _) => false,
@@ -310,8 +324,8 @@ impl Watches<'_> {
         Scope { api: Api::namespaced(self.source.client.clone(), &restriction.namespace), restriction }
     }
 
-    fn everywhere<K: Resource<DynamicType = ()>>(&self, fields: String) -> Scope<K> {
-        let restriction = Restriction { fields, ..Restriction::default() };
+    fn everywhere<K: Resource<DynamicType = ()>>(&self, only: Only) -> Scope<K> {
+        let restriction = Restriction { only, ..Restriction::default() };
         Scope { api: Api::all(self.source.client.clone()), restriction }
     }
 
@@ -320,19 +334,18 @@ impl Watches<'_> {
         &mut self,
         kind: Kind,
         is_optional: bool,
-        fields: &str,
+        only: Only,
         others: Vec<Restriction>,
         observe: fn(&K, &Contact),
     ) where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Watched,
     {
-        let fields = fields.to_owned();
         let namespaces = &self.source.options.namespaces;
         let mut scopes: Vec<Scope<K>> = if namespaces.is_empty() {
-            vec![self.everywhere(fields)]
+            vec![self.everywhere(only)]
         } else {
             let restrict =
-                |namespace: &String| Restriction { fields: fields.clone(), ..Restriction::in_namespace(namespace) };
+                |namespace: &String| Restriction { only: only.clone(), ..Restriction::in_namespace(namespace) };
             namespaces.iter().map(|namespace| self.scope(restrict(namespace))).collect()
         };
         scopes.extend(others.into_iter().map(|other| self.scope(other)));
@@ -344,7 +357,7 @@ impl Watches<'_> {
     where
         K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Watched,
     {
-        let scope = self.everywhere(String::new());
+        let scope = self.everywhere(Only::All);
         self.spawn::<K>(kind, true, vec![scope], |_, _| {});
     }
 
@@ -357,7 +370,7 @@ impl Watches<'_> {
         for Scope { api, restriction } in scopes {
             let contact = self.source.contact();
             let scope = contact.add(kind, &restriction.namespace);
-            let Restriction { labels, fields, .. } = restriction.clone();
+            let (labels, fields) = restriction.selectors();
             let part = Part { scope, is_whole, is_optional, restriction, state: self.source.state.clone() };
             let feed = Feed::new(self.changes.clone(), contact, Arc::clone(&first), part);
             let watch =

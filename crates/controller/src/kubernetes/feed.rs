@@ -72,7 +72,6 @@ const BELIEVED: u32 = 2;
 const BELIEVED_OF_ONE: u32 = 5;
 
 /// What a feed is of.
-#[derive(Clone)]
 pub(super) struct Part {
     /// Where it is known how far it has come.
     pub(super) scope: ScopeId,
@@ -251,19 +250,18 @@ impl Feed {
             self.refusals >= BELIEVED_OF_ONE && self.first.has_listed()
         };
         if is_done_without && !self.has_listed {
-            let mut recalled = self.recalled().await;
+            let recalled = self.recalled().await;
+            self.has_listed = true;
             // Once it may be read, an empty list is doubted as any other one.
             self.holds_objects = !recalled.is_empty();
             if self.part.is_whole {
-                // It is recalled as a whole, as something that may be out of date.
-                recalled.clear();
-            }
-            self.has_listed = true;
-            self.known = recalled.iter().map(|object| object.name().clone()).collect();
-            if self.part.is_whole {
+                // What is known of it is recalled as a whole, as something that may be out of date.
                 self.send(Change::Refused(self.kind())).await?;
-            } else if let Some(change) = self.first.take(recalled, false) {
-                self.complete(change).await?;
+            } else {
+                self.known = recalled.iter().map(|object| object.name().clone()).collect();
+                if let Some(change) = self.first.take(recalled, false) {
+                    self.complete(change).await?;
+                }
             }
         }
         self.tell().await

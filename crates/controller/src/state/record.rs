@@ -47,8 +47,8 @@ pub async fn record(mut changes: mpsc::Receiver<Change>, reconciler: mpsc::Sende
 
 type Lines = BTreeMap<NamespacedName, Vec<u8>>;
 
-/// What this run knows of a kind.
-#[derive(Debug)]
+/// What this run knows of a kind. The default is the beginning of a list.
+#[derive(Debug, Default)]
 struct OfKind {
     /// `None` if it may not be read.
     lines: Option<Lines>,
@@ -57,10 +57,13 @@ struct OfKind {
     is_written: bool,
 }
 
-impl Default for OfKind {
-    /// The beginning of a list.
-    fn default() -> Self {
-        Self { lines: None, is_listed: false, is_written: false }
+impl OfKind {
+    /// Its lines, to change them. If it could not be read, it can now, and its list begins.
+    fn lines(&mut self) -> &mut Lines {
+        if self.lines.is_none() {
+            *self = Self::default();
+        }
+        self.lines.get_or_insert_default()
     }
 }
 
@@ -91,15 +94,12 @@ impl Known {
                 let listed: BTreeSet<_> = names.iter().filter(|_| self.keeps(kind)).collect();
                 let mut kinds = self.lock();
                 let known = kinds.entry(kind).or_default();
-                if known.lines.is_none() {
-                    *known = OfKind::default();
-                }
-                known.is_listed = true;
-                let lines = known.lines.get_or_insert_default();
+                let lines = known.lines();
                 if lines.len() > listed.len() {
                     lines.retain(|name, _| listed.contains(name));
                     known.is_written = false;
                 }
+                known.is_listed = true;
                 drop((listed, kinds));
                 Change::Listed(kind, names)
             }
@@ -132,11 +132,7 @@ impl Known {
     fn change(&self, kind: Kind, change: impl FnOnce(&mut Lines) -> bool) {
         let mut kinds = self.lock();
         let known = kinds.entry(kind).or_default();
-        if known.lines.is_none() {
-            // It may be read now, and its list begins.
-            *known = OfKind::default();
-        }
-        if change(known.lines.get_or_insert_default()) {
+        if change(known.lines()) {
             known.is_written = false;
         }
     }

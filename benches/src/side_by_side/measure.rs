@@ -9,12 +9,11 @@ use anyhow::{Context, Result, ensure};
 use crate::args::Args;
 use crate::client::{self, Outcome};
 use crate::cpu::{self, Core, Meter};
-use crate::probe::{self, Request};
 use crate::report::{Measurement, Report, RowReport, SubjectReport};
 use crate::row::{Load, Row};
 use crate::site::Site;
 use crate::subject::{self, Kind, Subject};
-use crate::{origin, packages};
+use crate::{origin, packages, probe};
 
 /// Seconds of load before each measurement that are not counted.
 const WARM_UP: u32 = 1;
@@ -71,7 +70,7 @@ fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row) -> Res
         // Like the others: warmed up, and asked the same.
         client::run(row, site.origin, site, &args.client_cpus, WARM_UP, || {})?;
         let outcome = client::run(row, site.origin, site, &args.client_cpus, args.seconds, || {})?;
-        let bytes = probe::plain(site.origin, site, Request::of(row))?;
+        let bytes = probe::plain(site.origin, site, row)?;
         report.faults.extend(fault(row, &outcome, bytes).map(|fault| format!("direct: {fault}")));
         report.direct_per_second = Some(outcome.requests as f64 / outcome.seconds);
     }
@@ -106,8 +105,7 @@ fn address(row: &Row, subject: &Subject) -> Result<SocketAddr> {
 /// One right answer, and its length in bytes as the load generator counts it.
 fn check(row: &Row, subject: &Subject, site: &Site) -> Result<u64> {
     let address = address(row, subject)?;
-    let request = Request::of(row);
-    let bytes = if row.tls { probe::tls(address, site, request)? } else { probe::plain(address, site, request)? };
+    let bytes = if row.tls { probe::tls(address, site, row)? } else { probe::plain(address, site, row)? };
     Ok(match row.load {
         Load::Wrk { .. } => bytes,
         Load::H2load { .. } => origin::body_length(row.path).unwrap_or_default() as u64,

@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::origin;
-use crate::row::{Load, Row};
+use crate::row::Row;
 use crate::site::Site;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,34 +19,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest head of a response.
 const HEAD: usize = 16 << 10;
 
-/// What is asked.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Request {
-    /// The path.
-    pub(crate) path: &'static str,
-    /// Whether to ask to close the connection.
-    pub(crate) close: bool,
-    /// The length of the body.
-    pub(crate) upload: usize,
-}
-
-impl Request {
-    /// What a row asks.
-    pub(crate) fn of(row: &Row) -> Self {
-        let close = matches!(row.load, Load::Wrk { close: true, .. });
-        Self { path: row.path, close, upload: row.upload }
-    }
-}
-
 /// Asks in the clear. Returns how many bytes the whole response has, head included.
-pub(crate) fn plain(address: SocketAddr, site: &Site, request: Request) -> Result<u64> {
-    exchange(connect(address)?, site, request).with_context(|| format!("http://{address}{}", request.path))
+pub(crate) fn plain(address: SocketAddr, site: &Site, row: &Row) -> Result<u64> {
+    exchange(connect(address)?, site, row).with_context(|| format!("http://{address}{}", row.path))
 }
 
 /// Asks over TLS, checks the certificate and that it is TLS 1.3 with X25519 and AES-256-GCM, as for all the others.
 /// Returns how many bytes the whole response has, head included.
-pub(crate) fn tls(address: SocketAddr, site: &Site, request: Request) -> Result<u64> {
-    tls_exchange(address, site, request).with_context(|| format!("https://{address}{}", request.path))
+pub(crate) fn tls(address: SocketAddr, site: &Site, row: &Row) -> Result<u64> {
+    tls_exchange(address, site, row).with_context(|| format!("https://{address}{}", row.path))
 }
 
 fn connect(address: SocketAddr) -> Result<TcpStream> {
@@ -56,7 +37,7 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn tls_exchange(address: SocketAddr, site: &Site, request: Request) -> Result<u64> {
+fn tls_exchange(address: SocketAddr, site: &Site, row: &Row) -> Result<u64> {
     let mut roots = RootCertStore::empty();
     roots.add(site.certificate.clone())?;
     // What OpenSSL, which the load generators are built with, offers first.
@@ -71,13 +52,13 @@ fn tls_exchange(address: SocketAddr, site: &Site, request: Request) -> Result<u6
         .with_no_client_auth();
     let name = ServerName::try_from(site.host.clone())?;
     let stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name)?, connect(address)?);
-    exchange(stream, site, request)
+    exchange(stream, site, row)
 }
 
 /// Sends a request and checks status, origin and length of what comes back.
-fn exchange(mut stream: impl Read + Write, site: &Site, request: Request) -> Result<u64> {
-    let Request { path, close, upload } = request;
-    let connection = if close { "Connection: close\r\n" } else { "" };
+fn exchange(mut stream: impl Read + Write, site: &Site, row: &Row) -> Result<u64> {
+    let Row { path, upload, .. } = *row;
+    let connection = if row.closes() { "Connection: close\r\n" } else { "" };
     let (method, length) = match upload {
         0 => ("GET", String::new()),
         length => ("POST", format!("Content-Length: {length}\r\n")),

@@ -41,6 +41,13 @@ pub(crate) struct Row {
     pub(crate) has_floor: bool,
 }
 
+impl Row {
+    /// Whether each request asks to close the connection behind it.
+    pub(crate) const fn closes(&self) -> bool {
+        matches!(self.load, Load::Wrk { close: true, .. })
+    }
+}
+
 const KEEP_ALIVE: Load = Load::Wrk { connections: 32, close: false };
 const LARGE: Load = Load::Wrk { connections: 16, close: false };
 

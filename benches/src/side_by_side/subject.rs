@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::args::Args;
-use crate::probe::{self, Request};
+use crate::probe;
 use crate::process::{Process, pinned};
 use crate::site::Site;
 use crate::{packages, row};
@@ -87,9 +87,7 @@ pub(crate) fn start_origin(site: &Site, args: &Args) -> Result<Process> {
     command.args(["origin", "--listen", &site.origin.to_string()]);
     let log = site.path("origin.log");
     let mut process = Process::start(&mut command, &log)?;
-    wait(&mut process, "the origin", site, &log, || {
-        probe::plain(site.origin, site, Request::of(&row::ROWS[0])).map(drop)
-    })?;
+    wait(&mut process, "the origin", site, &log, || probe::plain(site.origin, site, &row::ROWS[0]).map(drop))?;
     Ok(process)
 }
 
@@ -101,9 +99,8 @@ pub(crate) fn start(kind: Kind, site: &Site, args: &Args) -> Result<Subject> {
     let log = site.path(&format!("{}.log", kind.name()));
     let mut process = Process::start(pinned(&args.proxy_cpu.to_string(), &program).args(arguments), &log)?;
     wait(&mut process, kind.name(), site, &log, || {
-        let request = Request::of(&row::ROWS[0]);
-        probe::plain(http, site, request)?;
-        https.map_or(Ok(()), |https| probe::tls(https, site, request).map(drop))
+        probe::plain(http, site, &row::ROWS[0])?;
+        https.map_or(Ok(()), |https| probe::tls(https, site, &row::ROWS[0]).map(drop))
     })?;
     let version = version_argument.map_or_else(String::new, |argument| packages::version(&program, argument));
     Ok(Subject { kind, version, process, http, https })

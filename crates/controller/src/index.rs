@@ -79,7 +79,8 @@ impl Index {
             Change::Reset(kind, objects) => self.reset(kind, objects),
             Change::Listed(kind, names) => self.finish_list(kind, &names),
             Change::Recall(kind, objects) => {
-                if self.listed.contains(&kind) && !self.refused.contains(&kind) {
+                let is_listed = self.listed.contains(&kind) && !self.refused.contains(&kind);
+                if is_listed || (self.refused.contains(&kind) && objects.is_empty()) {
                     return Dirty::default();
                 }
                 self.listed.insert(kind);
@@ -91,7 +92,12 @@ impl Index {
                 }
                 dirty
             }
-            Change::Refused(kind) => self.refuse(kind),
+            Change::Refused(kind) => {
+                let mut dirty = self.refuse(kind);
+                // Nothing is known of it, and so nothing that may be out of date.
+                dirty.diagnostics |= self.count(kind) == 0 && self.recalled.remove(&kind);
+                dirty
+            }
             Change::RecallRefused(kind) => {
                 if self.listed.contains(&kind) {
                     return Dirty::default();

@@ -101,7 +101,27 @@ fn what_may_not_be_read_is_recalled_too() {
     index.apply(Change::Refused(Kind::Secret));
     index.apply(Change::Recall(Kind::Secret, vec![secret_for("t", &["a.test"])]));
     assert_eq!(certificate(&index, "t").names, ["a.test"]);
+    index.apply(Change::Refused(Kind::Secret));
     assert!(index.is_out_of_contact());
+}
+
+/// Where a kind may never be read, that is no reason to call everything out of date for ever.
+#[test]
+fn of_what_may_not_be_read_and_was_not_known_nothing_is_out_of_date() {
+    for changes in [
+        [Change::RecallRefused(Kind::IngressClass), Change::Refused(Kind::IngressClass)],
+        [Change::Recall(Kind::Secret, Vec::new()), Change::Refused(Kind::Secret)],
+        [Change::Refused(Kind::Secret), Change::Recall(Kind::Secret, Vec::new())],
+    ] {
+        let mut index = Index::new();
+        for change in changes.clone() {
+            index.apply(change);
+        }
+        assert!(!index.is_out_of_contact(), "{changes:?}");
+    }
+    let mut index = Index::new();
+    index.apply(Change::RecallRefused(Kind::IngressClass));
+    assert!(index.is_out_of_contact(), "until the API server has said so too");
 }
 
 #[test]

@@ -192,8 +192,11 @@ fn refusal(scope: &Scope) -> Option<Diagnostic> {
         "" => String::new(),
         namespace => format!(" in the namespace `{namespace}`"),
     };
-    let meanwhile =
-        if scope.contact.is_listed { "what was last known stays in force" } else { "no more is known of them" };
+    let meanwhile = if scope.contact.is_listed {
+        "what was last known stays in force"
+    } else {
+        "what a former run knew of them, if anything, is served"
+    };
     Some(Diagnostic::new(
         Severity::Error,
         "KindRefused",

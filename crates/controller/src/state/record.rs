@@ -104,7 +104,13 @@ impl Known {
                 Change::Listed(kind, names)
             }
             Change::Refused(kind) => {
-                self.lock().entry(kind).or_insert(OfKind { lines: None, is_listed: true, is_written: false });
+                let mut kinds = self.lock();
+                let known = kinds.entry(kind).or_default();
+                if !known.is_listed {
+                    // A list that was cut off is none.
+                    *known = OfKind { lines: None, is_listed: true, is_written: false };
+                }
+                drop(kinds);
                 Change::Refused(kind)
             }
             Change::Apply(object) => {
@@ -193,7 +199,12 @@ async fn write(known: Arc<Known>, state: Arc<State>, mut ending: watch::Receiver
                     let directory = state.directory.display();
                     tracing::error!(%directory, %error, "a restart without the API server would serve what was known before now");
                 }
-                failed.push(kind);
+                if error.kind() == io::ErrorKind::NotFound {
+                    // The directory is gone, and with it what was written before.
+                    failed.extend(Kind::ALL);
+                } else {
+                    failed.push(kind);
+                }
             }
         }
         if has_failed && failed.is_empty() {

@@ -255,8 +255,11 @@ fn the_form_is_what_its_number_says() {
 #[tokio::test]
 async fn a_list_that_was_cut_off_is_not_written() {
     let disk = Disk::new();
-    disk.run([apply(ingress("a").object()), Change::Refused(Kind::Secret)]).await;
-    assert!(State::new(&disk.options).unwrap().recall(Kind::Ingress).is_none());
+    disk.run([apply(ingress("a").object()), apply(class("nginx", "x")), Change::Refused(Kind::IngressClass)]).await;
+    let state = State::new(&disk.options).unwrap();
+    assert!(state.recall(Kind::Ingress).is_none());
+    // But that it may not be read is known.
+    assert!(matches!(state.recall(Kind::IngressClass), Some(Change::RecallRefused(Kind::IngressClass))));
 }
 
 /// A disk that fails, as a file in the place of the directory.
@@ -269,17 +272,19 @@ async fn after_a_failure_it_is_written_again() {
     let (reconciler, _reconciled) = mpsc::channel(100);
     let state = Arc::new(State::new(&disk.options).unwrap());
     let recording = tokio::spawn(record(receiver, reconciler, state));
+    let nginx = class("nginx", "x");
     sender.send(Change::Reset(Kind::Ingress, vec![ingress("a").object()])).await.unwrap();
+    sender.send(Change::Reset(Kind::IngressClass, vec![nginx.clone()])).await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(disk.kept(), []);
     fs::remove_file(parent).unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
-    assert_eq!(disk.kept(), [ingress("a").object()]);
-    // And where somebody removes it.
+    assert_eq!(disk.kept(), [ingress("a").object(), nginx.clone()]);
+    // And where somebody removes it, with what does not change too.
     fs::remove_dir_all(&disk.options.directory).unwrap();
     sender.send(apply(ingress("b").object())).await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
-    assert_eq!(disk.kept(), [ingress("a").object(), ingress("b").object()]);
+    assert_eq!(disk.kept(), [ingress("a").object(), ingress("b").object(), nginx]);
     drop(sender);
     recording.await.unwrap();
 }

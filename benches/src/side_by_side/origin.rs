@@ -90,15 +90,14 @@ impl Connection {
                 }
                 continue;
             }
-            if self.close {
+            if self.close && self.body.is_none() {
                 return false;
             }
             if let Some((left, response)) = self.body {
                 let had = left.min(self.input.len());
                 self.input.drain(..had);
-                self.body = Some((left - had, response));
-                if left == had {
-                    self.body = None;
+                self.body = (left > had).then_some((left - had, response));
+                if self.body.is_none() {
                     self.output = Some((response, 0));
                     continue;
                 }

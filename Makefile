@@ -50,6 +50,10 @@ unit: build-tests
 
 integration: build-tests
 	$(CARGO) test --workspace --test it --locked -- --nocapture --skip cluster:: --skip scale::
+	EDGEWARD_HTTP1_FAST_PATH=false $(CARGO) test --workspace --test it --locked -- --nocapture $(HTTP1)
+
+# What HTTP/1 is about passes on both of its engines.
+HTTP1 := balancing:: conformance:: failures:: framing:: http1:: limits:: observability:: oracle:: shutdown::
 
 # A network namespace of the tests' own: as root, or as root of a user namespace.
 NAMESPACE = $$(unshare --net true 2>/dev/null && echo --net || echo --user --map-root-user --net)

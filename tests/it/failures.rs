@@ -185,7 +185,7 @@ async fn a_client_that_pauses_in_its_body_is_not_the_failure_of_an_endpoint() {
     let mut site = Site::new();
     site.service("web").await;
     site.ingress(&Ingress::new("web").annotation("proxy-read-timeout", "1").host("web.test", "web"));
-    let edgeward = site.serve().await;
+    let edgeward = site.launch().argument("--body-timeout=1").start().await;
     for number in 0..3 {
         let request = Request::new("PUT", "web.test", &format!("/{number}")).body("0123456789");
         let mut connection = Connection::open(edgeward.http).await;

@@ -10,6 +10,7 @@ mod cluster;
 mod conformance;
 mod demo;
 mod directory;
+mod engines;
 mod failures;
 mod framing;
 mod harness;

@@ -80,11 +80,14 @@ fn read_to_end(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// The binary with the environment of the image, and no settings from that of this process.
+/// The one setting that tests take from the environment, so that they can be run on each of the HTTP/1 engines.
+const ENGINE: &str = "EDGEWARD_HTTP1_FAST_PATH";
+
+/// The binary with the environment of the image, and no settings from that of this process but [`ENGINE`].
 fn command(binary: &Path) -> Command {
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("EDGEWARD_")) {
+        if name.to_str().is_some_and(|name| name.starts_with("EDGEWARD_") && name != ENGINE) {
             command.env_remove(name);
         }
     }

@@ -115,6 +115,11 @@ impl Connection {
         self.lifecycle.request_started();
     }
 
+    /// How many requests the engine took up so far.
+    pub fn requests_taken(&self) -> u64 {
+        self.lifecycle.requests_taken()
+    }
+
     /// Tells the connection that the engine is through with a request and its response. On HTTP/1 the next request may
     /// be read from here on.
     pub fn request_done(&self) {

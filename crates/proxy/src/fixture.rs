@@ -12,8 +12,10 @@ use edgeward_routing::certificate::{Certificate, CertificateTable, KeyFormat, Pr
 use edgeward_routing::publish::Publisher;
 use edgeward_routing::settings::Settings;
 use edgeward_routing::snapshot::Snapshot;
+use pingora::apps::ServerApp;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{HttpProxy, ProxyHttp, Session};
+use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -21,7 +23,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection::Connection;
-use crate::listener::{Event, Observer, Options, Refused, Running, start};
+use crate::listener::{Application, Event, Observer, Options, Refused, Running, start};
+use crate::stream::Stream;
 
 /// Longest time a test waits for something that should happen at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -108,6 +111,12 @@ impl ProxyHttp for App {
 
     async fn logging(&self, _session: &mut Session, _error: Option<&pingora::Error>, ctx: &mut Context) {
         ctx.connection.as_ref().unwrap().request_done();
+    }
+}
+
+impl Application for HttpProxy<App> {
+    async fn serve(self: Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) {
+        self.process_new(Box::new(stream), shutdown).await;
     }
 }
 

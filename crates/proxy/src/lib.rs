@@ -13,6 +13,7 @@ pub mod drain;
 pub mod engine;
 #[cfg(test)]
 mod fixture;
+mod head;
 pub mod health;
 pub mod limits;
 pub mod lines;

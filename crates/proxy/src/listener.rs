@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use edgeward_routing::SnapshotReader;
-use pingora::apps::ServerApp;
+use pingora::server::ShutdownWatch;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
@@ -23,6 +23,7 @@ use tokio::sync::{Notify, watch};
 use crate::connection::{Connections, Registry};
 use crate::limits::Limits;
 use crate::proxy_protocol::ProxyProtocolOptions;
+use crate::stream::Stream;
 use crate::tls::{self, TlsOptions};
 use accept::Worker;
 use clients::Clients;
@@ -118,6 +119,12 @@ pub struct Running {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// What serves the requests of connections.
+pub trait Application: Send + Sync + 'static {
+    /// Serves a connection to its end. Once `shutdown` is true, it takes no further requests.
+    fn serve(self: Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> impl Future<Output = ()> + Send;
+}
+
 /// Binds all addresses and starts to serve. `app` is called once for every worker, with the worker's number and in the
 /// context of its runtime; the worker hands its connections to what it returns.
 ///
@@ -134,7 +141,7 @@ pub fn start<A, F>(
     observer: Arc<dyn Observer>,
 ) -> Result<Running, StartError>
 where
-    A: ServerApp + Send + Sync + 'static,
+    A: Application,
     F: Fn(usize) -> A,
 {
     // Pingora would install ring for its upstream connections. An error means that it is done already.
@@ -186,7 +193,7 @@ impl Running {
         app: &impl Fn(usize) -> A,
     ) -> std::io::Result<()>
     where
-        A: ServerApp + Send + Sync + 'static,
+        A: Application,
     {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (listeners, app) = {
@@ -258,7 +265,7 @@ impl Shared {
 }
 
 /// Runs a worker until `exit` turns true. Its connections live on when accepting has ended.
-fn run<A: ServerApp + Send + Sync + 'static>(
+fn run<A: Application>(
     runtime: &Runtime,
     worker: Worker<A>,
     listeners: Vec<(TcpListener, bool)>,

@@ -69,8 +69,8 @@ impl Metrics {
         }
         let observation = Observation::of(record);
         match record.route.and_then(|route| route.metrics.get_or_init(|| self.store.series_of(route))) {
-            Some(series) => series.record(record.request.method.as_str(), record.status, &observation),
-            None => self.store.unmatched().record(record.request.method.as_str(), record.status, &observation),
+            Some(series) => series.record(record.request.method(), record.status, &observation),
+            None => self.store.unmatched().record(record.request.method(), record.status, &observation),
         }
     }
 

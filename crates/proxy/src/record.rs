@@ -1,5 +1,6 @@
 //! What is known of a finished request: the one input of access log and metrics.
 
+mod head;
 mod refused;
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,10 +10,10 @@ use edgeward_routing::backend::Backend;
 use edgeward_routing::decide::Reason;
 use edgeward_routing::forward::Forwarded;
 use edgeward_routing::route::Route;
-use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::connection::Connection;
 
+pub use head::{Request, Response};
 pub use refused::Refused;
 
 /// One finished request.
@@ -29,9 +30,9 @@ pub struct RequestRecord<'a> {
     /// What was forwarded of the client; `None` for malformed requests.
     pub forwarded: Option<&'a Forwarded>,
     /// The request head, as received.
-    pub request: &'a RequestHeader,
+    pub request: Request<'a>,
     /// The response head, as sent; `None` when none was.
-    pub response: Option<&'a ResponseHeader>,
+    pub response: Option<Response<'a>>,
     /// The status sent, or 499 when the client went away before one was (nginx's own code for that).
     pub status: u16,
     /// Why the proxy answered by itself or the answer failed; `None` for an upstream's own answer.

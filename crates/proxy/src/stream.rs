@@ -11,6 +11,7 @@
 
 mod chunked;
 mod deadline;
+mod exchange;
 mod head;
 mod http2;
 mod parting;
@@ -42,17 +43,19 @@ use tokio::time::Instant;
 use crate::connection::{Alpn, Connection, Phase};
 use crate::limits::Limits;
 use crate::listener::Observer;
-use deadline::Deadline;
 use head::Framing;
 use http2::Http2;
 use websocket::Frames;
 
+pub(crate) use chunked::Chunked;
+pub(crate) use deadline::Deadline;
+pub(crate) use exchange::{Body, Next};
 pub use head::Refusal;
 pub(crate) use parting::Parting;
 pub(crate) use transport::Transport;
 
 /// See the [module](self).
-pub(crate) struct Stream {
+pub struct Stream {
     transport: Transport,
     connection: Arc<Connection>,
     limits: Arc<Limits>,
@@ -63,6 +66,8 @@ pub(crate) struct Stream {
     inbox: BytesMut,
     ready: usize,
     scanned: usize,
+    /// Length of the head that the inbox begins with, where one has been admitted and not passed on.
+    head: usize,
     /// The client has ended its side.
     ended: bool,
     /// Requests passed on so far.
@@ -171,6 +176,7 @@ impl Stream {
             inbox: BytesMut::new(),
             ready: 0,
             scanned: 0,
+            head: 0,
             ended: false,
             requests: 0,
             outbox: Vec::new(),

@@ -89,7 +89,7 @@ fn parse_address(text: &str) -> Option<IpAddr> {
         .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
 }
 
-/// A change to the request's headers on their way to the upstream.
+/// A change to the headers of a request on its way to the upstream, or of a response on its way to the client.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Edit<'a> {
     /// Replace every header of the name with this one.
@@ -133,6 +133,14 @@ pub fn edit_upstream_headers(
     edit(Edit::Set("x-scheme", &forwarded.scheme));
     // httpoxy: a CGI application would take it for its proxy setting.
     edit(Edit::Remove("proxy"));
+}
+
+/// Tells `edit` what to change in the headers of every response to a client, the proxy's own answers included. `tls` is
+/// whether the client's connection is.
+pub fn edit_response_headers(settings: &Settings, tls: bool, mut edit: impl FnMut(Edit<'_>)) {
+    if let (true, Some(hsts)) = (tls, &settings.hsts) {
+        edit(Edit::Set("strict-transport-security", hsts.to_string().as_bytes()));
+    }
 }
 
 fn edit_or_remove(name: &'static str, value: Option<&[u8]>, edit: &mut impl FnMut(Edit<'_>)) {

@@ -6,11 +6,11 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName, Version};
+use http::{HeaderName, Version};
 
 use super::escape::Escape;
 use crate::connection::AddressSource;
-use crate::record::{RequestRecord, Try};
+use crate::record::{RequestRecord, Response, Try};
 
 /// A finished request, as variables ask for it.
 pub(super) struct Entry<'a> {
@@ -50,7 +50,7 @@ impl<'a> Entry<'a> {
 
     /// The request target as sent.
     pub(super) fn target(&self) -> &'a [u8] {
-        self.record.request.raw_path()
+        self.record.request.target()
     }
 
     /// What is behind the first `?` of the target.
@@ -62,11 +62,7 @@ impl<'a> Entry<'a> {
 
     /// The authority of the target, else the `Host` header.
     pub(super) fn authority(&self) -> Option<&'a str> {
-        let request = self.record.request;
-        match request.uri.authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => request.headers.get(http::header::HOST)?.to_str().ok(),
-        }
+        self.record.request.authority()
     }
 
     /// The value of a query argument, raw. Names are compared without regard to case, as nginx's `$arg_` does.
@@ -76,10 +72,8 @@ impl<'a> Entry<'a> {
 
     /// The value of a cookie. Names are compared without regard to case, as nginx's `$cookie_` does.
     pub(super) fn cookie(&self, name: &str) -> Option<&'a [u8]> {
-        let headers = self.record.request.headers.get_all(http::header::COOKIE).into_iter();
-        headers
-            .flat_map(|value| value.as_bytes().split(|b| *b == b';'))
-            .find_map(|pair| named_value(pair.trim_ascii(), name))
+        let cookies = self.record.request.values(&http::header::COOKIE);
+        cookies.flat_map(|value| value.split(|b| *b == b';')).find_map(|pair| named_value(pair.trim_ascii(), name))
     }
 }
 
@@ -87,11 +81,7 @@ impl RequestRecord<'_> {
     /// Bytes of the response, head and body, as nginx's `$bytes_sent`. The head counts as HTTP/1 has it, whatever the
     /// protocol.
     pub(crate) fn bytes_sent(&self) -> u64 {
-        let head = self.response.map_or(0, |response| {
-            // Version, status and what separates them: `HTTP/1.1 200 OK` and the empty line at the end.
-            let line = 13 + response.get_reason_phrase().map_or(0, str::len) + 4;
-            line + response.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
-        });
+        let head = self.response.map_or(0, Response::length);
         (head as u64).saturating_add(self.body_bytes_sent)
     }
 }
@@ -103,8 +93,7 @@ fn named_value<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 /// All values of a header as one list, as nginx's `$http_` has them.
-pub(super) fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
-    let mut values = headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes);
+pub(super) fn joined<'a>(mut values: impl Iterator<Item = &'a [u8]>, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
     let first = values.next()?;
     let separator: &[u8] = if name == http::header::COOKIE { b"; " } else { b", " };
     let mut list = Cow::Borrowed(first);

@@ -14,7 +14,7 @@ use edgeward_routing::route::{Route, Target};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::connection::{AddressSource, Alpn, Connection, Registry, TlsSession};
-use crate::record::{RequestRecord, Try};
+use crate::record::{Request, RequestRecord, Response, Try};
 
 /// A finished request, to be changed at will: `GET /path?x=1` for `shop.example.com`, answered by one endpoint.
 pub(crate) struct Finished {
@@ -69,8 +69,8 @@ impl Finished {
             connection: self.connection.as_ref(),
             client: Some(self.client.parse().unwrap()),
             forwarded: forwarded.as_ref(),
-            request: &self.request,
-            response: self.response.as_ref(),
+            request: Request::Map(&self.request),
+            response: self.response.as_ref().map(Response::Map),
             status: self.status,
             reason: self.reason,
             // So that it ends at 2026-11-24 04:16:57.500.

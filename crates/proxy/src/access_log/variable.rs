@@ -162,8 +162,8 @@ impl Variable {
             Self::ClientIpSource => line.plain(entry.client_source()?),
             // The request at hand is not done yet.
             Self::ConnectionRequests => line.display(record.connection?.lifecycle.requests_done().saturating_add(1)),
-            Self::ContentLength => line.text(request.headers.get(http::header::CONTENT_LENGTH)?),
-            Self::ContentType => line.text(request.headers.get(http::header::CONTENT_TYPE)?),
+            Self::ContentLength => line.text(request.values(&http::header::CONTENT_LENGTH).next()?),
+            Self::ContentType => line.text(request.values(&http::header::CONTENT_TYPE).next()?),
             Self::Host => line.text(Host::normalize(entry.authority()?)?.as_str()),
             Self::Https => line.plain(if record.connection?.tls().is_some() { "on" } else { "" }),
             Self::IngressName => line.text(record.route.map_or("", |route| &route.origin.name)),
@@ -195,25 +195,25 @@ impl Variable {
             Self::RemoteAddr => line.display(entry.client()?),
             Self::RemotePort => line.display(record.connection?.client_addr().port()),
             Self::RemoteUser => {
-                let authorization = request.headers.get(http::header::AUTHORIZATION)?;
-                line.text(basic::user(authorization.as_bytes())?);
+                let authorization = request.values(&http::header::AUTHORIZATION).next()?;
+                line.text(basic::user(authorization)?);
             }
             Self::Request => {
-                line.text(request.method.as_str());
+                line.text(request.method());
                 line.plain(" ");
                 line.text(entry.target());
                 line.plain(" ");
-                line.plain(protocol(request.version));
+                line.plain(protocol(request.version()));
             }
             Self::RequestId => line.text(record.request_id),
             Self::RequestLength => line.display(record.request_length),
-            Self::RequestMethod => line.text(request.method.as_str()),
+            Self::RequestMethod => line.text(request.method()),
             Self::RequestTime => line.seconds(record.duration),
             Self::RequestUri => line.text(entry.target()),
             Self::Scheme => line.plain(if record.connection?.tls().is_some() { "https" } else { "http" }),
             Self::ServerAddr => line.display(record.connection?.local_addr().ip()),
             Self::ServerPort => line.display(record.connection?.local_addr().port()),
-            Self::ServerProtocol => line.plain(protocol(request.version)),
+            Self::ServerProtocol => line.plain(protocol(request.version())),
             Self::ServiceName => line.text(record.route.map_or("", |route| &route.service)),
             Self::ServicePort => line.text(record.backend.map_or("", |backend| &backend.key.port)),
             Self::SslCipher => line.plain(record.connection?.tls()?.cipher),
@@ -236,8 +236,8 @@ impl Variable {
                 let normalized = std::str::from_utf8(target).ok().and_then(|text| NormalizedPath::parse(text).ok());
                 line.text(normalized.as_ref().map_or(target, NormalizedPath::as_bytes));
             }
-            Self::RequestHeader(name) => line.text(joined(&request.headers, name)?),
-            Self::ResponseHeader(name) => line.text(joined(&record.response?.headers, name)?),
+            Self::RequestHeader(name) => line.text(joined(request.values(name), name)?),
+            Self::ResponseHeader(name) => line.text(joined(record.response?.values(name), name)?),
             Self::Cookie(name) => line.text(entry.cookie(name)?),
             Self::Argument(name) => line.text(entry.argument(name)?),
         }

@@ -1,4 +1,4 @@
-//! What the engine keeps of one request between Pingora's hooks.
+//! What an engine keeps of one request from its head to its end.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,22 +7,21 @@ use std::time::{Duration, Instant, SystemTime};
 use edgeward_routing::Snapshot;
 use edgeward_routing::backend::{Backend, LoadBalance};
 use edgeward_routing::balance;
-use edgeward_routing::decide::{Downstream, Reason};
+use edgeward_routing::decide::{Downstream, Reason, RequestHead};
 use edgeward_routing::endpoint::{Endpoint, InFlight};
 use edgeward_routing::forward::Forwarded;
 use edgeward_routing::policy::Policies;
 use edgeward_routing::route::Route;
 use http::HeaderValue;
-use pingora::http::RequestHeader;
 
-use super::head::Head;
+use super::Shared;
 use crate::connection::Connection;
 use crate::metrics::Metrics;
-use crate::record::{self, Try};
+use crate::record::{self, Request, RequestRecord, Response, Try};
 use crate::ring;
 
 /// The state of one request. It holds the snapshot that the request began with to its end.
-pub struct RequestContext {
+pub(super) struct RequestContext {
     pub(super) started: SystemTime,
     pub(super) clock: Instant,
     pub(super) snapshot: Arc<Snapshot>,
@@ -84,12 +83,12 @@ impl RequestContext {
     }
 
     /// Takes the backend that the decision named, and works out the hash key that its balancing asks for.
-    pub(super) fn send_to(&mut self, backend: Arc<Backend>, request: &RequestHeader) {
+    pub(super) fn send_to(&mut self, backend: Arc<Backend>, head: &impl RequestHead) {
         if let LoadBalance::ConsistentHash(template) = &backend.load_balance
-            && let (Some(head), Some(forwarded)) = (Head::of(request), &self.forwarded)
+            && let Some(forwarded) = &self.forwarded
         {
             let mut key = Vec::new();
-            template.write(forwarded, &head, &mut key);
+            template.write(forwarded, head, &mut key);
             self.hash_key = key;
         }
         self.backend = Some(backend);
@@ -156,6 +155,46 @@ impl RequestContext {
         }
     }
 
+    /// Whether the request may be sent once more, as far as tries and the retry budget go.
+    pub(super) fn may_retry(&self, shared: &Shared) -> bool {
+        self.tries.len() < self.snapshot.settings.tries as usize && shared.retries.withdraw()
+    }
+
+    /// Ends the request: tells balancing, metrics, access log and connection what became of it.
+    pub(super) fn finish(&mut self, shared: &Shared, end: End<'_>) {
+        self.end_try();
+        if !end.failed
+            && let Some(endpoint) = self.endpoint()
+        {
+            endpoint.state.record_success();
+            if let Some(header) = self.tries.last().and_then(|current| current.header) {
+                balance::record_latency(&endpoint.state, header);
+            }
+        }
+        let record = RequestRecord {
+            route: self.route.as_deref(),
+            backend: self.backend.as_deref(),
+            connection: self.connection.as_deref(),
+            client: self.forwarded.as_ref().map(|forwarded| forwarded.client).or(Some(self.downstream.client)),
+            forwarded: self.forwarded.as_ref(),
+            request: end.request,
+            response: end.response,
+            status: end.status,
+            reason: self.reason,
+            started: self.started,
+            duration: self.clock.elapsed(),
+            request_length: end.request_length,
+            body_bytes_sent: end.body_bytes_sent,
+            tries: &self.tries,
+            request_id: self.request_id.as_str(),
+        };
+        shared.metrics.record(&record);
+        shared.access_log.log(&record);
+        if let Some(connection) = &self.connection {
+            connection.request_done();
+        }
+    }
+
     /// Notes how long the try under way has taken.
     pub(super) fn end_try(&mut self) {
         if let (Some(current), Some(entry)) = (&self.current, self.tries.last_mut())
@@ -166,6 +205,19 @@ impl RequestContext {
     }
 }
 
+/// What became of a request.
+pub(super) struct End<'a> {
+    pub(super) request: Request<'a>,
+    /// The response as sent, if one was.
+    pub(super) response: Option<Response<'a>>,
+    /// The status sent, or 499.
+    pub(super) status: u16,
+    /// Whether something went wrong on the way.
+    pub(super) failed: bool,
+    pub(super) request_length: u64,
+    pub(super) body_bytes_sent: u64,
+}
+
 /// The request's identity: the client's `X-Request-ID`, or 32 hexadecimal digits.
 #[derive(Default)]
 pub(super) struct RequestId(String);
@@ -174,9 +226,12 @@ impl RequestId {
     /// Longer ones than this are replaced: they go into every log line.
     const LONGEST: usize = 256;
 
-    pub(super) fn set(&mut self, request: &RequestHeader) {
-        let sent = request.headers.get("x-request-id").and_then(|value| value.to_str().ok());
-        self.0 = match sent.filter(|id| !id.is_empty() && id.len() <= Self::LONGEST) {
+    pub(super) fn set(&mut self, head: Option<&impl RequestHead>) {
+        // Visible ASCII and blanks: it goes into other heads.
+        let is_text = |id: &&[u8]| id.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+        let sent =
+            head.and_then(|head| head.header("x-request-id")).filter(|id| !id.is_empty() && id.len() <= Self::LONGEST);
+        self.0 = match sent.filter(is_text).and_then(|id| std::str::from_utf8(id).ok()) {
             Some(id) => id.to_owned(),
             None => record::new_request_id(),
         };

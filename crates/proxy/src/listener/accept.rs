@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use pingora::apps::ServerApp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::observer::{Event, Rejection};
 use super::serve::Incoming;
-use super::{Shared, serve};
+use super::{Application, Shared, serve};
 use crate::connection::Registry;
 
 /// How long accepting rests after the system gave no connection. Trying again at once would only burn the core that
@@ -30,7 +29,7 @@ pub(super) struct Worker<A> {
     pub(super) app: Arc<A>,
 }
 
-impl<A: ServerApp + Send + Sync + 'static> Worker<A> {
+impl<A: Application> Worker<A> {
     /// Accepts until `accepting` turns false, then what has queued up, and closes the listener.
     pub(super) async fn accept(
         self: Arc<Self>,

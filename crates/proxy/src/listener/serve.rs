@@ -7,13 +7,12 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use pingora::apps::ServerApp;
 use pingora::protocols::UniqueIDType;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Shared;
 use super::observer::{Event, HandshakeFailure, Rejection};
+use super::{Application, Shared};
 use crate::connection::{AddressSource, Connection, ConnectionState, Phase, Registration, TlsSession};
 use crate::proxy_protocol::{self, HeaderError, Proxied};
 use crate::stream::{Stream, Transport};
@@ -33,7 +32,7 @@ pub(super) struct Incoming {
 pub(crate) const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Serves a connection to its end, which a drain may bring about.
-pub(super) async fn serve<A: ServerApp + Send + Sync + 'static>(incoming: Incoming, app: Arc<A>) {
+pub(super) async fn serve<A: Application>(incoming: Incoming, app: Arc<A>) {
     let shared = Arc::clone(&incoming.shared);
     let _counted = Counted(shared);
     let lifecycle = Arc::clone(incoming.registration.lifecycle());
@@ -72,7 +71,7 @@ impl Drop for Counted {
     }
 }
 
-async fn exchange<A: ServerApp + Send + Sync + 'static>(incoming: Incoming, app: Arc<A>) {
+async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
     let accepted_at = Instant::now();
     let Incoming { mut tcp, fd, peer, tls, registration, shared } = incoming;
     let rejected = |reason| shared.observer.observe(Event::Rejected { peer, reason });
@@ -109,7 +108,7 @@ async fn exchange<A: ServerApp + Send + Sync + 'static>(incoming: Incoming, app:
     });
     let (stream, left) =
         Stream::new(transport, fd, connection, Arc::clone(&shared.limits), Arc::clone(&shared.observer));
-    app.process_new(Box::new(stream), registration.shutdown()).await;
+    app.serve(stream, registration.shutdown()).await;
     if let Ok(parting) = left.await {
         parting.finish(shared.limits.linger).await;
     }

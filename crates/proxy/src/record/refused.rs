@@ -6,7 +6,7 @@ use edgeward_routing::decide::Reason;
 use http::{HeaderName, HeaderValue, Method, Version};
 use pingora::http::RequestHeader;
 
-use super::{RequestRecord, new_request_id};
+use super::{Request, RequestRecord, new_request_id};
 use crate::connection::Connection;
 use crate::stream::Refusal;
 
@@ -37,7 +37,7 @@ impl Refused<'_> {
             connection: Some(self.connection),
             client: Some(self.connection.client_addr().ip()),
             forwarded: None,
-            request: &request(self.head),
+            request: Request::Map(&request(self.head)),
             response: None,
             status: self.refusal.status,
             reason: Some(match self.refusal.status {

@@ -1,7 +1,7 @@
-//! Where a request body in chunked coding ends (RFC 9112 section 7.1).
+//! The chunked coding (RFC 9112 section 7.1).
 //!
-//! Nothing is decoded here. The scanner only finds the end, and is strict on the way, so that this proxy and a lenient
-//! server behind it can never disagree on where the next request begins.
+//! Of a request the stream only wants to know where the body ends, and is strict on the way, so that this proxy and a
+//! lenient server behind it can never disagree on where the next request begins. An engine of our own decodes as well.
 
 /// Longest chunk head (size and extensions) in bytes.
 const MAX_CHUNK_HEAD: usize = 4 * 1024;
@@ -11,10 +11,19 @@ const MAX_TRAILERS: usize = 16 * 1024;
 
 /// Follows a chunked body byte by byte.
 #[derive(Debug)]
-pub(super) struct Chunked {
+pub(crate) struct Chunked {
     state: State,
     /// Bytes of the current chunk head, or of the trailer section.
     length: usize,
+}
+
+/// What has been decoded of some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    /// How many of them belong to the body.
+    pub(crate) taken: usize,
+    /// How many of those are data. They are the first ones now.
+    pub(crate) data: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +52,11 @@ enum State {
 }
 
 impl Chunked {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { state: State::SizeStart, length: 0 }
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
@@ -59,17 +68,45 @@ impl Chunked {
     pub(super) fn advance(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Done {
-            if let State::Data(left) = self.state {
-                let step = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - at);
-                at += step;
-                let left = left - step as u64;
-                self.state = if left == 0 { State::DataCr } else { State::Data(left) };
-                continue;
-            }
-            self.state = self.step(bytes[at])?;
-            at += 1;
+            at += match self.pass_data(bytes.len() - at) {
+                0 => {
+                    self.state = self.step(bytes[at])?;
+                    1
+                }
+                data => data,
+            };
         }
         Ok(at)
+    }
+
+    /// Follows `bytes`, and moves the data in them to their beginning. Extensions and trailers are left out.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the coding.
+    pub(crate) fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, &'static str> {
+        let (mut taken, mut data) = (0, 0);
+        while taken < bytes.len() && self.state != State::Done {
+            let step = self.pass_data(bytes.len() - taken);
+            if step == 0 {
+                self.state = self.step(bytes[taken])?;
+                taken += 1;
+                continue;
+            }
+            bytes.copy_within(taken..taken + step, data);
+            taken += step;
+            data += step;
+        }
+        Ok(Decoded { taken, data })
+    }
+
+    /// Goes over the data of a chunk, `limit` bytes at most. Returns how many there were.
+    fn pass_data(&mut self, limit: usize) -> usize {
+        let State::Data(left) = self.state else { return 0 };
+        let step = usize::try_from(left).unwrap_or(usize::MAX).min(limit);
+        let left = left - step as u64;
+        self.state = if left == 0 { State::DataCr } else { State::Data(left) };
+        step
     }
 
     fn step(&mut self, byte: u8) -> Result<State, &'static str> {
@@ -121,7 +158,7 @@ impl Chunked {
             (TrailerLf, b'\n') => Trailer,
             (EndLf, b'\n') => Done,
             (TrailerLf | EndLf, _) => return Err("carriage return without line feed in trailers"),
-            // `advance` handles both before it comes here.
+            // Whoever calls handles both before.
             (Data(_) | Done, _) => return Err("chunked body has ended"),
         })
     }
@@ -164,6 +201,27 @@ mod tests {
                 bytes.extend_from_slice(b"GET / HTTP/1.1\r\n");
                 assert_eq!(scan(&bytes, step), Ok(body.len()), "{} by {step}", body.escape_ascii());
             }
+        }
+    }
+
+    #[test]
+    fn data_is_decoded_however_the_bytes_are_cut() {
+        let body = b"5 ;x\r\nhello\r\n1\r\n,\r\n00a\r\n wide\r\nman\r\n0\r\nTrailer: value\r\n\r\n";
+        for step in 1..=body.len() + 4 {
+            let mut bytes = body.to_vec();
+            bytes.extend_from_slice(b"HTTP/1.1 ");
+            let (mut chunked, mut data, mut taken) = (Chunked::new(), Vec::new(), 0);
+            for piece in bytes.chunks_mut(step) {
+                let decoded = chunked.decode(piece).unwrap_or_else(|error| panic!("{error}"));
+                data.extend_from_slice(&piece[..decoded.data]);
+                taken += decoded.taken;
+            }
+            assert!(chunked.is_done());
+            assert_eq!(
+                (data.escape_ascii().to_string().as_str(), taken),
+                ("hello, wide\\r\\nman", body.len()),
+                "by {step}"
+            );
         }
     }
 

@@ -9,32 +9,32 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A deadline that is set and cleared for every request but seldom comes. Setting it later than before, and clearing it,
 /// touch no timer: the timer is only moved when it must fire earlier, or has fired too early.
 #[derive(Debug, Default)]
-pub(super) struct Deadline {
+pub(crate) struct Deadline {
     at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Deadline {
-    pub(super) fn set(&mut self, at: Instant) {
+    pub(crate) fn set(&mut self, at: Instant) {
         self.at = Some(at);
     }
 
-    pub(super) fn set_if_clear(&mut self, at: impl FnOnce() -> Instant) {
+    pub(crate) fn set_if_clear(&mut self, at: impl FnOnce() -> Instant) {
         if self.at.is_none() {
             self.at = Some(at());
         }
     }
 
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.at.is_some()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.at = None;
     }
 
     /// Ready when the deadline has come. Without one it is pending for good.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
         if timer.deadline() > at {

@@ -78,7 +78,7 @@ impl Stream {
         }
     }
 
-    fn next_head(&mut self) {
+    pub(super) fn next_head(&mut self) {
         let now = Instant::now();
         let begun = (!self.inbox.is_empty()).then_some(now);
         self.protocol = Protocol::Head { since: now, begun, draining: None };
@@ -86,7 +86,7 @@ impl Stream {
     }
 
     /// Reads until a head is whole and checked, or the connection is over.
-    fn collect_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn collect_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             self.skip_empty_lines();
             if let Some(first) = self.inbox.first()
@@ -151,9 +151,11 @@ impl Stream {
         });
         match checked {
             Ok((checked, body)) => {
+                self.head = end;
                 self.ready = end + body;
                 if checked.faults != Faults::default() {
                     let kept = head::mended(&self.inbox[..end], checked.faults);
+                    self.head = kept.len();
                     self.ready = kept.len() + body;
                     let behind = self.inbox.split_off(end);
                     self.inbox = BytesMut::from(&kept[..]);
@@ -216,7 +218,7 @@ impl Stream {
     }
 
     /// Reads a piece of a request body, and keeps what lies behind its end.
-    fn read_body(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn read_body(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Protocol::Message(Framing::Broken(reason)) = &self.protocol {
             return Poll::Ready(Err(Broken::Coding(reason).into()));
         }
@@ -242,7 +244,7 @@ impl Stream {
 
     /// The request has been read and is being served: only the client's leaving is news. What it sends already belongs to
     /// its next request, and waits.
-    fn watch_for_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn watch_for_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(deadline) = self.connection.lifecycle.deadline() {
             self.read_deadline.set(deadline.into());
             if self.read_deadline.poll(cx).is_ready() {

@@ -96,7 +96,7 @@ impl Stream {
     }
 
     /// Passes a write's result on, or an error when the client has taken nothing for too long.
-    fn in_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    pub(super) fn in_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.write_deadline.clear();
             return written;

@@ -1,9 +1,6 @@
 //! Answers of the proxy's own: errors, redirects, 404s.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use edgeward_routing::decide::Reason;
 use edgeward_routing::settings::Hsts;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::{Method, StatusCode};
@@ -12,31 +9,13 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::date::get_cached_date;
 use pingora::proxy::Session;
 
+use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection};
 use super::head::expectation;
-
-/// A body up to this size is read over before the answer, so that the connection can take the next request; with a larger
-/// one to come the connection is closed.
-const DRAINED_BODY: u64 = 64 << 10;
-
-/// How long a client may go on sending a body that is not wanted: before the answer, which then closes the connection, and
-/// behind it before the connection is cut. Cutting at once would reset the connection and could destroy the answer on its
-/// way (nginx: lingering_close).
-const LINGER: Duration = Duration::from_secs(5);
-
-/// What to answer.
-pub(super) struct Answer<'a> {
-    /// The status.
-    pub(super) status: u16,
-    /// The `Location` of a redirect.
-    pub(super) location: Option<&'a str>,
-    /// Why.
-    pub(super) reason: Reason,
-}
 
 /// Sends the answer with a short body, and sees to it that an unwanted request body does not stand in its way.
 pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, hsts: Option<&Hsts>) -> Result<()> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = body_of(status);
+    let body = Bytes::from(body_of(status));
     let mut head = ResponseHeader::build(status, Some(6))?;
     head.insert_header(DATE, get_cached_date())?;
     head.insert_header(CONTENT_TYPE, "text/plain; charset=utf-8")?;
@@ -65,17 +44,6 @@ pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, hsts: Optio
         let _ = tokio::time::timeout(LINGER, session.drain_request_body()).await;
     }
     Ok(())
-}
-
-/// Whether nothing that follows the request on its connection is to be believed: the request was malformed, or of a method
-/// that asks for a tunnel (nginx ngx_http_special_response_handler, and CONNECT).
-fn ends_connection(status: u16) -> bool {
-    matches!(status, 400 | 405 | 408 | 413 | 414 | 431 | 500)
-}
-
-/// `404 Not Found`, with the reason phrase of RFC 9110.
-fn body_of(status: StatusCode) -> Bytes {
-    Bytes::from(format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or("Error")))
 }
 
 /// What is still to come of the request.

@@ -10,7 +10,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::HttpPeer;
 use pingora::upstreams::peer::H1UpgradePolicy;
 
-use super::EngineOptions;
+use super::super::EngineOptions;
 
 /// The connection target for an endpoint.
 pub(super) fn peer(

@@ -1,0 +1,57 @@
+//! Failures: how they are answered, whose they are, and which of them may be tried again.
+
+use edgeward_routing::decide::Reason;
+
+/// Whether a failure with this reason is the endpoint's, rather than the client's or the proxy's own.
+pub(super) fn blames_endpoint(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ConnectFailed
+            | Reason::ConnectTimeout
+            | Reason::UpstreamTimeout
+            | Reason::UpstreamClosed
+            | Reason::UpstreamInvalid
+    )
+}
+
+/// The status that a failure is answered with; 0 when nobody is left to answer.
+pub(super) fn status(reason: Reason) -> u16 {
+    match reason {
+        Reason::ConnectTimeout | Reason::UpstreamTimeout => 504,
+        Reason::ConnectFailed | Reason::UpstreamClosed | Reason::UpstreamInvalid => 502,
+        Reason::ClientTimeout => 408,
+        Reason::ClientClosed | Reason::Shutdown => 0,
+        Reason::BodyTooLarge => 413,
+        Reason::BadRequest => 400,
+        _ => 500,
+    }
+}
+
+/// Whether a request that may have reached an endpoint can be sent again without risk: its method is idempotent as nginx
+/// sees it (everything but POST, LOCK and PATCH), and the endpoint failed rather than answered nonsense.
+///
+/// RFC 9110 section 9.2.2 forbids a proxy to repeat other methods, on a kept connection too: that an endpoint closed it
+/// does not say that it had not begun.
+pub(super) fn is_repeatable(method: &str, reason: Reason) -> bool {
+    is_idempotent(method) && matches!(reason, Reason::UpstreamClosed | Reason::UpstreamTimeout)
+}
+
+/// Whether a method is idempotent as nginx sees it.
+pub(super) fn is_idempotent(method: &str) -> bool {
+    !matches!(method, "POST" | "PATCH" | "LOCK")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_idempotent_methods_are_sent_again() {
+        for (method, repeatable) in
+            [("GET", true), ("PUT", true), ("DELETE", true), ("POST", false), ("PATCH", false), ("LOCK", false)]
+        {
+            assert_eq!(is_repeatable(method, Reason::UpstreamClosed), repeatable, "{method}");
+            assert!(!is_repeatable(method, Reason::UpstreamInvalid), "{method}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What comes from the endpoint: the head of its response, and the body on its way to the client.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use edgeward_routing::decide::Reason;
+use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
+
+use super::chunk::{self, LAST_CHUNK};
+use super::patience::{Patience, Waiting};
+use super::pool::Buffers;
+use super::response::Length;
+use super::upload::{Upload, client_reason};
+use crate::head::ResponseHead;
+use crate::stream::{Chunked, Stream};
+
+/// The two ends of an exchange, and what both directions need.
+pub(super) struct Ends<'a, 'd> {
+    pub(super) stream: &'a mut Stream,
+    pub(super) tcp: &'a mut TcpStream,
+    pub(super) buffers: &'a Buffers,
+    pub(super) patience: Patience<'d>,
+}
+
+impl Ends<'_, '_> {
+    /// Reads from the endpoint behind what `buf` has. A buffer is taken only when there is something to read.
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<Result<usize, Reason>> {
+        let failed = Poll::Ready(Err(Reason::UpstreamClosed));
+        if buf.capacity() == 0 {
+            match self.tcp.poll_read_ready(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return failed,
+                Poll::Ready(Ok(())) => *buf = self.buffers.take(),
+            }
+        }
+        match poll_read_buf(Pin::new(&mut *self.tcp), cx, buf) {
+            Poll::Ready(Ok(read)) => {
+                self.patience.progress();
+                Poll::Ready(Ok(read))
+            }
+            Poll::Ready(Err(_)) => failed,
+            Poll::Pending => {
+                self.release(buf);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Gives a buffer back that has nothing in it.
+    fn release(&self, buf: &mut BytesMut) {
+        if buf.is_empty() && buf.capacity() > 0 {
+            self.buffers.put(std::mem::take(buf));
+        }
+    }
+
+    /// Waits for whoever is to move, or for the client to leave.
+    fn wait(&mut self, cx: &mut Context<'_>, waiting: Waiting) -> Poll<Reason> {
+        if self.stream.is_body_read() {
+            match self.stream.poll_left(cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Reason::ClientClosed),
+                Poll::Ready(Err(error)) => return Poll::Ready(client_reason(&error)),
+                Poll::Pending => {}
+            }
+        }
+        self.patience.poll(cx, waiting)
+    }
+
+    /// Sends the request as far as it goes, and reads the head of a response into `buf`. What is in `buf` already is the
+    /// begin of one.
+    pub(super) fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        upload: &mut Upload,
+        buf: &mut BytesMut,
+    ) -> Poll<Result<ResponseHead, Reason>> {
+        let waiting = upload.poll(cx, self.stream, self.tcp, &mut self.patience)?.unwrap_or(Waiting::Answer);
+        loop {
+            if !buf.is_empty()
+                && let Some(response) = ResponseHead::parse(buf).map_err(|_| Reason::UpstreamInvalid)?
+            {
+                return Poll::Ready(Ok(response));
+            }
+            if buf.len() >= Buffers::SIZE {
+                return Poll::Ready(Err(Reason::UpstreamInvalid));
+            }
+            match self.read(cx, buf) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(Reason::UpstreamClosed)),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
+                Poll::Pending => return self.wait(cx, waiting).map(Err),
+            }
+        }
+    }
+}
+
+/// A response on its way to the client.
+pub(super) struct Download {
+    /// The head as sent.
+    head: BytesMut,
+    is_head_sent: bool,
+    /// What goes next, behind the head: the head of a chunk, data, and what follows it. The first `sent` bytes of head and
+    /// all are sent.
+    chunk: [u8; chunk::SIZE.len()],
+    is_chunk: bool,
+    buf: BytesMut,
+    data: Range<usize>,
+    suffix: &'static [u8],
+    sent: usize,
+    body: Body,
+    /// Whether the client gets the body in chunks.
+    chunked: bool,
+    /// Whether the endpoint sent more than the body.
+    is_overrun: bool,
+    received: u64,
+    delivered: u64,
+}
+
+/// What is still to come of the body.
+enum Body {
+    Bytes(u64),
+    Chunked(Chunked),
+    UntilClosed,
+}
+
+impl Body {
+    fn is_received(&self) -> bool {
+        match self {
+            Self::Bytes(left) => *left == 0,
+            Self::Chunked(coding) => coding.is_done(),
+            Self::UntilClosed => false,
+        }
+    }
+}
+
+impl Download {
+    /// A response with this head for the client, and a body of this length, which the client gets in chunks if it is
+    /// `chunked`. What came of the body so far is in `buf`, behind `start`.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::UpstreamInvalid`] for a coding that makes no sense.
+    pub(super) fn new(
+        head: BytesMut,
+        length: Length,
+        chunked: bool,
+        buf: BytesMut,
+        start: usize,
+    ) -> Result<Self, Reason> {
+        let mut download = Self {
+            head,
+            is_head_sent: false,
+            chunk: *chunk::SIZE,
+            is_chunk: false,
+            data: start..buf.len(),
+            buf,
+            suffix: b"",
+            sent: 0,
+            body: match length {
+                Length::Bytes(length) => Body::Bytes(length),
+                Length::Chunked => Body::Chunked(Chunked::new()),
+                Length::Connection => Body::UntilClosed,
+            },
+            chunked,
+            is_overrun: false,
+            received: 0,
+            delivered: 0,
+        };
+        download.accept()?;
+        Ok(download)
+    }
+
+    /// The head as sent.
+    pub(super) fn into_head(self) -> BytesMut {
+        self.head
+    }
+
+    /// Whether the endpoint said all that it had to say, and no more.
+    pub(super) fn is_clean(&self) -> bool {
+        self.body.is_received() && !self.is_overrun
+    }
+
+    /// Bytes of the body that came from the endpoint, without its coding.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Bytes of the body that were sent, without their coding.
+    pub(super) fn delivered(&self) -> u64 {
+        let [head, chunk, data, _] = self.pieces().map(<[u8]>::len);
+        self.delivered + self.sent.saturating_sub(head + chunk).min(data) as u64
+    }
+
+    /// The buffer, when nothing more is to be sent.
+    pub(super) fn take_buffer(&mut self) -> BytesMut {
+        std::mem::take(&mut self.buf)
+    }
+
+    /// Goes on, together with the upload, until everything is sent.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        ends: &mut Ends<'_, '_>,
+        upload: &mut Upload,
+    ) -> Poll<Result<(), Reason>> {
+        let waiting = upload.poll(cx, ends.stream, ends.tcp, &mut ends.patience)?.unwrap_or(Waiting::Answer);
+        loop {
+            ready!(self.send(cx, ends.stream)).map_err(|error| client_reason(&error))?;
+            if self.body.is_received() {
+                return ends.stream.poll_sent(cx).map_err(|error| client_reason(&error));
+            }
+            match ends.read(cx, &mut self.buf) {
+                Poll::Ready(Ok(0)) if matches!(self.body, Body::UntilClosed) => self.body = Body::Bytes(0),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(Reason::UpstreamClosed)),
+                Poll::Ready(Ok(read)) => self.data = 0..read,
+                Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
+                Poll::Pending => {
+                    if let Poll::Ready(Err(error)) = ends.stream.poll_sent(cx) {
+                        return Poll::Ready(Err(client_reason(&error)));
+                    }
+                    return ends.wait(cx, waiting).map(Err);
+                }
+            }
+            self.accept()?;
+        }
+    }
+
+    /// Takes the data as it came, and makes it what goes next.
+    fn accept(&mut self) -> Result<(), Reason> {
+        let raw = &mut self.buf[self.data.clone()];
+        let came = raw.len();
+        let (taken, data) = match &mut self.body {
+            Body::Bytes(left) => {
+                let data = usize::try_from(*left).unwrap_or(usize::MAX).min(came);
+                *left -= data as u64;
+                (data, data)
+            }
+            Body::Chunked(coding) => {
+                let decoded = coding.decode(raw).map_err(|_| Reason::UpstreamInvalid)?;
+                (decoded.taken, decoded.data)
+            }
+            Body::UntilClosed => (came, came),
+        };
+        self.is_overrun |= taken < came;
+        self.received += data as u64;
+        self.data.end = self.data.start + data;
+        if self.chunked {
+            self.is_chunk = data > 0;
+            chunk::write_size(&mut self.chunk, data);
+            self.suffix = match (data > 0, self.body.is_received()) {
+                (true, false) => b"\r\n",
+                (true, true) => b"\r\n0\r\n\r\n",
+                (false, true) => LAST_CHUNK,
+                (false, false) => b"",
+            };
+        }
+        Ok(())
+    }
+
+    /// What goes next: head, head of a chunk, data, and what follows it.
+    fn pieces(&self) -> [&[u8]; 4] {
+        [
+            if self.is_head_sent { b"" } else { &self.head },
+            if self.is_chunk { chunk::without_zeros(&self.chunk) } else { b"" },
+            &self.buf[self.data.clone()],
+            self.suffix,
+        ]
+    }
+
+    /// Sends what goes next.
+    fn send(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
+        loop {
+            let pieces = self.pieces();
+            if self.sent == pieces.iter().map(|piece| piece.len()).sum::<usize>() {
+                break;
+            }
+            let mut slices = pieces.map(IoSlice::new);
+            let mut left = &mut slices[..];
+            IoSlice::advance_slices(&mut left, self.sent);
+            match ready!(stream.poll_send(cx, left))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.sent += sent,
+            }
+        }
+        self.delivered += self.data.len() as u64;
+        (self.is_head_sent, self.is_chunk, self.suffix, self.sent) = (true, false, b"", 0);
+        self.buf.clear();
+        self.data = 0..0;
+        Poll::Ready(Ok(()))
+    }
+}

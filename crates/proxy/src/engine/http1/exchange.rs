@@ -1,0 +1,334 @@
+//! One request and its response.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use edgeward_routing::backend::Backend;
+use edgeward_routing::decide::{Action, Decision, Downstream, Reason, RequestHead as _, decide};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::super::answer::Answer;
+use super::super::context::{End, RequestContext};
+use super::super::failure;
+use super::Http1;
+use super::download::{Download, Ends};
+use super::patience::Patience;
+use super::request::{self, ConnectionOptions};
+use super::response::{self, Delivery, Length};
+use super::upload::{Upload, client_reason};
+use crate::head::{BodyLength, RequestHead};
+use crate::record::{Request, Response};
+use crate::stream::{Deadline, Stream};
+
+/// What tells a client to send its body.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A request that is being served.
+pub(super) struct Exchange<'a> {
+    pub(super) engine: &'a Http1,
+    pub(super) stream: &'a mut Stream,
+    pub(super) head: RequestHead,
+    pub(super) ctx: RequestContext,
+    action: Action,
+    options: Option<ConnectionOptions>,
+    /// Whether the connection stays for another request.
+    pub(super) is_kept: bool,
+    /// Whether the client was told to send its body.
+    pub(super) is_continued: bool,
+    /// The response, once its head is on its way to the client.
+    pub(super) response: Option<Sent>,
+    /// Bytes of the request's body.
+    pub(super) body_bytes: u64,
+}
+
+/// What was sent to the client.
+pub(super) struct Sent {
+    pub(super) status: u16,
+    pub(super) head: BytesMut,
+    pub(super) body_bytes: u64,
+}
+
+/// What becomes of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// It takes the next request.
+    Next,
+    /// It ends.
+    Close,
+}
+
+impl<'a> Exchange<'a> {
+    /// Decides about a request.
+    ///
+    /// # Errors
+    ///
+    /// The head, when the request is for the other engine. Nothing has been done about it then.
+    pub(super) fn begin(engine: &'a Http1, stream: &'a mut Stream, head: RequestHead) -> Result<Self, RequestHead> {
+        let mut ctx = RequestContext::new(engine.shared.snapshots.load());
+        let connection = Arc::clone(stream.connection());
+        ctx.downstream = Downstream {
+            client: connection.client_addr().ip(),
+            tls: connection.tls().is_some(),
+            port: connection.destination_addr().port(),
+        };
+        let Decision { action, route, forwarded } = decide(&ctx.snapshot, &ctx.downstream, &head);
+        ctx.route = route;
+        ctx.forwarded = forwarded;
+        if matches!(action, Action::Proxy(_)) {
+            let protocol = ctx.policies().protocol;
+            let is_plain = !protocol.is_http2() && !protocol.is_tls(ctx.downstream.tls);
+            if !is_plain || head.values(b"upgrade").next().is_some() {
+                return Err(head);
+            }
+        }
+        connection.head_received();
+        ctx.request_id.set(Some(&head));
+        let options = ConnectionOptions::of(&head);
+        let limit = engine.shared.limits.keepalive_requests;
+        let is_last = limit > 0 && connection.requests_taken() >= u64::from(limit);
+        let is_kept =
+            !connection.is_draining() && !is_last && options.is_some_and(|options| options.keeps(head.is_http11()));
+        ctx.connection = Some(connection);
+        Ok(Self {
+            engine,
+            stream,
+            head,
+            ctx,
+            action,
+            options,
+            is_kept,
+            is_continued: false,
+            response: None,
+            body_bytes: 0,
+        })
+    }
+
+    /// Serves it to its end.
+    pub(super) async fn run(mut self, deadline: &mut Deadline) -> Then {
+        let action = std::mem::replace(&mut self.action, Action::Respond { status: 500, reason: Reason::Internal });
+        let outcome = match (action, self.options) {
+            (Action::Respond { status, reason }, _) => self.respond(Answer { status, location: None, reason }).await,
+            (Action::Redirect { status, location, reason }, _) => {
+                self.respond(Answer { status, location: Some(&location), reason }).await
+            }
+            (Action::Proxy(_), None) => {
+                self.respond(Answer { status: 400, location: None, reason: Reason::BadRequest }).await
+            }
+            (Action::Proxy(backend), Some(options)) => self.proxy(backend, options, deadline).await,
+        };
+        let failed = match outcome {
+            Ok(()) => false,
+            Err(reason) => {
+                self.fail(reason).await;
+                true
+            }
+        };
+        self.end(failed)
+    }
+
+    /// Sends the request to an endpoint, and to another one if that fails it, and the response to the client.
+    async fn proxy(
+        &mut self,
+        backend: Arc<Backend>,
+        options: ConnectionOptions,
+        deadline: &mut Deadline,
+    ) -> Result<(), Reason> {
+        // The proxy answers for the upstream, as nginx does: the body is let in or refused here. The stream refuses every
+        // other expectation; one of HTTP/1.0 is to be ignored (RFC 9110 section 10.1.1).
+        if self.head.is_http11() && !self.stream.is_body_read() && self.head.values(b"expect").next().is_some() {
+            self.is_continued = true;
+            self.send(CONTINUE).await?;
+        }
+        self.ctx.send_to(backend, &self.head);
+        let shared = &*self.engine.shared;
+        shared.retries.deposit();
+        let is_idempotent = failure::is_idempotent(self.head.method());
+        let mut upload = Upload::new(self.head.body(), self.ctx.policies().body_size, is_idempotent);
+        loop {
+            let tried = self.attempt(&mut upload, options, deadline).await;
+            self.body_bytes = upload.body_bytes();
+            let Err(Failure { reason, was_sent }) = tried else { return Ok(()) };
+            if !failure::blames_endpoint(reason) {
+                return Err(reason);
+            }
+            self.ctx.fail_try(reason, &shared.metrics);
+            let is_safe = !was_sent || failure::is_repeatable(self.head.method(), reason);
+            let is_possible = self.response.is_none() && upload.is_repeatable();
+            if !is_safe || !is_possible || !self.ctx.may_retry(shared) {
+                return Err(reason);
+            }
+            shared.metrics.upstream_retry();
+        }
+    }
+
+    /// Sends the request to one endpoint.
+    async fn attempt(
+        &mut self,
+        upload: &mut Upload,
+        options: ConnectionOptions,
+        deadline: &mut Deadline,
+    ) -> Result<(), Failure> {
+        let Http1 { shared, pool, buffers } = self.engine;
+        // The decision saw endpoints, and a snapshot does not change under a request.
+        let endpoint = self.ctx.pick_endpoint().ok_or(Failure { reason: Reason::Internal, was_sent: false })?;
+        let address = endpoint.addr;
+        self.ctx.begin_try(endpoint);
+        let timeouts = self.ctx.policies().timeouts;
+        let kept = pool.take(address).filter(|tcp| failure::is_idempotent(self.head.method()) || is_open(tcp));
+        let is_reused = kept.is_some();
+        let mut tcp = match kept {
+            Some(tcp) => tcp,
+            None => connect(address, timeouts.connect).await.map_err(|reason| Failure { reason, was_sent: false })?,
+        };
+        shared.metrics.upstream_connection(is_reused);
+        self.ctx.connected(is_reused);
+
+        let has_body = self.head.body() != BodyLength::Bytes(0);
+        let mut head = if has_body { buffers.take() } else { BytesMut::with_capacity(self.head.length() + 512) };
+        request::write(&mut head, &self.head, options, &self.ctx);
+        let free = upload.begin(head, self.stream.is_body_read());
+        buffers.put(free);
+        let patience = Patience::new(deadline, timeouts, shared.limits.body_timeout);
+        let mut ends = Ends { stream: &mut *self.stream, tcp: &mut tcp, buffers, patience };
+        let mut buf = BytesMut::new();
+        let is_head = self.head.method() == "HEAD";
+        let begun = loop {
+            let response = poll_fn(|cx| ends.poll_response(cx, upload, &mut buf)).await?;
+            match response.status {
+                // Nobody asked for another protocol.
+                101 => return Err(Reason::UpstreamInvalid.into()),
+                100..=199 => {
+                    // The client was told to continue by this proxy.
+                    if response.status != 100 && self.head.is_http11() {
+                        let mut interim = BytesMut::new();
+                        response::write_interim(&mut interim, &response, &buf);
+                        send(ends.stream, &interim).await?;
+                    }
+                    buf = BytesMut::from(&buf[response.length..]);
+                }
+                _ => break response,
+            }
+        };
+        self.ctx.response_head(begun.status);
+        let length = Length::of(&begun, &buf, is_head)?;
+        // What ends with the connection to the endpoint need not end the one to the client; an older client knows no chunks.
+        let chunked = length == Length::Chunked || length == Length::Connection;
+        let chunked = chunked && self.head.is_http11();
+        self.is_kept &= chunked || matches!(length, Length::Bytes(_));
+        self.is_kept &= !self.ctx.connection.as_ref().is_some_and(|connection| connection.is_draining());
+        let is_reusable = response::keeps_connection(&begun, &buf);
+        // An answer to HEAD, and a 304, say of the body that they do not have how it would come.
+        let says_chunked = chunked || self.head.is_http11() && begun.status != 204 && response::is_coded(&begun, &buf);
+        let delivery = Delivery { chunked: says_chunked, is_kept: self.is_kept };
+        let mut head = BytesMut::with_capacity(begun.length + 128);
+        response::write(&mut head, &begun, &buf, delivery, &self.ctx);
+        let mut download = Download::new(head, length, chunked, buf, begun.length)?;
+        let outcome = poll_fn(|cx| download.poll(cx, &mut ends, upload)).await;
+        if let Some(current) = self.ctx.tries.last_mut() {
+            current.body_bytes += download.received();
+        }
+        buffers.put(download.take_buffer());
+        buffers.put(upload.take_buffer());
+        if outcome.is_ok() && is_reusable && download.is_clean() && upload.is_done() {
+            pool.put(address, tcp);
+        }
+        let (status, body_bytes) = (begun.status, download.delivered());
+        self.response = Some(Sent { status, head: download.into_head(), body_bytes });
+        outcome.map_err(Failure::from)
+    }
+
+    /// Answers for what went wrong, if somebody is left to answer.
+    async fn fail(&mut self, reason: Reason) {
+        self.ctx.reason = Some(reason);
+        self.is_kept = false;
+        let status = failure::status(reason);
+        if self.response.is_none() && status != 0 {
+            let answered = self.respond(Answer { status, location: None, reason }).await;
+            if answered.is_err() {
+                tracing::debug!("the client did not take the error response");
+            }
+        } else if let Some(connection) = &self.ctx.connection {
+            // All that is left is to cut the connection, so that the client sees that the body is not whole.
+            connection.cut_short();
+        }
+    }
+
+    /// Tells what became of it.
+    fn end(mut self, failed: bool) -> Then {
+        let end = End {
+            request: Request::Wire(&self.head),
+            response: self.response.as_ref().map(|sent| Response::Wire(&sent.head)),
+            status: self.response.as_ref().map_or(499, |sent| sent.status),
+            failed,
+            request_length: self.head.length() as u64 + self.body_bytes,
+            body_bytes_sent: self.response.as_ref().map_or(0, |sent| sent.body_bytes),
+        };
+        self.ctx.finish(&self.engine.shared, end);
+        if self.is_kept && self.stream.is_body_read() { Then::Next } else { Then::Close }
+    }
+
+    /// Sends all of `bytes`.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Reason> {
+        send(self.stream, bytes).await
+    }
+}
+
+async fn send(stream: &mut Stream, bytes: &[u8]) -> Result<(), Reason> {
+    let mut sent = 0;
+    let sending = poll_fn(|cx| {
+        while sent < bytes.len() {
+            match std::task::ready!(stream.poll_send(cx, &[IoSlice::new(&bytes[sent..])]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                more => sent += more,
+            }
+        }
+        stream.poll_sent(cx)
+    });
+    sending.await.map_err(|error| client_reason(&error))
+}
+
+/// Why an endpoint did not serve a request.
+struct Failure {
+    reason: Reason,
+    /// Whether anything of it may have reached the endpoint.
+    was_sent: bool,
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self { reason, was_sent: true }
+    }
+}
+
+async fn connect(address: SocketAddr, time: Duration) -> Result<TcpStream, Reason> {
+    match timeout(time, TcpStream::connect(address)).await {
+        Err(_) => Err(Reason::ConnectTimeout),
+        Ok(Err(error)) if is_ours(&error) => Err(Reason::Internal),
+        Ok(Err(_)) => Err(Reason::ConnectFailed),
+        Ok(Ok(tcp)) => {
+            // Without it a small write could wait for the answer to the last one. A failure costs no more than that.
+            let _ = tcp.set_nodelay(true);
+            Ok(tcp)
+        }
+    }
+}
+
+/// Whether it is this machine that has no file, port or memory left for a connection: EMFILE, ENFILE, ENOMEM, ENOBUFS,
+/// EADDRNOTAVAIL.
+fn is_ours(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(24 | 23 | 12 | 105 | 99))
+}
+
+/// Whether a kept connection is still open as far as the kernel knows, which is news that may not have come up yet. Worth a
+/// system call for a request that cannot be sent twice.
+fn is_open(tcp: &TcpStream) -> bool {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    let peeked = socket2::SockRef::from(tcp).peek(&mut byte);
+    matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}

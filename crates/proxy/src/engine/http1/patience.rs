@@ -1,0 +1,57 @@
+//! Who is waited for, and for how long.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use edgeward_routing::decide::Reason;
+use edgeward_routing::policy::Timeouts;
+use tokio::time::Instant;
+
+use crate::stream::Deadline;
+
+/// Whose move it is. A client that takes nothing is the stream's to notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// The client is to send more of its body.
+    Client,
+    /// The endpoint is to take what was sent.
+    Taking,
+    /// The endpoint is to answer, or to send more of its answer.
+    Answer,
+}
+
+/// The time that is left to whoever is waited for. It begins anew with each progress.
+pub(super) struct Patience<'a> {
+    deadline: &'a mut Deadline,
+    waiting: Option<Waiting>,
+    timeouts: Timeouts,
+    body: Duration,
+}
+
+impl<'a> Patience<'a> {
+    /// Waits as long as a route's timeouts allow for its endpoint, and for `body` for the client. The deadline is the
+    /// connection's, so that its timer is not made anew for each request.
+    pub(super) fn new(deadline: &'a mut Deadline, timeouts: Timeouts, body: Duration) -> Self {
+        deadline.clear();
+        Self { deadline, waiting: None, timeouts, body }
+    }
+
+    /// Something has come or gone.
+    pub(super) fn progress(&mut self) {
+        self.waiting = None;
+    }
+
+    /// Ready with the reason when the time is up.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, waiting: Waiting) -> Poll<Reason> {
+        let (time, reason) = match waiting {
+            Waiting::Client => (self.body, Reason::ClientTimeout),
+            Waiting::Taking => (self.timeouts.send, Reason::UpstreamTimeout),
+            Waiting::Answer => (self.timeouts.read, Reason::UpstreamTimeout),
+        };
+        if self.waiting != Some(waiting) {
+            self.waiting = Some(waiting);
+            self.deadline.set(Instant::now() + time);
+        }
+        self.deadline.poll(cx).map(|()| reason)
+    }
+}

@@ -1,0 +1,137 @@
+//! What a worker keeps for its next request: connections to endpoints, and buffers.
+//!
+//! Only this worker's tasks ever take the locks here, one at a time, so that they are never waited for.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use tokio::net::TcpStream;
+
+/// How often connections that nobody needs any more are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Idle connections to endpoints.
+pub(super) struct Pool {
+    idle: Mutex<Idle>,
+    most: usize,
+    time: Duration,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// By endpoint, the one that was used last at the end.
+    connections: HashMap<SocketAddr, Vec<Kept>, RandomState>,
+    count: usize,
+}
+
+struct Kept {
+    tcp: TcpStream,
+    since: Instant,
+}
+
+impl Kept {
+    /// Whether nothing has come on it, its end included. That is known without a system call.
+    fn is_quiet(&self) -> bool {
+        matches!(self.tcp.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+}
+
+impl Pool {
+    /// Keeps so many connections at most, and each for so long.
+    pub(super) fn new(most: usize, time: Duration) -> Self {
+        Self { idle: Mutex::default(), most, time }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        // Nothing panics while it is held.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection to an endpoint that was used before, the one that was used last, if there is one.
+    pub(super) fn take(&self, address: SocketAddr) -> Option<TcpStream> {
+        let idle = &mut *self.idle();
+        let kept = idle.connections.get_mut(&address)?;
+        while let Some(last) = kept.pop() {
+            idle.count -= 1;
+            if last.is_quiet() && last.since.elapsed() < self.time {
+                return Some(last.tcp);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request. When there are too many, the one that has been idle for longest goes.
+    pub(super) fn put(&self, address: SocketAddr, tcp: TcpStream) {
+        if self.most == 0 {
+            return;
+        }
+        let idle = &mut *self.idle();
+        if idle.count >= self.most
+            && let Some(kept) = idle.connections.values_mut().min_by_key(|kept| kept.first().map(|first| first.since))
+            && !kept.is_empty()
+        {
+            kept.remove(0);
+            idle.count -= 1;
+        }
+        idle.connections.entry(address).or_default().push(Kept { tcp, since: Instant::now() });
+        idle.count += 1;
+    }
+
+    /// Closes what has been idle for too long or was closed by the endpoint.
+    fn sweep(&self) {
+        let idle = &mut *self.idle();
+        let mut count = 0;
+        idle.connections.retain(|_, kept| {
+            kept.retain(|one| one.since.elapsed() < self.time && one.is_quiet());
+            count += kept.len();
+            !kept.is_empty()
+        });
+        idle.count = count;
+    }
+}
+
+/// Sweeps a pool for as long as it is there.
+pub(super) async fn sweep(pool: Weak<Pool>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.sweep();
+    }
+}
+
+/// Buffers for bodies, and for the heads of responses.
+#[derive(Default)]
+pub(super) struct Buffers(Mutex<Vec<BytesMut>>);
+
+impl Buffers {
+    /// Bytes that a buffer has room for: what one read takes at most, and the longest head of a response.
+    pub(super) const SIZE: usize = 64 * 1024;
+
+    /// How many are kept. More are in use only while more transfers are stuck half-way.
+    const MOST: usize = 16;
+
+    fn free(&self) -> MutexGuard<'_, Vec<BytesMut>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An empty buffer.
+    pub(super) fn take(&self) -> BytesMut {
+        self.free().pop().unwrap_or_else(|| BytesMut::with_capacity(Self::SIZE))
+    }
+
+    /// Gives a buffer back. One without room is none.
+    pub(super) fn put(&self, mut buffer: BytesMut) {
+        buffer.clear();
+        let mut free = self.free();
+        if buffer.capacity() >= Self::SIZE && free.len() < Self::MOST {
+            free.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

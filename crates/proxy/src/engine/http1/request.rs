@@ -1,0 +1,144 @@
+//! The head of a request on its way to an endpoint.
+
+use bytes::{BufMut, BytesMut};
+use edgeward_routing::decide::RequestHead as _;
+use edgeward_routing::forward::{Edit, edit_upstream_headers, is_forwardable};
+
+use super::super::context::RequestContext;
+use crate::head::{BodyLength, RequestHead, elements};
+
+/// Fields that are between a client and this proxy (RFC 9110 section 7.6.1), or that the proxy writes itself.
+const HOP_BY_HOP: [&str; 11] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "expect",
+];
+
+/// Fields that no client may have dropped by naming them in `Connection`: something behind relies on them.
+const PROTECTED: [&str; 4] = ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+
+/// Most options of a connection that are looked at; more is an attack.
+const MAX_OPTIONS: usize = 32;
+
+/// What a client says of its connection (RFC 9110 section 7.6.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct ConnectionOptions {
+    close: bool,
+    keep_alive: bool,
+    /// Whether it names fields, which are then between the client and this proxy.
+    names_fields: bool,
+}
+
+impl ConnectionOptions {
+    /// Reads them. `None` when they are malformed.
+    pub(super) fn of(head: &RequestHead) -> Option<Self> {
+        let mut options = Self::default();
+        let mut left = MAX_OPTIONS;
+        for option in head.values(b"connection").flat_map(elements) {
+            left = left.checked_sub(1)?;
+            if option.eq_ignore_ascii_case(b"close") {
+                options.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                options.keep_alive = true;
+            } else {
+                let is_protected = PROTECTED.iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes()));
+                http::HeaderName::from_bytes(option).ok().filter(|_| !is_protected)?;
+                options.names_fields = true;
+            }
+        }
+        Some(options)
+    }
+
+    /// Whether the client wants to send further requests on the connection (RFC 9112 section 9.3).
+    pub(super) fn keeps(self, is_http11: bool) -> bool {
+        !self.close && (is_http11 || self.keep_alive)
+    }
+}
+
+/// Writes the head for an endpoint.
+pub(super) fn write(out: &mut BytesMut, head: &RequestHead, options: ConnectionOptions, ctx: &RequestContext) {
+    let settings = &ctx.snapshot.settings;
+    out.put_slice(head.method().as_bytes());
+    out.put_u8(b' ');
+    // The name that routing saw is the name that goes upstream: one target, in origin-form.
+    head.origin_form().into_iter().for_each(|part| out.put_slice(part));
+    out.put_slice(b" HTTP/1.1\r\n");
+    let mut edited = Names::default();
+    if let Some(forwarded) = &ctx.forwarded {
+        let request_id = ctx.request_id.as_str().as_bytes();
+        edit_upstream_headers(forwarded, head, settings, ctx.downstream.client, request_id, |edit| {
+            let (Edit::Set(name, _) | Edit::Remove(name)) = edit;
+            edited.add(name);
+            if let Edit::Set(name, value) = edit {
+                put_field(out, name.as_bytes(), value);
+            }
+        });
+    }
+    let believed = settings.believes(ctx.downstream.client);
+    for field in head.fields() {
+        let mut lower = [0; 64];
+        let Some(name) = lower_case(field.name, &mut lower) else {
+            // No name that means something is that long.
+            if field.name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') {
+                put_field(out, field.name, field.value);
+            }
+            continue;
+        };
+        let is_named = || head.values(b"connection").flat_map(elements).any(|option| field.is(option));
+        let is_between = HOP_BY_HOP.contains(&name) || options.names_fields && is_named();
+        if !is_between && !edited.contains(name) && is_forwardable(name, believed) {
+            put_field(out, field.name, field.value);
+        }
+    }
+    if head.body() == BodyLength::Chunked {
+        out.put_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    out.put_slice(b"\r\n");
+}
+
+pub(super) fn put_field(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.put_slice(name);
+    out.put_slice(b": ");
+    out.put_slice(value);
+    out.put_slice(b"\r\n");
+}
+
+/// A name in lower case, if there is room for it.
+fn lower_case<'a>(name: &[u8], room: &'a mut [u8; 64]) -> Option<&'a str> {
+    let lower = room.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    std::str::from_utf8(lower).ok()
+}
+
+/// The few names that are edited.
+#[derive(Default)]
+struct Names {
+    names: [&'static str; 24],
+    length: usize,
+}
+
+impl Names {
+    fn add(&mut self, name: &'static str) {
+        if let Some(slot) = self.names.get_mut(self.length) {
+            *slot = name;
+            self.length += 1;
+        }
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.names[..self.length].contains(&name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use edgeward_routing::Snapshot;
+use edgeward_routing::decide::decide;
+use edgeward_routing::settings::Settings;
+use std::sync::Arc;
+
+use super::*;
+
+fn head(fields: &str) -> RequestHead {
+    RequestHead::new(BytesMut::from(format!("GET /a HTTP/1.1\r\nHost: web.test\r\n{fields}\r\n").as_str()))
+}
+
+/// What goes upstream of these fields, without what is told of every client.
+fn passed(fields: &str) -> Vec<String> {
+    let head = head(fields);
+    let mut ctx = RequestContext::new(Arc::new(Snapshot::empty(Settings::default())));
+    ctx.forwarded = decide(&ctx.snapshot, &ctx.downstream, &head).forwarded;
+    ctx.request_id.set(Some(&head));
+    let mut out = BytesMut::new();
+    write(&mut out, &head, ConnectionOptions::of(&head).unwrap(), &ctx);
+    let text = String::from_utf8(out.to_vec()).unwrap();
+    assert!(text.starts_with("GET /a HTTP/1.1\r\nhost: web.test\r\n") && text.ends_with("\r\n\r\n"), "{text}");
+    let told = ["host", "x-request-id", "x-real-ip", "x-forwarded-", "x-scheme"];
+    let lines = text.lines().skip(1).filter(|line| !line.is_empty() && !told.iter().any(|name| line.starts_with(name)));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn fields_are_passed_on_as_written() {
+    assert_eq!(passed("User-Agent: x\r\nX-A:1\r\nx-a: 2\r\n"), ["User-Agent: x", "X-A: 1", "x-a: 2"]);
+    let long = format!("{}: 1", "X".repeat(100));
+    assert_eq!(passed(&format!("{long}\r\n")), [long]);
+}
+
+#[test]
+fn what_is_between_client_and_proxy_is_not_passed_on() {
+    let fields = "Connection: close, X-Named\r\nx-named: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy-Connection: a\r\n\
+                  Proxy-Authorization: b\r\nTrailer: c\r\nExpect: 100-continue\r\nX-Other: d\r\n";
+    assert_eq!(passed(fields), ["X-Other: d"]);
+}
+
+#[test]
+fn what_speaks_for_a_client_is_not_passed_on() {
+    let fields = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Prefix: /x\r\nForwarded: for=x\r\nX_Under: y\r\nProxy: z\r\n";
+    assert_eq!(passed(fields), ["x-original-forwarded-for: 1.2.3.4"]);
+}
+
+#[test]
+fn a_body_keeps_its_framing() {
+    assert_eq!(passed("Content-Length: 5\r\n"), ["Content-Length: 5"]);
+    assert_eq!(passed("transfer-encoding: chunked\r\n"), ["Transfer-Encoding: chunked"]);
+}
+
+#[test]
+fn options_of_the_connection_say_whether_it_is_kept() {
+    for (fields, http11, http10) in [
+        ("", true, false),
+        ("Connection: keep-alive\r\n", true, true),
+        ("Connection: Close\r\n", false, false),
+        ("Connection: X-A, close, keep-alive\r\n", false, false),
+        ("Connection: ,,\r\nConnection: keep-alive\r\n", true, true),
+    ] {
+        let options = ConnectionOptions::of(&head(fields)).unwrap();
+        assert_eq!((options.keeps(true), options.keeps(false)), (http11, http10), "{fields}");
+    }
+}
+
+#[test]
+fn nobody_has_fields_dropped_that_others_rely_on() {
+    for options in ["host", "X-Forwarded-For", "x-forwarded-proto", "a b", "\"x\"", &"a,".repeat(MAX_OPTIONS + 1)] {
+        assert_eq!(ConnectionOptions::of(&head(&format!("Connection: {options}\r\n"))), None, "{options}");
+    }
+}

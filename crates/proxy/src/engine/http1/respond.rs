@@ -1,0 +1,70 @@
+//! Answers of the proxy's own.
+
+use bytes::{BufMut, BytesMut};
+use edgeward_routing::decide::{Reason, RequestHead as _};
+use edgeward_routing::forward::{Edit, edit_response_headers};
+use http::StatusCode;
+use tokio::time::timeout;
+
+use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection};
+use super::exchange::{Exchange, Sent};
+use super::request::put_field;
+use super::response::put_end;
+use crate::head::BodyLength;
+
+impl Exchange<'_> {
+    /// Sends the answer with a short body, and sees to it that an unwanted request body does not stand in its way.
+    pub(super) async fn respond(&mut self, answer: Answer<'_>) -> Result<(), Reason> {
+        self.ctx.reason = Some(answer.reason);
+        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let is_draining = self.ctx.connection.as_ref().is_some_and(|connection| connection.is_draining());
+        self.is_kept &= !ends_connection(answer.status) && !is_draining;
+        let is_on_its_way = self.is_body_on_its_way().await;
+        let body = body_of(status);
+        let mut out = BytesMut::with_capacity(512);
+        out.put_slice(b"HTTP/1.1 ");
+        out.put_slice(body.trim_end().as_bytes());
+        out.put_slice(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");
+        put_field(&mut out, b"Content-Length", body.len().to_string().as_bytes());
+        if let Some(location) = answer.location {
+            put_field(&mut out, b"Location", location.as_bytes());
+        }
+        edit_response_headers(&self.ctx.snapshot.settings, self.ctx.downstream.tls, |edit| {
+            if let Edit::Set(name, value) = edit {
+                put_field(&mut out, name.as_bytes(), value);
+            }
+        });
+        put_end(&mut out, self.is_kept);
+        let length = out.len();
+        let body_bytes = if self.head.method() == "HEAD" { 0 } else { body.len() };
+        out.put_slice(&body.as_bytes()[..body_bytes]);
+        let sent = self.send(&out).await;
+        out.truncate(length);
+        self.response = Some(Sent { status: status.as_u16(), head: out, body_bytes: body_bytes as u64 });
+        sent?;
+        if is_on_its_way {
+            // What comes in is dropped; a client that goes on for too long is cut.
+            let _ = timeout(LINGER, self.stream.discard_body()).await;
+        }
+        Ok(())
+    }
+
+    /// Whether a body that nobody wants is still coming. A small one in the way of a connection that would be kept is read
+    /// over.
+    async fn is_body_on_its_way(&mut self) -> bool {
+        if self.stream.is_body_read() {
+            return false;
+        }
+        // Behind a `100` the client sends.
+        if self.head.is_http11() && !self.is_continued && self.head.values(b"expect").next().is_some() {
+            self.is_kept = false;
+            return false;
+        }
+        let is_small = matches!(self.head.body(), BodyLength::Bytes(length) if length <= DRAINED_BODY);
+        if is_small && self.is_kept && matches!(timeout(LINGER, self.stream.discard_body()).await, Ok(Ok(()))) {
+            return false;
+        }
+        self.is_kept = false;
+        true
+    }
+}

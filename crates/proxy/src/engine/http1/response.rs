@@ -1,0 +1,154 @@
+//! The head of a response on its way to the client.
+
+use bytes::{BufMut, BytesMut};
+use edgeward_routing::decide::Reason;
+use edgeward_routing::forward::{Edit, edit_response_headers};
+use pingora::protocols::http::date::get_cached_date;
+
+use super::super::context::RequestContext;
+use super::request::put_field;
+use crate::head::{ResponseHead, elements};
+
+/// Where the body of a response ends (RFC 9112 section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// There is none, or it has so many bytes.
+    Bytes(u64),
+    /// Where the chunked coding says.
+    Chunked,
+    /// Where the connection ends.
+    Connection,
+}
+
+impl Length {
+    /// The length of the body of a response to a request that is `HEAD` or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::UpstreamInvalid`] when it can be read in two ways.
+    pub(super) fn of(response: &ResponseHead, bytes: &[u8], is_head: bool) -> Result<Self, Reason> {
+        let mut codings = response.values(bytes, b"transfer-encoding");
+        let coding = codings.next();
+        if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"chunked")) || codings.next().is_some() {
+            return Err(Reason::UpstreamInvalid);
+        }
+        let mut length = None;
+        for value in response.values(bytes, b"content-length").flat_map(|value| value.split(|byte| *byte == b',')) {
+            let this = parse_length(value.trim_ascii()).ok_or(Reason::UpstreamInvalid)?;
+            if length.replace(this).is_some_and(|other| other != this) {
+                return Err(Reason::UpstreamInvalid);
+            }
+        }
+        Ok(match (coding, length) {
+            _ if is_head || matches!(response.status, 100..=199 | 204 | 304) => Self::Bytes(0),
+            (Some(_), _) => Self::Chunked,
+            (None, Some(length)) => Self::Bytes(length),
+            (None, None) => Self::Connection,
+        })
+    }
+}
+
+fn parse_length(digits: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse::<i64>().ok().and_then(|length| length.try_into().ok())
+}
+
+/// Whether an endpoint takes another request on its connection (RFC 9112 section 9.3).
+pub(super) fn keeps_connection(response: &ResponseHead, bytes: &[u8]) -> bool {
+    let mut keep_alive = false;
+    for option in response.values(bytes, b"connection").flat_map(elements) {
+        if option.eq_ignore_ascii_case(b"close") {
+            return false;
+        }
+        keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+    }
+    // What HTTP/1.0 says in chunks, it was not meant to (RFC 9112 section 6.1).
+    response.is_http11 || keep_alive && !is_coded(response, bytes)
+}
+
+/// Whether the body is in a coding, or would be.
+pub(super) fn is_coded(response: &ResponseHead, bytes: &[u8]) -> bool {
+    response.values(bytes, b"transfer-encoding").next().is_some()
+}
+
+/// How the response goes to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Delivery {
+    /// Whether it says that the body is in chunks.
+    pub(super) chunked: bool,
+    /// Whether the client may send another request.
+    pub(super) is_kept: bool,
+}
+
+/// Writes the head for the client.
+pub(super) fn write(
+    out: &mut BytesMut,
+    response: &ResponseHead,
+    bytes: &[u8],
+    delivery: Delivery,
+    ctx: &RequestContext,
+) {
+    put_status_line(out, response, bytes);
+    let is_coded = is_coded(response, bytes);
+    let mut replaced: [&str; 2] = [""; 2];
+    let mut count = 0;
+    edit_response_headers(&ctx.snapshot.settings, ctx.downstream.tls, |edit| {
+        let (Edit::Set(name, _) | Edit::Remove(name)) = edit;
+        if let Some(slot) = replaced.get_mut(count) {
+            *slot = name;
+            count += 1;
+        }
+        if let Edit::Set(name, value) = edit {
+            put_field(out, name.as_bytes(), value);
+        }
+    });
+    let mut has_length = false;
+    for field in response.fields(bytes) {
+        let is_dropped = match field.name.len() {
+            4 => field.is(b"date"),
+            7 => field.is(b"upgrade"),
+            10 => field.is(b"connection") || field.is(b"keep-alive"),
+            // One is enough, and none has a meaning beside chunks.
+            14 => field.is(b"content-length") && (is_coded || std::mem::replace(&mut has_length, true)),
+            16 => field.is(b"proxy-connection"),
+            17 => field.is(b"transfer-encoding"),
+            _ => false,
+        };
+        let is_named = || response.values(bytes, b"connection").flat_map(elements).any(|option| field.is(option));
+        if !is_dropped && !field.is_one_of(&replaced[..count]) && !is_named() {
+            put_field(out, field.name, field.value);
+        }
+    }
+    if delivery.chunked {
+        out.put_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    put_end(out, delivery.is_kept);
+}
+
+/// Writes an interim response (RFC 9110 section 15.2), which has no say in connection and body.
+pub(super) fn write_interim(out: &mut BytesMut, response: &ResponseHead, bytes: &[u8]) {
+    put_status_line(out, response, bytes);
+    let dropped = ["connection", "keep-alive", "proxy-connection", "upgrade", "transfer-encoding", "content-length"];
+    for field in response.fields(bytes).filter(|field| !field.is_one_of(&dropped)) {
+        put_field(out, field.name, field.value);
+    }
+    out.put_slice(b"\r\n");
+}
+
+fn put_status_line(out: &mut BytesMut, response: &ResponseHead, bytes: &[u8]) {
+    out.put_slice(b"HTTP/1.1 ");
+    let status = response.status;
+    out.put_slice(&[status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8));
+    out.put_u8(b' ');
+    out.put_slice(response.reason(bytes));
+    out.put_slice(b"\r\n");
+}
+
+/// Ends a head with what every response of this proxy has.
+pub(super) fn put_end(out: &mut BytesMut, is_kept: bool) {
+    put_field(out, b"Date", get_cached_date().as_bytes());
+    out.put_slice(if is_kept { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,459 @@
+//! The engine on `pingora-proxy`: for every protocol.
+//!
+//! Its policies act on head types and decisions of the routing crate; this module only translates them to Pingora's
+//! hooks, whose order is: early request, request (own answers), upstream peer, upstream request, request body, response,
+//! failure, logging.
+
+mod error;
+mod head;
+mod respond;
+mod upstream;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use edgeward_routing::decide::{Action, Decision, Downstream, Reason, decide};
+use edgeward_routing::forward::{Edit, edit_response_headers, edit_upstream_headers, is_forwardable};
+use http::Version;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::HttpPeer;
+use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Session, http_proxy};
+use pingora::server::configuration::ServerConf;
+use pingora::{Error, ErrorType, Result};
+
+use super::answer::Answer;
+use super::context::{End, RequestContext};
+use super::{Shared, failure};
+use crate::connection::Connection;
+use crate::record::{Request, Response};
+use head::Head;
+
+/// The proxy application. One per worker, so that workers share no connection pool and no lock.
+pub(super) struct PingoraEngine(Arc<Shared>);
+
+impl std::ops::Deref for PingoraEngine {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl PingoraEngine {
+    /// An engine with an upstream pool of its own, for one worker.
+    pub(super) fn proxy(shared: &Arc<Shared>) -> HttpProxy<Self> {
+        let conf = ServerConf {
+            threads: 1,
+            upstream_keepalive_pool_size: shared.options.upstream_pool,
+            // The engine counts tries itself, with the snapshot's limit.
+            max_retries: usize::MAX,
+            ..ServerConf::default()
+        };
+        let mut proxy = http_proxy(&Arc::new(conf), Self(Arc::clone(shared)));
+        let mut server_options = shared.limits.server_options();
+        server_options.h2c = shared.options.http2;
+        proxy.server_options = Some(server_options);
+        proxy.h2_options = Some(shared.limits.h2_options());
+        proxy
+    }
+
+    /// What this request breaks of the limits on request heads, if anything.
+    fn breach(&self, request: &RequestHeader) -> Option<(u16, Reason)> {
+        if request.raw_path().len() > self.limits.uri_bytes {
+            return Some((414, Reason::UriTooLong));
+        }
+        let fields = request.headers.len();
+        let bytes: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        (fields > self.limits.header_fields || bytes > self.limits.header_bytes)
+            .then_some((431, Reason::HeadersTooLarge))
+    }
+
+    /// Sends an answer of the proxy's own.
+    async fn answer(&self, session: &mut Session, ctx: &mut RequestContext, answer: Answer<'_>) -> Result<()> {
+        ctx.reason = Some(answer.reason);
+        close_while_draining(session, ctx);
+        let hsts = ctx.downstream.tls.then_some(ctx.snapshot.settings.hsts.as_ref()).flatten();
+        respond::send(session, &answer, hsts).await
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for PingoraEngine {
+    type CTX = RequestContext;
+
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::new(self.snapshots.load())
+    }
+
+    // The default adds a compression module that runs, disabled, on every request.
+    fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
+        if let Some(connection) = Connection::of(session) {
+            connection.head_received();
+            ctx.downstream = Downstream {
+                client: connection.client_addr().ip(),
+                tls: connection.tls().is_some(),
+                port: connection.destination_addr().port(),
+            };
+            ctx.connection = Some(connection);
+        }
+        // Pingora sets the keep-alive time to infinite after each HTTP/1.1 head.
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(self.limits.keepalive_idle.as_secs().max(1)));
+        }
+        session.set_read_timeout(Some(self.limits.body_timeout));
+        session.set_write_timeout(Some(self.limits.write_timeout));
+        session.set_total_drain_timeout(Some(self.limits.body_timeout));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
+        let head = Head::of(session.req_header());
+        ctx.request_id.set(head.as_ref());
+        if let Some((status, reason)) = self.breach(session.req_header()) {
+            self.answer(session, ctx, Answer { status, location: None, reason }).await?;
+            return Ok(true);
+        }
+        let decision = match head {
+            Some(head) => decide(&ctx.snapshot, &ctx.downstream, &head),
+            None => {
+                self.answer(session, ctx, Answer { status: 400, location: None, reason: Reason::BadPath }).await?;
+                return Ok(true);
+            }
+        };
+        let Decision { action, route, forwarded } = decision;
+        ctx.route = route;
+        ctx.forwarded = forwarded;
+        match action {
+            Action::Respond { status, reason } => {
+                self.answer(session, ctx, Answer { status, location: None, reason }).await?;
+                Ok(true)
+            }
+            Action::Redirect { status, location, reason } => {
+                self.answer(session, ctx, Answer { status, location: Some(&location), reason }).await?;
+                Ok(true)
+            }
+            Action::Proxy(backend) => {
+                match head::expectation(session.req_header()) {
+                    None => {}
+                    // The proxy answers for the upstream, as nginx does: the body is let in or refused here.
+                    Some(expect) if expect.eq_ignore_ascii_case(b"100-continue") => {
+                        let keepalive = session.get_keepalive();
+                        session.write_continue_response().await?;
+                        // Pingora takes the 100 for an answer that came before the end of the body, and would close.
+                        session.set_keepalive(keepalive);
+                    }
+                    Some(_) => {
+                        let answer = Answer { status: 417, location: None, reason: Reason::BadRequest };
+                        self.answer(session, ctx, answer).await?;
+                        return Ok(true);
+                    }
+                }
+                // What changes protocol in the middle of a body, or into HTTP/2, is none of the upgrades that are made.
+                if session.is_upgrade_req() && session.is_body_empty() && !ctx.policies().protocol.is_http2() {
+                    ctx.upgrade = upstream::upgrade(session.req_header());
+                }
+                if let Some(head) = Head::of(session.req_header()) {
+                    ctx.send_to(backend, &head);
+                }
+                self.retries.deposit();
+                Ok(false)
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        let picked = ctx.pick_endpoint();
+        let Some(endpoint) = picked else {
+            // The decision saw endpoints, and a snapshot does not change under a request.
+            return Error::e_explain(ErrorType::InternalError, "the backend has no endpoint");
+        };
+        let protocol = ctx.policies().protocol;
+        let timeouts = ctx.policies().timeouts;
+        let tls = protocol.is_tls(ctx.downstream.tls);
+        let mut peer = upstream::peer(endpoint.addr, tls, protocol.is_http2(), &timeouts, &self.options);
+        if ctx.upgrade.is_some() {
+            // Fixed from here on, so that it has to be the tunnel's. The answer is waited for with a deadline of its own.
+            peer.options.read_timeout = Some(self.tunnel_idle(ctx));
+        }
+        ctx.begin_try(endpoint);
+        Ok(Box::new(peer))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        #[cfg(unix)] _fd: std::os::unix::io::RawFd,
+        _digest: Option<&pingora::protocols::Digest>,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        self.metrics.upstream_connection(reused);
+        ctx.connected(reused);
+        if let (Some(connection), true) = (&ctx.connection, ctx.upgrade.is_some()) {
+            connection.set_deadline(Some(Instant::now() + ctx.policies().timeouts.read));
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        upstream: &mut RequestHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        let Some(forwarded) = &ctx.forwarded else {
+            return Error::e_explain(ErrorType::InternalError, "a request without a decision");
+        };
+        let settings = &ctx.snapshot.settings;
+        // The name that routing saw is the name that goes upstream: one target, in origin-form.
+        upstream::normalize_target(upstream)?;
+        let believed = settings.believes(ctx.downstream.client);
+        let names = upstream.headers.keys();
+        let dropped: Vec<_> = names.filter(|name| !is_forwardable(name.as_str(), believed)).cloned().collect();
+        for name in dropped {
+            upstream.remove_header(&name);
+        }
+        upstream.remove_header(&http::header::EXPECT);
+        if session.req_header().version == Version::HTTP_2 && upstream.version != Version::HTTP_2 {
+            upstream::join_cookies(upstream)?;
+        }
+        if let Some(head) = Head::of(session.req_header()) {
+            let mut outcome = Ok(());
+            let request_id = ctx.request_id.as_str().as_bytes();
+            edit_upstream_headers(forwarded, &head, settings, ctx.downstream.client, request_id, |edit| match edit {
+                Edit::Set(name, value) => {
+                    if let Err(error) = upstream.insert_header(name, value) {
+                        outcome = Err(error);
+                    }
+                }
+                Edit::Remove(name) => {
+                    upstream.remove_header(name);
+                }
+            });
+            outcome?;
+        }
+        if let Some(protocol) = &ctx.upgrade {
+            upstream.insert_header(http::header::CONNECTION, "upgrade")?;
+            upstream.insert_header(http::header::UPGRADE, protocol)?;
+        }
+        Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        ctx.request_body_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
+        // What follows an upgrade is not a body.
+        if session.was_upgraded() || ctx.policies().body_size.allows(ctx.request_body_bytes) {
+            return Ok(());
+        }
+        ctx.reason = Some(Reason::BodyTooLarge);
+        Err(Error::explain(ErrorType::HTTPStatus(413), "the request body is larger than the route takes").into_down())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        ctx.response_head(response.status.as_u16());
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS && ctx.upgrade.is_none() {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that was not asked for").into_up());
+        }
+        if let (Some(connection), true) = (&ctx.connection, is_final(response)) {
+            connection.set_deadline(None);
+        }
+        upstream::remove_hop_by_hop(response);
+        Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<Option<Duration>> {
+        if let (Some(current), Some(body)) = (ctx.tries.last_mut(), body) {
+            current.body_bytes += body.len() as u64;
+        }
+        Ok(None)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        close_while_draining(session, ctx);
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS
+            && let (Some(connection), Some(protocol)) = (&ctx.connection, &ctx.upgrade)
+        {
+            connection.upgraded(protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+            session.set_read_timeout(Some(self.tunnel_idle(ctx)));
+        }
+        // An older client knows no chunks: the end of the connection ends the body (RFC 9112 section 6.1).
+        if session.req_header().version < Version::HTTP_11
+            && response.remove_header(&http::header::TRANSFER_ENCODING).is_some()
+        {
+            session.set_keepalive(None);
+        }
+        let mut outcome = Ok(());
+        edit_response_headers(&ctx.snapshot.settings, ctx.downstream.tls, |edit| match edit {
+            Edit::Set(name, value) => {
+                if let Err(error) = response.insert_header(name, value) {
+                    outcome = Err(error);
+                }
+            }
+            Edit::Remove(name) => {
+                response.remove_header(name);
+            }
+        });
+        outcome
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut RequestContext,
+        mut e: Box<Error>,
+    ) -> Box<Error> {
+        let reason = error::reason(&e);
+        if !failure::blames_endpoint(reason) {
+            e.set_retry(false);
+            return e;
+        }
+        ctx.fail_try(reason, &self.metrics);
+        // Nothing was sent: another endpoint may take any request.
+        e.set_retry(self.may_retry(session, ctx));
+        e
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut e: Box<Error>,
+        ctx: &mut RequestContext,
+        _reused: bool,
+    ) -> Box<Error> {
+        let overdue = ctx.connection.as_ref().is_some_and(|connection| connection.is_overdue());
+        if overdue {
+            // The read that failed was the client's, but what did not come is the answer of the endpoint.
+            e.etype = ErrorType::ReadTimedout;
+            e.as_up();
+        } else if error::is_silence(&e) && !session.is_body_done() && !is_grpc(session.req_header()) {
+            // An endpoint need not answer before it has the whole request. What pauses is the client; but a call of gRPC may
+            // leave its side open for as long as it likes.
+            e.as_down();
+        }
+        if let Some(connection) = &ctx.connection {
+            connection.set_deadline(None);
+        }
+        let reason = error::reason(&e);
+        if !failure::blames_endpoint(reason) {
+            e.set_retry(false);
+            return e;
+        }
+        ctx.fail_try(reason, &self.metrics);
+        let safe = failure::is_repeatable(session.req_header().method.as_str(), reason);
+        e.set_retry(safe && self.may_retry(session, ctx));
+        e
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestContext) -> FailToProxy {
+        let reason = ctx.reason.unwrap_or_else(|| error::reason(e));
+        ctx.reason = Some(reason);
+        let status = error::status(e, reason);
+        if final_response(session).is_some() || status == 0 {
+            // The head is out: all that is left is to cut the connection, so that the client sees that the body is not whole.
+            if let Some(connection) = &ctx.connection {
+                connection.cut_short();
+            }
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
+        session.set_keepalive(None);
+        if let Err(error) = self.answer(session, ctx, Answer { status, location: None, reason }).await {
+            tracing::debug!(%error, "the client did not take the error response");
+        }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    // Failures are in the access log with their reason; a line per request in the process log would only flood it.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &RequestContext, error: &Error) -> bool {
+        tracing::debug!(%error, "request failed");
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &RequestContext,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        self.metrics.upstream_retry();
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut RequestContext) {
+        let response = final_response(session);
+        ctx.reason = ctx.reason.or_else(|| e.map(error::reason));
+        let end = End {
+            request: Request::Map(session.req_header()),
+            response: response.map(Response::Map),
+            status: response.map_or(499, |response| response.status.as_u16()),
+            failed: e.is_some(),
+            request_length: head::wire_length(session) + session.body_bytes_read() as u64,
+            body_bytes_sent: session.body_bytes_sent() as u64,
+        };
+        ctx.finish(self, end);
+    }
+}
+
+/// The answer that the client has got, or the head of it: a `100` or another interim one is none.
+fn final_response(session: &Session) -> Option<&ResponseHeader> {
+    session.response_written().filter(|response| is_final(response))
+}
+
+/// Whether no other response to the request follows (RFC 9110 section 15.2): after a `101` nothing of HTTP does.
+fn is_final(response: &ResponseHeader) -> bool {
+    response.status == http::StatusCode::SWITCHING_PROTOCOLS || !response.status.is_informational()
+}
+
+fn is_grpc(request: &RequestHeader) -> bool {
+    let content_type = request.headers.get(http::header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Tells an HTTP/1 client not to send another request here once the listeners take no new connections.
+fn close_while_draining(session: &mut Session, ctx: &RequestContext) {
+    if ctx.connection.as_ref().is_some_and(|connection| connection.is_draining()) {
+        session.set_keepalive(None);
+    }
+}
+
+impl PingoraEngine {
+    /// How long a tunnel may be silent in both directions.
+    fn tunnel_idle(&self, ctx: &RequestContext) -> Duration {
+        self.options.upgraded_idle.max(ctx.policies().timeouts.read)
+    }
+
+    /// Whether the request may be sent once more: nothing of a response is out, its body can be repeated, tries are left,
+    /// and so is retry budget.
+    fn may_retry(&self, session: &Session, ctx: &RequestContext) -> bool {
+        final_response(session).is_none() && !session.as_ref().retry_buffer_truncated() && ctx.may_retry(self)
+    }
+}

@@ -1,0 +1,289 @@
+//! HTTP/1 heads as they are on the wire: their bytes, and where in them the parts are.
+//!
+//! Nothing is copied into a map: a head has a dozen fields, and most of them are only passed on.
+
+use std::ops::Range;
+
+use bytes::BytesMut;
+use edgeward_routing::decide;
+use memchr::memchr;
+
+/// Most fields of a response that are understood. Clients are held to [`Limits::header_fields`], endpoints to this.
+///
+/// [`Limits::header_fields`]: crate::limits::Limits::header_fields
+const MAX_FIELDS: usize = 256;
+
+/// Where a part of a head is. A head has less than 4 GiB.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    start: u32,
+    end: u32,
+}
+
+impl Part {
+    /// The place of `part` in `bytes`, which it is a part of.
+    fn of(bytes: &[u8], part: &[u8]) -> Self {
+        let start = part.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
+        Self { start: start as u32, end: (start + part.len()) as u32 }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// Where the name and the value of each field are.
+#[derive(Debug, Default)]
+struct Fields(Vec<(Part, Part)>);
+
+impl Fields {
+    fn iter<'a>(&'a self, bytes: &'a [u8]) -> impl DoubleEndedIterator<Item = Field<'a>> {
+        self.0.iter().map(|(name, value)| Field { name: &bytes[name.range()], value: &bytes[value.range()] })
+    }
+
+    fn values<'a>(&'a self, bytes: &'a [u8], name: &'a [u8]) -> impl DoubleEndedIterator<Item = &'a [u8]> + 'a {
+        self.iter(bytes).filter(move |field| field.is(name)).map(|field| field.value)
+    }
+}
+
+/// A header field.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field<'a> {
+    /// Its name as written.
+    pub(crate) name: &'a [u8],
+    /// Its value, without the blanks around it.
+    pub(crate) value: &'a [u8],
+}
+
+impl Field<'_> {
+    /// Whether this is its name, without regard to case.
+    pub(crate) fn is(&self, name: &[u8]) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// Whether its name is one of these.
+    pub(crate) fn is_one_of(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.is(name.as_bytes()))
+    }
+}
+
+/// Where the body of a request ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyLength {
+    /// There is none, or it has so many bytes.
+    Bytes(u64),
+    /// Where the chunked coding says.
+    Chunked,
+}
+
+/// The head of a request in HTTP/1, as the stream lets it pass.
+#[derive(Debug)]
+pub struct RequestHead {
+    bytes: BytesMut,
+    method: Part,
+    target: Part,
+    is_http11: bool,
+    fields: Fields,
+    body: BodyLength,
+}
+
+impl RequestHead {
+    /// Takes a head apart that the [stream](crate::stream) has checked, from its first byte to its empty line.
+    pub(crate) fn new(bytes: BytesMut) -> Self {
+        let mut head = Self {
+            bytes: BytesMut::new(),
+            method: Part::default(),
+            target: Part::default(),
+            is_http11: false,
+            fields: Fields(Vec::with_capacity(16)),
+            body: BodyLength::Bytes(0),
+        };
+        let mut lines = lines(&bytes);
+        let mut words = lines.next().unwrap_or_default().splitn(3, |byte| *byte == b' ');
+        head.method = Part::of(&bytes, words.next().unwrap_or(&bytes[..0]));
+        head.target = Part::of(&bytes, words.next().unwrap_or(&bytes[..0]));
+        head.is_http11 = words.next() != Some(b"HTTP/1.0");
+        for line in lines.take_while(|line| !line.is_empty()) {
+            let Some(colon) = memchr(b':', line) else { continue };
+            let field = Field { name: &line[..colon], value: line[colon + 1..].trim_ascii() };
+            match field.name.len() {
+                14 if field.is(b"content-length") => {
+                    let length = std::str::from_utf8(field.value).ok().and_then(|length| length.parse().ok());
+                    head.body = BodyLength::Bytes(length.unwrap_or(0));
+                }
+                17 if field.is(b"transfer-encoding") => head.body = BodyLength::Chunked,
+                _ => {}
+            }
+            head.fields.0.push((Part::of(&bytes, field.name), Part::of(&bytes, field.value)));
+        }
+        head.bytes = bytes;
+        head
+    }
+
+    /// The head as it came.
+    pub(crate) fn into_bytes(self) -> BytesMut {
+        self.bytes
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The request target as sent.
+    pub(crate) fn raw_target(&self) -> &[u8] {
+        &self.bytes[self.target.range()]
+    }
+
+    /// Whether it is HTTP/1.1, rather than 1.0.
+    pub(crate) fn is_http11(&self) -> bool {
+        self.is_http11
+    }
+
+    /// Where the body ends.
+    pub(crate) fn body(&self) -> BodyLength {
+        self.body
+    }
+
+    /// The fields in their order.
+    pub(crate) fn fields(&self) -> impl DoubleEndedIterator<Item = Field<'_>> {
+        self.fields.iter(&self.bytes)
+    }
+
+    /// The values of all fields of a name, in order.
+    pub(crate) fn values<'a>(&'a self, name: &'a [u8]) -> impl DoubleEndedIterator<Item = &'a [u8]> + 'a {
+        self.fields.values(&self.bytes, name)
+    }
+
+    /// The target in origin-form, without scheme and authority (RFC 9112 section 3.2.1), in two pieces.
+    pub(crate) fn origin_form(&self) -> [&[u8]; 2] {
+        let target = self.raw_target();
+        match authority_end(target) {
+            _ if target.starts_with(b"/") || target == b"*" => [target, b""],
+            None => [b"/", b""],
+            Some(end) if target.get(end) == Some(&b'/') => [&target[end..], b""],
+            Some(end) => [b"/", &target[end..]],
+        }
+    }
+}
+
+impl decide::RequestHead for RequestHead {
+    fn method(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.method.range()]).unwrap_or_default()
+    }
+
+    fn target(&self) -> &str {
+        std::str::from_utf8(self.raw_target()).unwrap_or_default()
+    }
+
+    fn authority(&self) -> Option<&str> {
+        let target = self.raw_target();
+        let authority = match authority_end(target) {
+            // An absolute-form target names its host (RFC 9112 section 3.2.2).
+            Some(end) if !target.starts_with(b"/") => target[..end].rsplit(|byte| *byte == b'/').next(),
+            _ => self.values(b"host").next(),
+        };
+        authority.map(|authority| std::str::from_utf8(authority).unwrap_or_default())
+    }
+
+    fn requires_authority(&self) -> bool {
+        self.is_http11
+    }
+
+    fn header_values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> + 'a {
+        self.values(name.as_bytes())
+    }
+
+    fn content_length(&self) -> Option<u64> {
+        match self.body {
+            BodyLength::Bytes(length) => Some(length),
+            BodyLength::Chunked => None,
+        }
+    }
+}
+
+/// Where the authority of an absolute-form target ends; `None` for other forms.
+fn authority_end(target: &[u8]) -> Option<usize> {
+    let start = target.windows(3).position(|window| window == b"://")? + 3;
+    let length = target[start..].iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    Some(length.map_or(target.len(), |length| start + length))
+}
+
+fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = head;
+    std::iter::from_fn(move || {
+        let end = memchr(b'\n', rest)?;
+        let line = &rest[..end];
+        rest = &rest[end + 1..];
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    })
+}
+
+/// The head of a response in HTTP/1. Its bytes stay where they were read.
+#[derive(Debug)]
+pub(crate) struct ResponseHead {
+    /// The status.
+    pub(crate) status: u16,
+    /// Whether it is HTTP/1.1, rather than 1.0.
+    pub(crate) is_http11: bool,
+    /// How many bytes the head has, the empty line included.
+    pub(crate) length: usize,
+    reason: Part,
+    fields: Fields,
+}
+
+impl ResponseHead {
+    /// Takes apart the head that `bytes` begin with. `None` while it is not whole.
+    ///
+    /// # Errors
+    ///
+    /// It is no head of a response in HTTP/1 (RFC 9112 section 4), or has more than 256 fields.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, httparse::Error> {
+        // Few responses have more fields than this, and the space is cleared each time.
+        let mut space = [httparse::EMPTY_HEADER; 32];
+        match Self::parse_into(bytes, &mut space) {
+            Err(httparse::Error::TooManyHeaders) => Self::parse_into(bytes, &mut [httparse::EMPTY_HEADER; MAX_FIELDS]),
+            parsed => parsed,
+        }
+    }
+
+    fn parse_into<'b>(bytes: &'b [u8], space: &mut [httparse::Header<'b>]) -> Result<Option<Self>, httparse::Error> {
+        let mut response = httparse::Response::new(space);
+        let httparse::Status::Complete(length) = response.parse(bytes)? else { return Ok(None) };
+        let fields = response.headers.iter();
+        let fields = fields.map(|field| (Part::of(bytes, field.name.as_bytes()), Part::of(bytes, field.value)));
+        Ok(Some(Self {
+            status: response.code.unwrap_or_default(),
+            is_http11: response.version == Some(1),
+            length,
+            reason: response
+                .reason
+                .filter(|reason| !reason.is_empty())
+                .map_or(Part::default(), |reason| Part::of(bytes, reason.as_bytes())),
+            fields: Fields(fields.collect()),
+        }))
+    }
+
+    /// The reason phrase.
+    pub(crate) fn reason<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.reason.range()]
+    }
+
+    /// The fields in their order; `bytes` are those that the head was parsed from.
+    pub(crate) fn fields<'a>(&'a self, bytes: &'a [u8]) -> impl DoubleEndedIterator<Item = Field<'a>> {
+        self.fields.iter(bytes)
+    }
+
+    /// The values of all fields of a name, in order.
+    pub(crate) fn values<'a>(&'a self, bytes: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.fields.values(bytes, name)
+    }
+}
+
+/// The elements of a field that holds a comma-separated list (RFC 9110 section 5.6.1).
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! The stream for an engine of our own: it takes whole heads, and reads and writes without buffers in between.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Protocol, Stream};
+use crate::connection::Connection;
+
+/// What comes next on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// A request in HTTP/1. Its head is [there](Stream::take_head).
+    Request,
+    /// HTTP/2.
+    Http2,
+    /// Nothing.
+    Nothing,
+}
+
+impl Stream {
+    /// The connection.
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Waits for the next request. The one before must have been read to its end, and reported as done. `http2` tells
+    /// whether a plain-text connection may begin with HTTP/2.
+    pub(crate) async fn next(&mut self, http2: bool) -> io::Result<Next> {
+        std::future::poll_fn(|cx| self.poll_next(cx, http2)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>, http2: bool) -> Poll<io::Result<Next>> {
+        self.check_cut()?;
+        if http2 && self.requests == 0 && matches!(self.protocol, Protocol::Head { .. }) {
+            ready!(self.recognise(cx))?;
+        }
+        loop {
+            match &self.protocol {
+                _ if self.head > 0 => return Poll::Ready(Ok(Next::Request)),
+                Protocol::Http2(_) => return Poll::Ready(Ok(Next::Http2)),
+                Protocol::Head { .. } => ready!(self.collect_head(cx))?,
+                Protocol::Message(_) if self.is_body_read() => self.next_head(),
+                _ => return Poll::Ready(Ok(Next::Nothing)),
+            }
+        }
+    }
+
+    /// Takes the head of the request that is next. Its body, if it has one, is read next.
+    pub(crate) fn take_head(&mut self) -> BytesMut {
+        let length = std::mem::take(&mut self.head);
+        self.ready -= length;
+        // Mostly the head is all that there is, and nothing need be cut apart.
+        if length == self.inbox.len() {
+            return std::mem::take(&mut self.inbox);
+        }
+        let rest = BytesMut::from(&self.inbox[length..]);
+        let mut head = std::mem::replace(&mut self.inbox, rest);
+        head.truncate(length);
+        head
+    }
+
+    /// Puts a head back that was taken, for another engine to read.
+    pub(crate) fn put_back(&mut self, mut head: BytesMut) {
+        self.head = head.len();
+        self.ready += head.len();
+        head.extend_from_slice(&self.inbox);
+        self.inbox = head;
+    }
+
+    /// Whether the body of the request has been read to its end.
+    pub(crate) fn is_body_read(&self) -> bool {
+        self.ready == 0 && matches!(&self.protocol, Protocol::Message(framing) if framing.is_done())
+    }
+
+    /// Reads a piece of the body, as it is on the wire. It must not have been read to its end. Reads nothing when the
+    /// client has closed its side before.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.check_cut()?;
+        match self.ready {
+            0 => self.read_body(cx, out),
+            _ => self.read(cx, out),
+        }
+    }
+
+    /// Ready when the client has left. Its request must have been read to its end.
+    pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_cut()?;
+        self.watch_for_end(cx)
+    }
+
+    /// Sends some of `slices`.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.check_cut()?;
+        let written = Pin::new(&mut self.transport).poll_write_vectored(cx, slices);
+        self.in_time(cx, written)
+    }
+
+    /// Sends what is left of what was [sent](Self::poll_send): TLS may keep a part.
+    pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+        self.in_time(cx, flushed)
+    }
+
+    /// Reads over the rest of the body.
+    pub(crate) async fn discard_body(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|cx| {
+            while !self.is_body_read() {
+                let mut space = [MaybeUninit::uninit(); 4096];
+                let mut buf = ReadBuf::uninit(&mut space);
+                ready!(self.poll_body(cx, &mut buf))?;
+                if buf.filled().is_empty() && self.ended {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+}
+
+/// The body of a request, as it is on the wire; see [`Stream::poll_body`].
+pub(crate) struct Body<'a>(pub(crate) &'a mut Stream);
+
+impl AsyncRead for Body<'_> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().0.poll_body(cx, out)
+    }
+}

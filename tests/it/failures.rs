@@ -213,3 +213,22 @@ async fn a_request_that_the_proxy_cannot_send_is_not_the_failure_of_an_endpoint(
     }
     assert!(!edgeward.log().contains("ejected"), "{}", edgeward.log());
 }
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_a_response_is_in_the_log() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host("web.test", "web").await;
+    let edgeward = site.serve().await;
+    for (number, fields) in [("X-Echo-Size", "50000000"), ("X-Echo-Chunked", "1")].into_iter().enumerate() {
+        let request = Request::get("web.test", &format!("/left-{number}")).header("X-Echo-Size", "50000000");
+        let mut connection = Connection::open(edgeward.http).await;
+        connection.send(request.header(fields.0, fields.1).bytes()).await;
+        connection.read_some().await.unwrap();
+        // Long enough for the proxy to be stuck.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(connection);
+        let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == format!("/left-{number}")).await;
+        assert_eq!((&entry["status"], &entry["reason"]), (&200.into(), &"client_closed".into()), "{entry}");
+    }
+    assert!(!edgeward.log().contains("panicked"), "{}", edgeward.log());
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::handshakes::Handshakes;
 use crate::subject::Kind;
 
 /// CPU time per request of Edgeward beside its peers, in one interleaved run.
@@ -76,4 +77,7 @@ pub(crate) enum Role {
         #[arg(long)]
         to: SocketAddr,
     },
+    /// The load generator for TLS handshakes.
+    #[command(hide = true)]
+    Handshakes(Handshakes),
 }

@@ -74,7 +74,7 @@ pub(crate) fn run(
     };
     let output = text(child.0.stdout.as_mut().map(|pipe| pipe as _))?;
     let outcome = match row.load {
-        Load::Wrk { .. } => parse_wrk(&output),
+        Load::Wrk { .. } | Load::Handshakes { .. } => parse_wrk(&output),
         Load::H2load { .. } => parse_h2load(&output),
     };
     match outcome {
@@ -113,6 +113,13 @@ fn command(row: &Row, to: SocketAddr, site: &Site, cpus: &str, seconds: u32) -> 
                 command.arg("-H").arg("Connection: close");
             }
             command.arg(format!("{scheme}://{to}{}", row.path));
+            command
+        }
+        Load::Handshakes { threads, resumed, post_quantum } => {
+            let mut command = pinned(cpus, std::env::current_exe()?);
+            command.args(["handshakes", "--to", &to.to_string(), "--host", &site.host, "--path", row.path]);
+            command.arg(format!("--seconds={seconds}")).arg(format!("--threads={threads}"));
+            command.args(resumed.then_some("--resumed")).args(post_quantum.then_some("--post-quantum"));
             command
         }
         Load::H2load { connections, streams } => {

@@ -7,6 +7,7 @@ mod args;
 mod client;
 mod cpu;
 mod floor;
+mod handshakes;
 mod measure;
 mod origin;
 mod packages;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let result = match &args.role {
         Some(Role::Origin { listen }) => origin::serve(*listen),
         Some(Role::Floor { listen, to }) => floor::serve(*listen, *to),
+        Some(Role::Handshakes(load)) => handshakes::run(load),
         None => compare(&args),
     };
     match result {

@@ -38,7 +38,18 @@ pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
         .collect::<Result<Vec<_>>>()?;
     let measurements = u64::from(args.rounds) * 2 * rows.len() as u64 * subjects.len() as u64;
     eprintln!("at most {} minutes", (measurements * u64::from(WARM_UP + args.seconds + 1)).div_ceil(60));
-    let rows = rows.iter().map(|row| measure_row(args, &site, &subjects, row)).collect::<Result<Vec<_>>>()?;
+    let rows = rows
+        .iter()
+        .map(|row| {
+            // One that fails is no reason to lose the others.
+            let mut report = RowReport::new(row);
+            if let Err(error) = measure_row(args, &site, &subjects, row, &mut report) {
+                eprintln!("{}: {error:#}", row.name);
+                report.faults.push(format!("{error:#}"));
+            }
+            report
+        })
+        .collect();
     let wrk = packages::find("wrk").map_or_else(String::new, |program| packages::version(&program, "-v"));
     let h2load = packages::find("h2load").map_or_else(String::new, |program| packages::version(&program, "--version"));
     Ok(Report {
@@ -59,12 +70,11 @@ pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
 }
 
 /// Measures one row: in each round all proxies there and back again, and the origin directly once.
-fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row) -> Result<RowReport> {
+fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row, report: &mut RowReport) -> Result<()> {
     let subjects: Vec<&Subject> =
         subjects.iter().filter(|subject| row.has_floor || subject.kind != Kind::Floor).collect();
-    let mut report = RowReport::new(row);
     for subject in &subjects {
-        check(row, subject, site).with_context(|| format!("{}: {}", row.name, subject.kind.name()))?;
+        check(row, subject, site).with_context(|| subject.kind.name())?;
     }
     if row.has_floor {
         // Like the others: warmed up, and asked the same.
@@ -78,8 +88,7 @@ fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row) -> Res
         let mut measured: BTreeMap<Kind, Vec<Measurement>> = BTreeMap::new();
         for subject in subjects.iter().chain(subjects.iter().rev()) {
             eprintln!("{} round {round} of {}: {}", row.name, args.rounds, subject.kind.name());
-            let (measurement, fault) =
-                measure(args, site, subject, row).with_context(|| format!("{}: {}", row.name, subject.kind.name()))?;
+            let (measurement, fault) = measure(args, site, subject, row).with_context(|| subject.kind.name())?;
             report.faults.extend(fault.map(|fault| format!("{}: {fault}", subject.kind.name())));
             measured.entry(subject.kind).or_default().push(measurement);
         }
@@ -95,7 +104,7 @@ fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row) -> Res
             report.faults.push(format!("{}, after the load: {error:#}", subject.kind.name()));
         }
     }
-    Ok(report)
+    Ok(())
 }
 
 fn address(row: &Row, subject: &Subject) -> Result<SocketAddr> {
@@ -107,7 +116,7 @@ fn check(row: &Row, subject: &Subject, site: &Site) -> Result<u64> {
     let address = address(row, subject)?;
     let bytes = if row.tls { probe::tls(address, site, row)? } else { probe::plain(address, site, row)? };
     Ok(match row.load {
-        Load::Wrk { .. } => bytes,
+        Load::Wrk { .. } | Load::Handshakes { .. } => bytes,
         Load::H2load { .. } => origin::body_length(row.path).unwrap_or_default() as u64,
     })
 }
@@ -143,6 +152,7 @@ fn fault(row: &Row, outcome: &Outcome, bytes: u64) -> Option<String> {
     // Answers that were under way at the end are in the bytes and not in the requests.
     let under_way = match row.load {
         Load::Wrk { connections, .. } => u64::from(connections),
+        Load::Handshakes { threads, .. } => u64::from(threads),
         Load::H2load { connections, streams } => u64::from(connections * streams),
     };
     // The date, and so the length of a head, does not change; but a byte or two per answer is not a wrong answer.

@@ -12,6 +12,15 @@ pub(crate) enum Load {
         /// Whether each request asks to close the connection behind it.
         close: bool,
     },
+    /// This program: a TLS connection for each request, this many at a time.
+    Handshakes {
+        /// Threads, with one connection at a time each.
+        threads: u32,
+        /// Whether sessions are resumed.
+        resumed: bool,
+        /// Whether the hybrid X25519MLKEM768 is offered first.
+        post_quantum: bool,
+    },
     /// h2load: HTTP/2 over this many connections.
     H2load {
         /// Connections.
@@ -44,7 +53,7 @@ pub(crate) struct Row {
 impl Row {
     /// Whether each request asks to close the connection behind it.
     pub(crate) const fn closes(&self) -> bool {
-        matches!(self.load, Load::Wrk { close: true, .. })
+        matches!(self.load, Load::Wrk { close: true, .. } | Load::Handshakes { .. })
     }
 }
 
@@ -81,10 +90,18 @@ pub(crate) const ROWS: &[Row] = &[
         has_floor: false,
     },
     Row {
-        // wrk keeps the session of each of its connections: a handshake is a full one only where the server gives no ticket.
-        name: "resumed-tls-connection-per-request",
+        name: "full-tls-handshake",
+        title: "New TLS 1.3 connection per request, full handshake, ECDSA P-256, X25519, 130 B",
+        load: Load::Handshakes { threads: 8, resumed: false, post_quantum: false },
+        tls: true,
+        path: "/130B",
+        upload: 0,
+        has_floor: false,
+    },
+    Row {
+        name: "resumed-tls-handshake",
         title: "New TLS 1.3 connection per request, resumed, 130 B",
-        load: Load::Wrk { connections: 32, close: true },
+        load: Load::Handshakes { threads: 8, resumed: true, post_quantum: false },
         tls: true,
         path: "/130B",
         upload: 0,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
 
 pub use lifecycle::{ConnectionState, Connections};
 pub(crate) use lifecycle::{Lifecycle, Phase, Registration, Registry};
@@ -113,6 +114,11 @@ impl Connection {
     /// Tells the connection that the engine took up a request. Pairs with one [`request_done`](Self::request_done).
     pub fn head_received(&self) {
         self.lifecycle.request_started();
+    }
+
+    /// What Pingora watches: once true, an HTTP/2 connection gets a GOAWAY and an HTTP/1 one a last response.
+    pub(crate) fn shutdown(&self) -> ShutdownWatch {
+        self.lifecycle.leaving()
     }
 
     /// How many requests the engine took up so far.

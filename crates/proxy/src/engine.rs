@@ -16,14 +16,13 @@ use std::time::Duration;
 
 use ::pingora::apps::ServerApp;
 use ::pingora::proxy::HttpProxy;
-use ::pingora::server::ShutdownWatch;
 use edgeward_routing::publish::SnapshotReader;
 
 use crate::access_log::AccessLog;
 use crate::limits::Limits;
 use crate::listener::Application;
 use crate::metrics::Metrics;
-use crate::stream::Stream;
+use crate::stream::{Parting, Stream};
 use budget::RetryBudget;
 use http1::{Http1, Served};
 use pingora::PingoraEngine;
@@ -108,13 +107,15 @@ pub struct Engine {
 }
 
 impl Application for Engine {
-    async fn serve(self: Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) {
+    async fn serve(self: Arc<Self>, mut stream: Stream) -> Option<Parting> {
         if let Some(http1) = &self.http1
             && http1.serve(&mut stream).await == Served::ToTheEnd
         {
-            return;
+            return Some(stream.part());
         }
+        let (left, shutdown) = (stream.left(), stream.connection().shutdown());
         // Its futures are large, and most connections never need them.
-        Box::pin(self.pingora.process_new(Box::new(stream), shutdown)).await;
+        Box::pin(self.pingora.process_new(Box::new(stream), &shutdown)).await;
+        left.await.ok()
     }
 }

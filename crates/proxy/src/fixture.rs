@@ -15,7 +15,6 @@ use edgeward_routing::snapshot::Snapshot;
 use pingora::apps::ServerApp;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{HttpProxy, ProxyHttp, Session};
-use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -24,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection::Connection;
 use crate::listener::{Application, Event, Observer, Options, Refused, Running, start};
-use crate::stream::Stream;
+use crate::stream::{Parting, Stream};
 
 /// Longest time a test waits for something that should happen at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -115,8 +114,10 @@ impl ProxyHttp for App {
 }
 
 impl Application for HttpProxy<App> {
-    async fn serve(self: Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) {
-        self.process_new(Box::new(stream), shutdown).await;
+    async fn serve(self: Arc<Self>, mut stream: Stream) -> Option<Parting> {
+        let (left, shutdown) = (stream.left(), stream.connection().shutdown());
+        self.process_new(Box::new(stream), &shutdown).await;
+        left.await.ok()
     }
 }
 

@@ -249,7 +249,14 @@ impl ResponseHead {
 
     fn parse_into<'b>(bytes: &'b [u8], space: &mut [httparse::Header<'b>]) -> Result<Option<Self>, httparse::Error> {
         let mut response = httparse::Response::new(space);
-        let httparse::Status::Complete(length) = response.parse(bytes)? else { return Ok(None) };
+        // What servers have been seen to send, and what any proxy understands. Folded values are unfolded when they are
+        // written.
+        let mut parser = httparse::ParserConfig::default();
+        parser.allow_spaces_after_header_name_in_responses(true).allow_obsolete_multiline_headers_in_responses(true);
+        let httparse::Status::Complete(length) = parser.parse_response(&mut response, bytes)? else { return Ok(None) };
+        if response.code.is_none_or(|status| status < 100) {
+            return Err(httparse::Error::Status);
+        }
         let fields = response.headers.iter();
         let fields = fields.map(|field| (Part::of(bytes, field.name.as_bytes()), Part::of(bytes, field.value)));
         Ok(Some(Self {

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod lines;
 pub mod listener;
 pub mod metrics;
+mod pipe;
 pub mod proxy_protocol;
 pub mod record;
 pub mod ring;

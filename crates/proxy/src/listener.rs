@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use edgeward_routing::SnapshotReader;
-use pingora::server::ShutdownWatch;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
@@ -23,7 +22,7 @@ use tokio::sync::{Notify, watch};
 use crate::connection::{Connections, Registry};
 use crate::limits::Limits;
 use crate::proxy_protocol::ProxyProtocolOptions;
-use crate::stream::Stream;
+use crate::stream::{Parting, Stream};
 use crate::tls::{self, TlsOptions};
 use accept::Worker;
 use clients::Clients;
@@ -121,8 +120,8 @@ pub struct Running {
 
 /// What serves the requests of connections.
 pub trait Application: Send + Sync + 'static {
-    /// Serves a connection to its end. Once `shutdown` is true, it takes no further requests.
-    fn serve(self: Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> impl Future<Output = ()> + Send;
+    /// Serves a connection, and returns what is left of it in the end.
+    fn serve(self: Arc<Self>, stream: Stream) -> impl Future<Output = Option<Parting>> + Send;
 }
 
 /// Binds all addresses and starts to serve. `app` is called once for every worker, with the worker's number and in the

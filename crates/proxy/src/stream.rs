@@ -23,7 +23,7 @@ mod write;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
@@ -60,7 +60,8 @@ pub struct Stream {
     connection: Arc<Connection>,
     limits: Arc<Limits>,
     observer: Arc<dyn Observer>,
-    digests: Digests,
+    fd: UniqueIDType,
+    digests: OnceLock<Digests>,
     protocol: Protocol,
     /// Read and not yet passed on. The first `ready` bytes may be; the first `scanned` hold no end of a head.
     inbox: BytesMut,
@@ -138,9 +139,8 @@ impl From<Broken> for io::Error {
     }
 }
 
-/// What Pingora hands to every request of the connection.
+/// What Pingora hands to every request of the connection, made when it first asks.
 struct Digests {
-    id: UniqueIDType,
     socket: Arc<SocketDigest>,
     proxy: Arc<ProxyDigest>,
     ssl: Option<Arc<SslDigest>>,
@@ -150,25 +150,24 @@ struct Digests {
 const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl Stream {
-    /// Makes the stream of a connection that has its addresses and, where it has any, TLS. What is left of it comes back
-    /// on the receiver when the stream is dropped.
+    /// Makes the stream of a connection that has its addresses and, where it has any, TLS.
     pub(crate) fn new(
         transport: Transport,
         fd: UniqueIDType,
         connection: Arc<Connection>,
         limits: Arc<Limits>,
         observer: Arc<dyn Observer>,
-    ) -> (Self, oneshot::Receiver<Parting>) {
-        let (owner, left) = oneshot::channel();
+    ) -> Self {
         let http2 = connection.tls().is_some_and(|tls| tls.alpn == Alpn::Http2);
         let protocol = if http2 {
             Protocol::Http2(Box::new(Http2::new(&limits)))
         } else {
             Protocol::Head { since: Instant::now(), begun: None, draining: None }
         };
-        let stream = Self {
+        Self {
             transport,
-            digests: Digests::new(fd, &connection),
+            fd,
+            digests: OnceLock::new(),
             connection,
             limits,
             observer,
@@ -184,9 +183,34 @@ impl Stream {
             farewell: Vec::new(),
             read_deadline: Deadline::default(),
             write_deadline: Deadline::default(),
-            owner: Some(owner),
-        };
-        (stream, left)
+            owner: None,
+        }
+    }
+
+    /// What is left of the connection comes back on this when the stream is dropped.
+    pub(crate) fn left(&mut self) -> oneshot::Receiver<Parting> {
+        let (owner, left) = oneshot::channel();
+        self.owner = Some(owner);
+        left
+    }
+
+    /// What is left of the connection.
+    pub(crate) fn part(mut self) -> Parting {
+        self.parting()
+    }
+
+    fn digests(&self) -> &Digests {
+        self.digests.get_or_init(|| Digests::new(self.fd, &self.connection))
+    }
+
+    fn parting(&mut self) -> Parting {
+        let unread = self.has_unread();
+        let mut last_words = std::mem::take(&mut self.outbox);
+        last_words.drain(..std::mem::take(&mut self.sent));
+        last_words.append(&mut self.farewell);
+        let cut_short = matches!(self.protocol, Protocol::Message(_)) && self.connection.lifecycle.is_cut_short();
+        let transport = std::mem::replace(&mut self.transport, Transport::Gone);
+        Parting { transport, last_words, unread, cut_short }
     }
 
     /// From here on the bytes are no HTTP. Called for the first read or write after the engine said so.
@@ -201,7 +225,7 @@ impl Stream {
     }
 
     /// Fails once a drain has cut the connection. The engine then ends what is under way, and logs it.
-    fn check_cut(&self) -> io::Result<()> {
+    pub(crate) fn check_cut(&self) -> io::Result<()> {
         match self.connection.lifecycle.phase() {
             Phase::Cut => Err(Broken::Cut.into()),
             _ => Ok(()),
@@ -221,16 +245,9 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let unread = self.has_unread();
-        let mut last_words = std::mem::take(&mut self.outbox);
-        last_words.drain(..std::mem::take(&mut self.sent));
-        last_words.append(&mut self.farewell);
-        let http1 = matches!(self.protocol, Protocol::Message(_));
-        let transport = std::mem::replace(&mut self.transport, Transport::Gone);
         if let Some(owner) = self.owner.take() {
             // When the task is gone as well, this closes the connection here.
-            let cut_short = http1 && self.connection.lifecycle.is_cut_short();
-            let _ = owner.send(Parting { transport, last_words, unread, cut_short });
+            let _ = owner.send(self.parting());
         }
     }
 }
@@ -244,7 +261,6 @@ impl Digests {
         let response = ResponseHeader::build(http::StatusCode::OK, Some(0)).expect("200 is a status");
         let ssl = connection.tls().map(|tls| Arc::new(SslDigest::new(tls.cipher, tls.version, None, None, Vec::new())));
         Self {
-            id,
             socket: Arc::new(socket),
             // The one slot of a digest that takes any type. Its own purpose, CONNECT proxies, exists upstream only.
             proxy: Arc::new(ProxyDigest::new(Box::new(response), Some(Box::new(Arc::clone(connection))))),
@@ -306,13 +322,13 @@ impl Shutdown for Stream {
 
 impl UniqueID for Stream {
     fn id(&self) -> UniqueIDType {
-        self.digests.id
+        self.fd
     }
 }
 
 impl Ssl for Stream {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.digests.ssl.clone()
+        self.digests().ssl.clone()
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {
@@ -333,13 +349,13 @@ impl GetTimingDigest for Stream {
 
 impl GetProxyDigest for Stream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        Some(Arc::clone(&self.digests.proxy))
+        Some(Arc::clone(&self.digests().proxy))
     }
 }
 
 impl GetSocketDigest for Stream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        Some(Arc::clone(&self.digests.socket))
+        Some(Arc::clone(&self.digests().socket))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -91,7 +91,9 @@ pub(crate) struct Lifecycle {
     /// Milliseconds after `born`; 0 for none.
     deadline: AtomicU64,
     /// Whether the client is to be told to send no more requests here.
-    leaving: watch::Sender<bool>,
+    is_leaving: AtomicBool,
+    /// Tells the one who asked to be told; made when somebody asks.
+    leaving: OnceLock<watch::Sender<bool>>,
     waker: AtomicWaker,
     gauges: Arc<Gauges>,
 }
@@ -104,7 +106,7 @@ struct Gauges {
 }
 
 impl Lifecycle {
-    fn new(gauges: Arc<Gauges>, leaving: watch::Sender<bool>) -> Self {
+    fn new(gauges: Arc<Gauges>) -> Self {
         gauges.states[ConnectionState::Handshake as usize].fetch_add(1, Ordering::Relaxed);
         Self {
             state: AtomicU8::new(ConnectionState::Handshake as u8),
@@ -117,7 +119,8 @@ impl Lifecycle {
             cut_short: AtomicBool::new(false),
             born: Instant::now(),
             deadline: AtomicU64::new(0),
-            leaving,
+            is_leaving: AtomicBool::new(false),
+            leaving: OnceLock::new(),
             waker: AtomicWaker::new(),
             gauges,
         }
@@ -226,7 +229,20 @@ impl Lifecycle {
     /// Has the engine tell the client to send no more requests here: by a GOAWAY on HTTP/2, with the next response on
     /// HTTP/1.
     pub(crate) fn leave(&self) {
-        self.leaving.send_replace(true);
+        self.is_leaving.store(true, Ordering::SeqCst);
+        if let Some(leaving) = self.leaving.get() {
+            leaving.send_replace(true);
+        }
+    }
+
+    /// Turns true when the client is to [leave](Self::leave).
+    pub(super) fn leaving(&self) -> ShutdownWatch {
+        let leaving = self.leaving.get_or_init(|| watch::channel(false).0);
+        // Whoever set it before the channel was there to be told has set it before this.
+        if self.is_leaving.load(Ordering::SeqCst) {
+            leaving.send_replace(true);
+        }
+        leaving.subscribe()
     }
 
     /// The task to wake when the phase changes next, or when the last request ends during a drain, once.
@@ -264,8 +280,7 @@ impl Registry {
 
     /// Adds a connection. It leaves when the registration is dropped.
     pub(crate) fn register(self: &Arc<Self>, tls: bool) -> Registration {
-        let (leaving, shutdown) = watch::channel(false);
-        let lifecycle = Arc::new(Lifecycle::new(Arc::clone(&self.gauges), leaving));
+        let lifecycle = Arc::new(Lifecycle::new(Arc::clone(&self.gauges)));
         if tls {
             self.gauges.tls.fetch_add(1, Ordering::Relaxed);
         }
@@ -276,7 +291,7 @@ impl Registry {
         live.next += 1;
         live.connections.insert(id, Arc::clone(&lifecycle));
         drop(live);
-        Registration { registry: Arc::clone(self), id, tls, lifecycle, shutdown }
+        Registration { registry: Arc::clone(self), id, tls, lifecycle }
     }
 
     /// Takes all connections, and those still to come, on to `phase`.
@@ -314,18 +329,12 @@ pub(crate) struct Registration {
     id: u64,
     tls: bool,
     lifecycle: Arc<Lifecycle>,
-    shutdown: ShutdownWatch,
 }
 
 impl Registration {
     /// The live half of the connection.
     pub(crate) fn lifecycle(&self) -> &Arc<Lifecycle> {
         &self.lifecycle
-    }
-
-    /// What Pingora watches: once true, an HTTP/2 connection gets a GOAWAY and an HTTP/1 one a last response.
-    pub(crate) fn shutdown(&self) -> &ShutdownWatch {
-        &self.shutdown
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A request costs no task, no channel and no map: heads stay the bytes that they are, a worker's connections to endpoints
 //! wait in a [`Pool`] without a task of their own, and bodies go through one large buffer that is borrowed for as long as
-//! there is something in it. What a request means is decided where it is for every engine; what this one does not do, it
+//! there is something in it, or, where they are large and nobody has to look at them, through a pipe. What a request means is decided where it is for every engine; what this one does not do, it
 //! hands on with its connection before it has touched anything.
 
 mod chunk;
@@ -21,13 +21,14 @@ use super::Shared;
 use crate::head::RequestHead;
 use crate::stream::{Deadline, Next, Stream};
 use exchange::{Exchange, Then};
-use pool::{Buffers, Pool};
+use pool::{Buffers, Pipes, Pool};
 
 /// See the [module](self). One per worker.
 pub(super) struct Http1 {
     shared: Arc<Shared>,
     pool: Arc<Pool>,
     buffers: Buffers,
+    pipes: Pipes,
 }
 
 /// How far a connection was served.
@@ -44,7 +45,7 @@ impl Http1 {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let pool = Arc::new(Pool::new(shared.options.upstream_pool, shared.options.upstream_idle));
         tokio::spawn(pool::sweep(Arc::downgrade(&pool)));
-        Self { shared: Arc::clone(shared), pool, buffers: Buffers::default() }
+        Self { shared: Arc::clone(shared), pool, buffers: Buffers::default(), pipes: Pipes::default() }
     }
 
     /// Serves the requests of a connection, for as long as they are for this engine.

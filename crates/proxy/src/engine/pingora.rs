@@ -100,7 +100,12 @@ impl ProxyHttp for PingoraEngine {
             };
             ctx.connection = Some(connection);
         }
-        // Pingora sets the keep-alive time to infinite after each HTTP/1.1 head.
+        let limit = u64::from(self.limits.keepalive_requests);
+        // Pingora counts from where it was handed the connection.
+        if limit > 0 && ctx.connection.as_ref().is_some_and(|connection| connection.requests_taken() >= limit) {
+            session.set_keepalive(None);
+        }
+        // It sets the keep-alive time to infinite after each HTTP/1.1 head.
         if session.get_keepalive().is_some() {
             session.set_keepalive(Some(self.limits.keepalive_idle.as_secs().max(1)));
         }

@@ -39,6 +39,7 @@ impl<A: Application> Worker<A> {
     ) {
         let _ending = Ending(Arc::clone(&self.shared));
         let mut said: Option<Instant> = None;
+        let local = listener.local_addr().ok().filter(|local| !local.ip().is_unspecified());
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -46,7 +47,7 @@ impl<A: Application> Worker<A> {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((tcp, peer)) => self.admit(tcp, peer, tls),
+                Ok((tcp, peer)) => self.admit(tcp, peer, local, tls),
                 Err(error) => {
                     self.shared.observer.observe(Event::AcceptFailed(&error));
                     if concerns_listener(&error) {
@@ -65,12 +66,12 @@ impl<A: Application> Worker<A> {
             if tcp.set_nonblocking(true).is_ok()
                 && let Ok(tcp) = TcpStream::from_std(tcp)
             {
-                self.admit(tcp, peer, tls);
+                self.admit(tcp, peer, local, tls);
             }
         }
     }
 
-    fn admit(&self, tcp: TcpStream, peer: SocketAddr, tls: bool) {
+    fn admit(&self, tcp: TcpStream, peer: SocketAddr, local: Option<SocketAddr>, tls: bool) {
         let shared = &self.shared;
         shared.observer.observe(Event::Accepted { tls });
         let cap = shared.limits.max_connections;
@@ -84,6 +85,7 @@ impl<A: Application> Worker<A> {
             fd: tcp.as_raw_fd(),
             tcp,
             peer,
+            local,
             tls,
             registration: self.registry.register(tls),
             shared: Arc::clone(shared),

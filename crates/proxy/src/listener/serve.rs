@@ -23,6 +23,8 @@ pub(super) struct Incoming {
     pub(super) tcp: TcpStream,
     pub(super) fd: UniqueIDType,
     pub(super) peer: SocketAddr,
+    /// This end, where the listener has one address only.
+    pub(super) local: Option<SocketAddr>,
     pub(super) tls: bool,
     pub(super) registration: Registration,
     pub(super) shared: Arc<Shared>,
@@ -73,7 +75,7 @@ impl Drop for Counted {
 
 async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
     let accepted_at = Instant::now();
-    let Incoming { mut tcp, fd, peer, tls, registration, shared } = incoming;
+    let Incoming { mut tcp, fd, peer, local, tls, registration, shared } = incoming;
     let rejected = |reason| shared.observer.observe(Event::Rejected { peer, reason });
 
     let proxied = match proxied(&mut tcp, peer, &shared).await {
@@ -83,14 +85,15 @@ async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
         Err(HeaderError::Malformed) => return rejected(Rejection::MalformedProxyHeader),
         Err(HeaderError::Timeout) => return rejected(Rejection::ProxyHeaderTimeout),
     };
-    let Ok(local) = tcp.local_addr() else { return };
+    let Some(local) = local.or_else(|| tcp.local_addr().ok()) else { return };
     let client = proxied.source.unwrap_or(peer);
     let Ok(_seat) = shared.clients.seat(client.ip()) else {
         return rejected(Rejection::TooManyFromClient);
     };
 
     let (transport, session) = if tls {
-        let Some((transport, session)) = handshake(tcp, peer, &shared).await else { return };
+        // Apart: most connections need the place for something else, and all of them for longer.
+        let Some((transport, session)) = Box::pin(handshake(tcp, peer, &shared)).await else { return };
         (transport, Some(session))
     } else {
         (Transport::Tcp(tcp), None)
@@ -106,10 +109,8 @@ async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
         accepted_at,
         lifecycle: Arc::clone(registration.lifecycle()),
     });
-    let (stream, left) =
-        Stream::new(transport, fd, connection, Arc::clone(&shared.limits), Arc::clone(&shared.observer));
-    app.serve(stream, registration.shutdown()).await;
-    if let Ok(parting) = left.await {
+    let stream = Stream::new(transport, fd, connection, Arc::clone(&shared.limits), Arc::clone(&shared.observer));
+    if let Some(parting) = app.serve(stream).await {
         parting.finish(shared.limits.linger).await;
     }
     // To here the connection has its place in all counts.

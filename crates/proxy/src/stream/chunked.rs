@@ -13,6 +13,8 @@ const MAX_TRAILERS: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Chunked {
     state: State,
+    /// Whether blanks behind a size are understood, as some endpoints pad it.
+    is_lenient: bool,
     /// Bytes of the current chunk head, or of the trailer section.
     length: usize,
 }
@@ -52,8 +54,14 @@ enum State {
 }
 
 impl Chunked {
+    /// A body that others will read as well: everything must be as RFC 9112 has it.
     pub(crate) fn new() -> Self {
-        Self { state: State::SizeStart, length: 0 }
+        Self { state: State::SizeStart, is_lenient: false, length: 0 }
+    }
+
+    /// A body that nobody but this proxy reads in this coding.
+    pub(crate) fn lenient() -> Self {
+        Self { is_lenient: true, ..Self::new() }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -134,6 +142,7 @@ impl Chunked {
             }
             (Blank(size), b' ' | b'\t') => Blank(size),
             (Blank(size), b';') => Extension(size),
+            (Blank(size), b'\r') if self.is_lenient => HeadLf(size),
             (Blank(_), _) => return Err("blank behind chunk size"),
             (Extension(size), b'\r') => HeadLf(size),
             (Extension(size), b'\t' | b' '..=b'~' | 0x80..) => Extension(size),
@@ -223,6 +232,13 @@ mod tests {
                 "by {step}"
             );
         }
+    }
+
+    #[test]
+    fn an_endpoint_may_pad_its_sizes() {
+        let body = b"2  \r\nhi\r\n0 \r\n\r\n";
+        assert!(Chunked::new().decode(&mut body.to_vec()).is_err());
+        assert_eq!(Chunked::lenient().decode(&mut body.to_vec()), Ok(Decoded { taken: body.len(), data: 2 }));
     }
 
     #[test]

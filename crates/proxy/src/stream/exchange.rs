@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Protocol, Stream};
 use crate::connection::Connection;
+use crate::pipe::Pipe;
 
 /// What comes next on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,11 @@ impl Stream {
 
     fn poll_next(&mut self, cx: &mut Context<'_>, http2: bool) -> Poll<io::Result<Next>> {
         self.check_cut()?;
-        if http2 && self.requests == 0 && matches!(self.protocol, Protocol::Head { .. }) {
+        if http2
+            && self.connection.tls().is_none()
+            && self.requests == 0
+            && matches!(self.protocol, Protocol::Head { .. })
+        {
             ready!(self.recognise(cx))?;
         }
         loop {
@@ -105,6 +110,50 @@ impl Stream {
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.transport).poll_flush(cx);
         self.in_time(cx, flushed)
+    }
+
+    /// How many bytes of the body are still to come, where they could come [through a pipe](Self::poll_body_into).
+    pub(crate) fn pipeable(&self) -> Option<u64> {
+        let Protocol::Message(framing) = &self.protocol else { return None };
+        framing.left().filter(|_| self.ready == 0 && self.is_plain())
+    }
+
+    /// Whether the bytes on the wire are those of HTTP.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.transport.plain().is_some()
+    }
+
+    /// Reads a piece of the body, of `limit` bytes at most, into an empty pipe, and returns how long it is: 0 when the
+    /// client has closed its side. The body must be [`pipeable`](Self::pipeable).
+    pub(crate) fn poll_body_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &Pipe,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.check_cut()?;
+        let (Some(tcp), Protocol::Message(framing)) = (self.transport.plain(), &mut self.protocol) else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        let read = ready!(pipe.poll_fill(cx, tcp, limit))?;
+        framing.skip(read as u64);
+        self.ended = read == 0;
+        Poll::Ready(Ok(read))
+    }
+
+    /// Sends up to `length` bytes that are in a pipe, where the bytes on the wire are [plain](Self::is_plain).
+    pub(crate) fn poll_send_from(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &Pipe,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.check_cut()?;
+        let sent = match self.transport.plain() {
+            Some(tcp) => pipe.poll_drain(cx, tcp, length),
+            None => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        };
+        self.in_time(cx, sent)
     }
 
     /// Reads over the rest of the body.

@@ -68,6 +68,21 @@ impl Framing {
         }
     }
 
+    /// How many bytes are left, where the head said how many there are.
+    pub(super) fn left(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            _ => None,
+        }
+    }
+
+    /// Follows bytes that nobody has seen, of a body whose [length](Self::left) is known.
+    pub(super) fn skip(&mut self, bytes: u64) {
+        if let Self::Length(left) = self {
+            *left = left.saturating_sub(bytes);
+        }
+    }
+
     /// Follows `bytes`, and returns how many of them belong to the body.
     ///
     /// # Errors

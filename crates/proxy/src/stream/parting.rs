@@ -1,6 +1,8 @@
 //! The orderly end of a connection.
 
 use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
@@ -10,7 +12,7 @@ use super::transport::Transport;
 
 /// What is left when the HTTP engine lets go of a connection.
 #[derive(Debug)]
-pub(crate) struct Parting {
+pub struct Parting {
     pub(super) transport: Transport,
     /// What is still to be sent.
     pub(super) last_words: Vec<u8>,
@@ -27,6 +29,10 @@ impl Parting {
             self.transport.reset_on_close();
             return;
         }
+        if !self.unread && self.last_words.is_empty() && matches!(self.transport, Transport::Tcp(_)) {
+            // The close says all that there is to say.
+            return;
+        }
         // Errors mean that the client is gone, which is where this leads anyway.
         let _ = timeout(linger, async {
             self.transport.write_all(&self.last_words).await?;
@@ -41,13 +47,16 @@ impl Parting {
     }
 
     async fn discard(&mut self) -> std::io::Result<()> {
-        loop {
-            let mut space = [MaybeUninit::uninit(); 4096];
-            let mut buf = ReadBuf::uninit(&mut space);
-            std::future::poll_fn(|cx| std::pin::Pin::new(&mut self.transport).poll_read(cx, &mut buf)).await?;
-            if buf.filled().is_empty() {
-                return Ok(());
+        std::future::poll_fn(|cx| {
+            loop {
+                let mut space = [MaybeUninit::uninit(); 4096];
+                let mut buf = ReadBuf::uninit(&mut space);
+                ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf))?;
+                if buf.filled().is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
             }
-        }
+        })
+        .await
     }
 }

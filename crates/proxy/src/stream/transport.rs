@@ -29,6 +29,14 @@ impl Transport {
         }
     }
 
+    /// The TCP connection, where there is no TLS on it.
+    pub(super) fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(tcp) => Some(tcp),
+            _ => None,
+        }
+    }
+
     /// Makes the close that follows a reset.
     pub(super) fn reset_on_close(&self) {
         if let Some(tcp) = self.tcp() {

@@ -10,6 +10,7 @@ pub(super) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// Writes `size` over the digits of a [`SIZE`].
 pub(super) fn write_size(head: &mut [u8], size: usize) {
+    debug_assert!(size < 1 << 20, "a buffer is smaller");
     for (digit, shift) in head.iter_mut().zip([16, 12, 8, 4, 0]) {
         *digit = b"0123456789abcdef"[size >> shift & 15];
     }

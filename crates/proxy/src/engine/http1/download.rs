@@ -12,10 +12,11 @@ use tokio_util::io::poll_read_buf;
 
 use super::chunk::{self, LAST_CHUNK};
 use super::patience::{Patience, Waiting};
-use super::pool::Buffers;
+use super::pool::{Buffers, Pipes};
 use super::response::Length;
 use super::upload::{Upload, client_reason};
 use crate::head::ResponseHead;
+use crate::pipe::Pipe;
 use crate::stream::{Chunked, Stream};
 
 /// The two ends of an exchange, and what both directions need.
@@ -23,6 +24,7 @@ pub(super) struct Ends<'a, 'd> {
     pub(super) stream: &'a mut Stream,
     pub(super) tcp: &'a mut TcpStream,
     pub(super) buffers: &'a Buffers,
+    pub(super) pipes: &'a Pipes,
     pub(super) patience: Patience<'d>,
 }
 
@@ -59,6 +61,9 @@ impl Ends<'_, '_> {
 
     /// Waits for whoever is to move, or for the client to leave.
     fn wait(&mut self, cx: &mut Context<'_>, waiting: Waiting) -> Poll<Reason> {
+        if let Err(error) = self.stream.check_cut() {
+            return Poll::Ready(client_reason(&error));
+        }
         if self.stream.is_body_read() {
             match self.stream.poll_left(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Reason::ClientClosed),
@@ -69,6 +74,14 @@ impl Ends<'_, '_> {
         self.patience.poll(cx, waiting)
     }
 
+    /// Sends what is left of the request to an endpoint that has answered already, until it takes no more.
+    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>, upload: &mut Upload) -> Poll<Result<(), Reason>> {
+        match upload.poll(cx, self)? {
+            None => Poll::Ready(Ok(())),
+            Some(waiting) => self.wait(cx, waiting).map(Err),
+        }
+    }
+
     /// Sends the request as far as it goes, and reads the head of a response into `buf`. What is in `buf` already is the
     /// begin of one.
     pub(super) fn poll_response(
@@ -77,7 +90,7 @@ impl Ends<'_, '_> {
         upload: &mut Upload,
         buf: &mut BytesMut,
     ) -> Poll<Result<ResponseHead, Reason>> {
-        let waiting = upload.poll(cx, self.stream, self.tcp, &mut self.patience)?.unwrap_or(Waiting::Answer);
+        let waiting = upload.poll(cx, self)?.unwrap_or(Waiting::Answer);
         loop {
             if !buf.is_empty()
                 && let Some(response) = ResponseHead::parse(buf).map_err(|_| Reason::UpstreamInvalid)?
@@ -117,6 +130,8 @@ pub(super) struct Download {
     is_overrun: bool,
     received: u64,
     delivered: u64,
+    /// What the rest of the body goes through, and how much of it is in there.
+    pipe: Option<(Pipe, usize)>,
 }
 
 /// What is still to come of the body.
@@ -161,13 +176,14 @@ impl Download {
             sent: 0,
             body: match length {
                 Length::Bytes(length) => Body::Bytes(length),
-                Length::Chunked => Body::Chunked(Chunked::new()),
+                Length::Chunked => Body::Chunked(Chunked::lenient()),
                 Length::Connection => Body::UntilClosed,
             },
             chunked,
             is_overrun: false,
             received: 0,
             delivered: 0,
+            pipe: None,
         };
         download.accept()?;
         Ok(download)
@@ -194,9 +210,13 @@ impl Download {
         self.delivered + self.sent.saturating_sub(head + chunk).min(data) as u64
     }
 
-    /// The buffer, when nothing more is to be sent.
-    pub(super) fn take_buffer(&mut self) -> BytesMut {
-        std::mem::take(&mut self.buf)
+    /// Gives back what is needed no more.
+    pub(super) fn release(&mut self, buffers: &Buffers, pipes: &Pipes) {
+        self.data = 0..0;
+        buffers.put(std::mem::take(&mut self.buf));
+        if let Some((pipe, 0)) = self.pipe.take() {
+            pipes.put(pipe);
+        }
     }
 
     /// Goes on, together with the upload, until everything is sent.
@@ -206,11 +226,23 @@ impl Download {
         ends: &mut Ends<'_, '_>,
         upload: &mut Upload,
     ) -> Poll<Result<(), Reason>> {
-        let waiting = upload.poll(cx, ends.stream, ends.tcp, &mut ends.patience)?.unwrap_or(Waiting::Answer);
+        let waiting = upload.poll(cx, ends)?.unwrap_or(Waiting::Answer);
         loop {
             ready!(self.send(cx, ends.stream)).map_err(|error| client_reason(&error))?;
             if self.body.is_received() {
                 return ends.stream.poll_sent(cx).map_err(|error| client_reason(&error));
+            }
+            if let Body::Bytes(left) = self.body
+                && (self.pipe.is_some() || left >= Pipes::WORTH && ends.stream.is_plain())
+                && self.open_pipe(ends)
+            {
+                match self.pass_on(cx, ends) {
+                    Poll::Ready(Ok(())) => continue,
+                    Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
+                    // It is the client's move.
+                    Poll::Pending if self.pipe.as_ref().is_some_and(|(_, held)| *held > 0) => return Poll::Pending,
+                    Poll::Pending => return ends.wait(cx, waiting).map(Err),
+                }
             }
             match ends.read(cx, &mut self.buf) {
                 Poll::Ready(Ok(0)) if matches!(self.body, Body::UntilClosed) => self.body = Body::Bytes(0),
@@ -225,6 +257,46 @@ impl Download {
                 }
             }
             self.accept()?;
+        }
+    }
+
+    /// Makes sure that there is a pipe. Returns false when there can be none.
+    fn open_pipe(&mut self, ends: &Ends<'_, '_>) -> bool {
+        if self.pipe.is_none() {
+            self.pipe = ends.pipes.take().map(|pipe| (pipe, 0));
+            ends.buffers.put(std::mem::take(&mut self.buf));
+        }
+        self.pipe.is_some()
+    }
+
+    /// Passes on, through the pipe, what comes of the body.
+    fn pass_on(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, '_>) -> Poll<Result<(), Reason>> {
+        let (Some((pipe, held)), Body::Bytes(left)) = (&mut self.pipe, &mut self.body) else {
+            return Poll::Ready(Ok(()));
+        };
+        loop {
+            while *held > 0 {
+                let sent =
+                    ready!(ends.stream.poll_send_from(cx, pipe, *held)).map_err(|error| client_reason(&error))?;
+                if sent == 0 {
+                    return Poll::Ready(Err(Reason::ClientClosed));
+                }
+                *held -= sent;
+                self.delivered += sent as u64;
+            }
+            if *left == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let limit = usize::try_from(*left).unwrap_or(usize::MAX);
+            match ready!(pipe.poll_fill(cx, ends.tcp, limit)) {
+                Ok(read) if read > 0 => {
+                    ends.patience.progress();
+                    *held = read;
+                    *left -= read as u64;
+                    self.received += read as u64;
+                }
+                _ => return Poll::Ready(Err(Reason::UpstreamClosed)),
+            }
         }
     }
 
@@ -270,7 +342,7 @@ impl Download {
         ]
     }
 
-    /// Sends what goes next.
+    /// Sends what goes next, if there is anything.
     fn send(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
         loop {
             let pieces = self.pieces();

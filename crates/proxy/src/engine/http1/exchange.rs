@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -174,7 +175,7 @@ impl<'a> Exchange<'a> {
         options: ConnectionOptions,
         deadline: &mut Deadline,
     ) -> Result<(), Failure> {
-        let Http1 { shared, pool, buffers } = self.engine;
+        let Http1 { shared, pool, buffers, pipes } = self.engine;
         // The decision saw endpoints, and a snapshot does not change under a request.
         let endpoint = self.ctx.pick_endpoint().ok_or(Failure { reason: Reason::Internal, was_sent: false })?;
         let address = endpoint.addr;
@@ -184,7 +185,10 @@ impl<'a> Exchange<'a> {
         let is_reused = kept.is_some();
         let mut tcp = match kept {
             Some(tcp) => tcp,
-            None => connect(address, timeouts.connect).await.map_err(|reason| Failure { reason, was_sent: false })?,
+            None => {
+                let connected = self.unless_left(connect(address, timeouts.connect)).await;
+                connected.and_then(|connected| connected).map_err(|reason| Failure { reason, was_sent: false })?
+            }
         };
         shared.metrics.upstream_connection(is_reused);
         self.ctx.connected(is_reused);
@@ -195,7 +199,7 @@ impl<'a> Exchange<'a> {
         let free = upload.begin(head, self.stream.is_body_read());
         buffers.put(free);
         let patience = Patience::new(deadline, timeouts, shared.limits.body_timeout);
-        let mut ends = Ends { stream: &mut *self.stream, tcp: &mut tcp, buffers, patience };
+        let mut ends = Ends { stream: &mut *self.stream, tcp: &mut tcp, buffers, pipes, patience };
         let mut buf = BytesMut::new();
         let is_head = self.head.method() == "HEAD";
         let begun = loop {
@@ -210,7 +214,9 @@ impl<'a> Exchange<'a> {
                         response::write_interim(&mut interim, &response, &buf);
                         send(ends.stream, &interim).await?;
                     }
-                    buf = BytesMut::from(&buf[response.length..]);
+                    let rest = buf.len() - response.length;
+                    buf.copy_within(response.length.., 0);
+                    buf.truncate(rest);
                 }
                 _ => break response,
             }
@@ -222,7 +228,9 @@ impl<'a> Exchange<'a> {
         let chunked = chunked && self.head.is_http11();
         self.is_kept &= chunked || matches!(length, Length::Bytes(_));
         self.is_kept &= !self.ctx.connection.as_ref().is_some_and(|connection| connection.is_draining());
-        let is_reusable = response::keeps_connection(&begun, &buf);
+        // What of the request is still to come would stand before the next one.
+        self.is_kept &= ends.stream.is_body_read();
+        let is_reusable = length != Length::Connection && response::keeps_connection(&begun, &buf);
         // An answer to HEAD, and a 304, say of the body that they do not have how it would come.
         let says_chunked = chunked || self.head.is_http11() && begun.status != 204 && response::is_coded(&begun, &buf);
         let delivery = Delivery { chunked: says_chunked, is_kept: self.is_kept };
@@ -230,17 +238,38 @@ impl<'a> Exchange<'a> {
         response::write(&mut head, &begun, &buf, delivery, &self.ctx);
         let mut download = Download::new(head, length, chunked, buf, begun.length)?;
         let outcome = poll_fn(|cx| download.poll(cx, &mut ends, upload)).await;
+        if outcome.is_ok() && !upload.is_over() {
+            // Some answer first and read then. The client has its answer whatever becomes of the rest.
+            let _ = poll_fn(|cx| ends.poll_rest(cx, upload)).await;
+        }
         if let Some(current) = self.ctx.tries.last_mut() {
             current.body_bytes += download.received();
         }
-        buffers.put(download.take_buffer());
-        buffers.put(upload.take_buffer());
+        let (status, body_bytes) = (begun.status, download.delivered());
+        download.release(buffers, pipes);
+        upload.release(buffers, pipes);
         if outcome.is_ok() && is_reusable && download.is_clean() && upload.is_done() {
             pool.put(address, tcp);
         }
-        let (status, body_bytes) = (begun.status, download.delivered());
         self.response = Some(Sent { status, head: download.into_head(), body_bytes });
         outcome.map_err(Failure::from)
+    }
+
+    /// What `work` comes to, unless the client leaves or the connection is cut before.
+    async fn unless_left<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Reason> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            let left = match self.stream.is_body_read() {
+                true => self.stream.poll_left(cx),
+                // It has to be read to be seen, which is for later.
+                false => self.stream.check_cut().map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending),
+            };
+            left.map(|left| Err(left.map_or_else(|error| client_reason(&error), |()| Reason::ClientClosed)))
+        })
+        .await
     }
 
     /// Answers for what went wrong, if somebody is left to answer.
@@ -253,7 +282,7 @@ impl<'a> Exchange<'a> {
             if answered.is_err() {
                 tracing::debug!("the client did not take the error response");
             }
-        } else if let Some(connection) = &self.ctx.connection {
+        } else if let (Some(_), Some(connection)) = (&self.response, &self.ctx.connection) {
             // All that is left is to cut the connection, so that the client sees that the body is not whole.
             connection.cut_short();
         }

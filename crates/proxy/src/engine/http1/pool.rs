@@ -11,6 +11,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use tokio::net::TcpStream;
 
+use crate::pipe::Pipe;
+
 /// How often connections that nobody needs any more are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -71,8 +73,11 @@ impl Pool {
         }
         let idle = &mut *self.idle();
         if idle.count >= self.most
-            && let Some(kept) = idle.connections.values_mut().min_by_key(|kept| kept.first().map(|first| first.since))
-            && !kept.is_empty()
+            && let Some((kept, _)) = idle
+                .connections
+                .values_mut()
+                .filter_map(|kept| kept.first().map(|first| first.since).map(|since| (kept, since)))
+                .min_by_key(|(_, since)| *since)
         {
             kept.remove(0);
             idle.count -= 1;
@@ -109,7 +114,7 @@ pub(super) struct Buffers(Mutex<Vec<BytesMut>>);
 
 impl Buffers {
     /// Bytes that a buffer has room for: what one read takes at most, and the longest head of a response.
-    pub(super) const SIZE: usize = 64 * 1024;
+    pub(super) const SIZE: usize = 128 * 1024;
 
     /// How many are kept. More are in use only while more transfers are stuck half-way.
     const MOST: usize = 16;
@@ -127,8 +132,39 @@ impl Buffers {
     pub(super) fn put(&self, mut buffer: BytesMut) {
         buffer.clear();
         let mut free = self.free();
-        if buffer.capacity() >= Self::SIZE && free.len() < Self::MOST {
+        // Nothing makes them larger on purpose.
+        if (Self::SIZE..=2 * Self::SIZE).contains(&buffer.capacity()) && free.len() < Self::MOST {
             free.push(buffer);
+        }
+    }
+}
+
+/// Pipes for large bodies.
+#[derive(Default)]
+pub(super) struct Pipes(Mutex<Vec<Pipe>>);
+
+impl Pipes {
+    /// How many are kept.
+    const MOST: usize = 16;
+
+    /// A body of which less is to come is not worth the detour.
+    pub(super) const WORTH: u64 = 64 * 1024;
+
+    fn free(&self) -> MutexGuard<'_, Vec<Pipe>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An empty pipe; `None` when the system has none left, and bodies have to go the other way.
+    pub(super) fn take(&self) -> Option<Pipe> {
+        let kept = self.free().pop();
+        kept.or_else(|| Pipe::new().ok())
+    }
+
+    /// Gives a pipe back that is empty.
+    pub(super) fn put(&self, pipe: Pipe) {
+        let mut free = self.free();
+        if free.len() < Self::MOST {
+            free.push(pipe);
         }
     }
 }

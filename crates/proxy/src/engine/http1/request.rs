@@ -1,5 +1,7 @@
 //! The head of a request on its way to an endpoint.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, BytesMut};
 use edgeward_routing::decide::RequestHead as _;
 use edgeward_routing::forward::{Edit, edit_upstream_headers, is_forwardable};
@@ -22,8 +24,10 @@ const HOP_BY_HOP: [&str; 11] = [
     "expect",
 ];
 
-/// Fields that no client may have dropped by naming them in `Connection`: something behind relies on them.
-const PROTECTED: [&str; 4] = ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+/// Fields that no client may have dropped by naming them in `Connection`: something behind relies on them, and without its
+/// framing a body would be read as the next request.
+const PROTECTED: [&str; 6] =
+    ["host", "content-length", "transfer-encoding", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
 
 /// Most options of a connection that are looked at; more is an attack.
 const MAX_OPTIONS: usize = 32;
@@ -84,14 +88,8 @@ pub(super) fn write(out: &mut BytesMut, head: &RequestHead, options: ConnectionO
     }
     let believed = settings.believes(ctx.downstream.client);
     for field in head.fields() {
-        let mut lower = [0; 64];
-        let Some(name) = lower_case(field.name, &mut lower) else {
-            // No name that means something is that long.
-            if field.name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') {
-                put_field(out, field.name, field.value);
-            }
-            continue;
-        };
+        let mut room = [0; 64];
+        let name = &*lower_case(field.name, &mut room);
         let is_named = || head.values(b"connection").flat_map(elements).any(|option| field.is(option));
         let is_between = HOP_BY_HOP.contains(&name) || options.names_fields && is_named();
         if !is_between && !edited.contains(name) && is_forwardable(name, believed) {
@@ -112,12 +110,14 @@ pub(super) fn put_field(out: &mut BytesMut, name: &[u8], value: &[u8]) {
     out.put_slice(b"\r\n");
 }
 
-/// A name in lower case, if there is room for it.
-fn lower_case<'a>(name: &[u8], room: &'a mut [u8; 64]) -> Option<&'a str> {
-    let lower = room.get_mut(..name.len())?;
+/// A name in lower case. Only names that nobody has are too long for the room.
+fn lower_case<'a>(name: &[u8], room: &'a mut [u8; 64]) -> Cow<'a, str> {
+    let Some(lower) = room.get_mut(..name.len()) else {
+        return String::from_utf8_lossy(name).to_ascii_lowercase().into();
+    };
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
-    std::str::from_utf8(lower).ok()
+    String::from_utf8_lossy(lower)
 }
 
 /// The few names that are edited.

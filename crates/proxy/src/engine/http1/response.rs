@@ -27,10 +27,11 @@ impl Length {
     ///
     /// [`Reason::UpstreamInvalid`] when it can be read in two ways.
     pub(super) fn of(response: &ResponseHead, bytes: &[u8], is_head: bool) -> Result<Self, Reason> {
-        let mut codings = response.values(bytes, b"transfer-encoding");
-        let coding = codings.next();
-        if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"chunked")) || codings.next().is_some() {
-            return Err(Reason::UpstreamInvalid);
+        let mut coding = None;
+        for value in codings(response, bytes) {
+            if !value.eq_ignore_ascii_case(b"chunked") || coding.replace(value).is_some() {
+                return Err(Reason::UpstreamInvalid);
+            }
         }
         let mut length = None;
         for value in response.values(bytes, b"content-length").flat_map(|value| value.split(|byte| *byte == b',')) {
@@ -68,7 +69,13 @@ pub(super) fn keeps_connection(response: &ResponseHead, bytes: &[u8]) -> bool {
 
 /// Whether the body is in a coding, or would be.
 pub(super) fn is_coded(response: &ResponseHead, bytes: &[u8]) -> bool {
-    response.values(bytes, b"transfer-encoding").next().is_some()
+    codings(response, bytes).next().is_some()
+}
+
+/// The codings of the body. That of old is none (RFC 9112 section 7.2 has no `identity` any more).
+fn codings<'a>(response: &'a ResponseHead, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let values = response.values(bytes, b"transfer-encoding");
+    values.filter(|coding| !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// How the response goes to the client.
@@ -102,27 +109,50 @@ pub(super) fn write(
             put_field(out, name.as_bytes(), value);
         }
     });
+    let mut options = response.values(bytes, b"connection").flat_map(elements);
+    let names_fields = options.any(|option| !is_plain_option(option));
     let mut has_length = false;
     for field in response.fields(bytes) {
         let is_dropped = match field.name.len() {
             4 => field.is(b"date"),
             7 => field.is(b"upgrade"),
             10 => field.is(b"connection") || field.is(b"keep-alive"),
-            // One is enough, and none has a meaning beside chunks.
-            14 => field.is(b"content-length") && (is_coded || std::mem::replace(&mut has_length, true)),
+            14 if field.is(b"content-length") => {
+                // One is enough, and none has a meaning beside chunks. Nobody may name it away.
+                if !is_coded && !std::mem::replace(&mut has_length, true) {
+                    put_field(out, field.name, elements(field.value).next().unwrap_or_default());
+                }
+                true
+            }
             16 => field.is(b"proxy-connection"),
             17 => field.is(b"transfer-encoding"),
             _ => false,
         };
         let is_named = || response.values(bytes, b"connection").flat_map(elements).any(|option| field.is(option));
-        if !is_dropped && !field.is_one_of(&replaced[..count]) && !is_named() {
+        if !is_dropped && !field.is_one_of(&replaced[..count]) && !(names_fields && is_named()) {
+            let start = out.len();
             put_field(out, field.name, field.value);
+            unfold(&mut out[start..]);
         }
     }
     if delivery.chunked {
         out.put_slice(b"Transfer-Encoding: chunked\r\n");
     }
     put_end(out, delivery.is_kept);
+}
+
+/// Makes one line of a field that an endpoint spread over several (RFC 9112 section 5.2).
+fn unfold(line: &mut [u8]) {
+    let end = line.len() - 2;
+    if memchr::memchr2(b'\r', b'\n', &line[..end]).is_some() {
+        let breaks = line[..end].iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n'));
+        breaks.for_each(|byte| *byte = b' ');
+    }
+}
+
+/// Whether an option of a connection names no field.
+fn is_plain_option(option: &[u8]) -> bool {
+    option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close")
 }
 
 /// Writes an interim response (RFC 9110 section 15.2), which has no say in connection and body.

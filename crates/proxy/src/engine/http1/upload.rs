@@ -4,16 +4,18 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use edgeward_routing::decide::Reason;
 use edgeward_routing::policy::BodySize;
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use super::chunk::{self, LAST_CHUNK};
-use super::patience::{Patience, Waiting};
+use super::download::Ends;
+use super::patience::Waiting;
+use super::pool::{Buffers, Pipes};
 use crate::head::BodyLength;
+use crate::pipe::Pipe;
 use crate::stream::{Body, Broken, Chunked, Stream};
 
 /// What of a body is kept to be sent again, in bytes; what Pingora keeps.
@@ -21,6 +23,9 @@ const REPLAY: usize = 64 * 1024;
 
 /// Less space than this is not worth a read.
 const LEAST: usize = 4 * 1024;
+
+/// What stands around data in chunks at most: the head of its chunk, the end of it, and the last chunk.
+const AROUND: usize = chunk::SIZE.len() + 2 + LAST_CHUNK.len();
 
 /// A request on its way to an endpoint.
 pub(super) struct Upload {
@@ -34,6 +39,8 @@ pub(super) struct Upload {
     limit: BodySize,
     /// The body so far, for another try. `None` when it is too long, or is not to be sent again.
     replay: Option<Vec<u8>>,
+    /// What the rest of the body goes through, and how much of it is in there.
+    pipe: Option<(Pipe, usize)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +67,7 @@ impl Upload {
             body_bytes: 0,
             limit,
             replay: is_repeatable.then(Vec::new),
+            pipe: None,
         }
     }
 
@@ -81,9 +89,12 @@ impl Upload {
         free
     }
 
-    /// The buffer, when nothing more is to be sent.
-    pub(super) fn take_buffer(&mut self) -> BytesMut {
-        std::mem::take(&mut self.out)
+    /// Gives back what is needed no more.
+    pub(super) fn release(&mut self, buffers: &Buffers, pipes: &Pipes) {
+        buffers.put(std::mem::take(&mut self.out));
+        if let Some((pipe, 0)) = self.pipe.take() {
+            pipes.put(pipe);
+        }
     }
 
     /// Whether what was read of the body can be sent once more.
@@ -111,51 +122,102 @@ impl Upload {
     /// # Errors
     ///
     /// What is wrong with the client or its body.
-    pub(super) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        stream: &mut Stream,
-        tcp: &mut TcpStream,
-        patience: &mut Patience<'_>,
-    ) -> Result<Option<Waiting>, Reason> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, '_>) -> Result<Option<Waiting>, Reason> {
         while !self.is_over() {
+            if self.open_pipe(ends) {
+                return self.pass_on(cx, ends);
+            }
             let mut is_starved = false;
-            while self.state == State::Reading && !is_starved && self.make_room() {
-                match self.read(cx, stream)? {
-                    Poll::Ready(()) => patience.progress(),
+            while self.state == State::Reading && !is_starved && self.has_room(ends.buffers) {
+                match self.read(cx, ends.stream)? {
+                    Poll::Ready(()) => ends.patience.progress(),
                     Poll::Pending => is_starved = true,
                 }
             }
             if self.out.is_empty() {
+                // A buffer is held only while there is something in it.
+                ends.buffers.put(std::mem::take(&mut self.out));
                 if self.state == State::Reading {
                     return Ok(Some(Waiting::Client));
                 }
                 self.state = State::Done;
                 break;
             }
-            match Pin::new(&mut *tcp).poll_write(cx, &self.out[self.sent..]) {
+            match Pin::new(&mut *ends.tcp).poll_write(cx, &self.out[self.sent..]) {
                 Poll::Ready(Ok(sent)) if sent > 0 => {
-                    patience.progress();
+                    ends.patience.progress();
                     self.sent += sent;
                     if self.sent == self.out.len() {
                         self.out.clear();
                         self.sent = 0;
                     }
                 }
-                Poll::Ready(_) => self.state = State::Broken,
+                Poll::Ready(_) => {
+                    self.state = State::Broken;
+                    ends.buffers.put(std::mem::take(&mut self.out));
+                }
                 Poll::Pending => return Ok(Some(Waiting::Taking)),
             }
         }
         Ok(None)
     }
 
-    /// Whether there is space to read into.
-    fn make_room(&mut self) -> bool {
-        if self.out.is_empty() {
-            // It comes with room mostly.
-            self.out.reserve(2 * LEAST);
+    /// Whether the rest of the body goes through a pipe: it is large and in the clear, nothing of it is to be kept, and what
+    /// was read before is sent.
+    fn open_pipe(&mut self, ends: &Ends<'_, '_>) -> bool {
+        if self.pipe.is_none()
+            && self.state == State::Reading
+            && self.out.is_empty()
+            && self.replay.is_none()
+            && ends.stream.pipeable().is_some_and(|left| left >= Pipes::WORTH)
+        {
+            self.pipe = ends.pipes.take().map(|pipe| (pipe, 0));
+            ends.buffers.put(std::mem::take(&mut self.out));
         }
-        self.out.capacity() - self.out.len() >= LEAST + chunk::SIZE.len() + LAST_CHUNK.len() + 2
+        self.pipe.is_some()
+    }
+
+    /// Passes on, through the pipe, what comes of the body.
+    fn pass_on(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, '_>) -> Result<Option<Waiting>, Reason> {
+        let Some((pipe, held)) = &mut self.pipe else { return Ok(None) };
+        loop {
+            while *held > 0 {
+                match pipe.poll_drain(cx, ends.tcp, *held) {
+                    Poll::Ready(Ok(sent)) if sent > 0 => {
+                        ends.patience.progress();
+                        *held -= sent;
+                    }
+                    Poll::Ready(_) => {
+                        self.state = State::Broken;
+                        return Ok(None);
+                    }
+                    Poll::Pending => return Ok(Some(Waiting::Taking)),
+                }
+            }
+            let Some(left) = ends.stream.pipeable().filter(|left| *left > 0) else {
+                self.state = State::Done;
+                return Ok(None);
+            };
+            let limit = usize::try_from(left).unwrap_or(usize::MAX);
+            match ends.stream.poll_body_into(cx, pipe, limit) {
+                Poll::Ready(Ok(0)) => return Err(Reason::ClientClosed),
+                Poll::Ready(Ok(read)) => {
+                    ends.patience.progress();
+                    *held = read;
+                    self.body_bytes += read as u64;
+                }
+                Poll::Ready(Err(error)) => return Err(client_reason(&error)),
+                Poll::Pending => return Ok(Some(Waiting::Client)),
+            }
+        }
+    }
+
+    /// Whether there is space to read into.
+    fn has_room(&mut self, buffers: &Buffers) -> bool {
+        if self.out.capacity() == 0 {
+            self.out = buffers.take();
+        }
+        self.out.len() + LEAST <= Buffers::SIZE
     }
 
     /// Reads a piece of the body.
@@ -166,7 +228,9 @@ impl Upload {
             self.out.extend_from_slice(chunk::SIZE);
         }
         let body = self.out.len();
-        let read = match poll_read_buf(Pin::new(&mut Body(stream)), cx, &mut self.out) {
+        // No more than that, whatever room there is: the buffer is not to grow.
+        let mut room = (&mut self.out).limit(Buffers::SIZE - start - AROUND);
+        let read = match poll_read_buf(Pin::new(&mut Body(stream)), cx, &mut room) {
             Poll::Ready(Ok(read)) => read,
             Poll::Ready(Err(error)) => return Err(client_reason(&error)),
             Poll::Pending => {

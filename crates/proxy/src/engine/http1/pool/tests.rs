@@ -58,6 +58,10 @@ async fn a_connection_on_which_something_came_is_not_taken() {
 async fn above_the_cap_the_oldest_goes() {
     let (pool, endpoint, other) = (Pool::new(2, Duration::MAX), Endpoint::new().await, Endpoint::new().await);
     let mut far_ends = Vec::new();
+    // One that has none left at the moment is not the oldest.
+    let busy = Endpoint::new().await;
+    pool.put(busy.address, busy.connection().await.0);
+    pool.take(busy.address);
     for endpoint in [&endpoint, &other, &other] {
         let (near, far) = endpoint.connection().await;
         pool.put(endpoint.address, near);
@@ -90,6 +94,7 @@ fn buffers_come_back_empty_and_large() {
     buffer.extend_from_slice(b"secret");
     buffers.put(buffer);
     buffers.put(BytesMut::new());
+    buffers.put(BytesMut::with_capacity(4 * Buffers::SIZE));
     assert_eq!(buffers.free().len(), 1);
     let buffer = buffers.take();
     assert!(buffer.is_empty() && buffer.capacity() >= Buffers::SIZE);

@@ -31,6 +31,8 @@ fn fields_are_passed_on_as_written() {
     assert_eq!(passed("User-Agent: x\r\nX-A:1\r\nx-a: 2\r\n"), ["User-Agent: x", "X-A: 1", "x-a: 2"]);
     let long = format!("{}: 1", "X".repeat(100));
     assert_eq!(passed(&format!("{long}\r\n")), [long]);
+    let named = "Y".repeat(100);
+    assert!(passed(&format!("Connection: {named}\r\n{named}: 1\r\nX-Forwarded-{named}: 1\r\n")).is_empty());
 }
 
 #[test]
@@ -68,7 +70,16 @@ fn options_of_the_connection_say_whether_it_is_kept() {
 
 #[test]
 fn nobody_has_fields_dropped_that_others_rely_on() {
-    for options in ["host", "X-Forwarded-For", "x-forwarded-proto", "a b", "\"x\"", &"a,".repeat(MAX_OPTIONS + 1)] {
+    for options in [
+        "host",
+        "Content-Length",
+        "transfer-encoding",
+        "X-Forwarded-For",
+        "x-forwarded-proto",
+        "a b",
+        "\"x\"",
+        &"a,".repeat(MAX_OPTIONS + 1),
+    ] {
         assert_eq!(ConnectionOptions::of(&head(&format!("Connection: {options}\r\n"))), None, "{options}");
     }
 }

@@ -20,6 +20,8 @@ fn the_length_of_a_body_is_read_in_one_way_or_not_at_all() {
         ("Content-Length: 5, 5\r\ncontent-length: 5\r\n", Ok(Length::Bytes(5))),
         ("Transfer-Encoding: Chunked\r\n", Ok(Length::Chunked)),
         ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Ok(Length::Chunked)),
+        ("Transfer-Encoding: identity\r\nContent-Length: 5\r\n", Ok(Length::Bytes(5))),
+        ("Content-Length : 5\r\n", Ok(Length::Bytes(5))),
         ("Content-Length: 5\r\nContent-Length: 6\r\n", Err(Reason::UpstreamInvalid)),
         ("Content-Length: +5\r\n", Err(Reason::UpstreamInvalid)),
         ("Content-Length: \r\n", Err(Reason::UpstreamInvalid)),
@@ -70,4 +72,16 @@ fn what_an_endpoint_says_to_the_proxy_is_not_passed_on() {
         ]
     );
     assert!(!text.contains("yesterday"));
+}
+
+#[test]
+fn one_length_is_passed_on_whoever_names_it_away() {
+    let (head, bytes) =
+        response("Connection: content-length\r\nContent-Length: 2, 2\r\ncontent-length: 2\r\nX-A: b\r\n\tc\r\n");
+    let ctx = RequestContext::new(Arc::new(Snapshot::empty(Settings::default())));
+    let mut out = BytesMut::new();
+    write(&mut out, &head, &bytes, Delivery { chunked: false, is_kept: true }, &ctx);
+    let text = String::from_utf8(out.to_vec()).unwrap();
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("Date: ")).collect();
+    assert_eq!(lines, ["HTTP/1.1 200 OK", "Content-Length: 2", "X-A: b  \tc", "Connection: keep-alive", ""]);
 }

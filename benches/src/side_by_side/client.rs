@@ -74,7 +74,7 @@ pub(crate) fn run(
     };
     let output = text(child.0.stdout.as_mut().map(|pipe| pipe as _))?;
     let outcome = match row.load {
-        Load::Wrk { .. } | Load::Handshakes { .. } => parse_wrk(&output),
+        Load::Wrk { .. } | Load::Handshakes { .. } | Load::Idle { .. } => parse_wrk(&output),
         Load::H2load { .. } => parse_h2load(&output),
     };
     match outcome {
@@ -122,6 +122,7 @@ fn command(row: &Row, to: SocketAddr, site: &Site, cpus: &str, seconds: u32) -> 
             command.args(resumed.then_some("--resumed")).args(post_quantum.then_some("--post-quantum"));
             command
         }
+        Load::Idle { .. } => bail!("idle connections are no load"),
         Load::H2load { connections, streams } => {
             let mut command = pinned(cpus, "h2load");
             command.arg("-t1").arg(format!("-c{connections}")).arg(format!("-m{streams}")).arg(format!("-D{seconds}"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -116,7 +116,7 @@ fn check(row: &Row, subject: &Subject, site: &Site) -> Result<u64> {
     let address = address(row, subject)?;
     let bytes = if row.tls { probe::tls(address, site, row)? } else { probe::plain(address, site, row)? };
     Ok(match row.load {
-        Load::Wrk { .. } | Load::Handshakes { .. } => bytes,
+        Load::Wrk { .. } | Load::Handshakes { .. } | Load::Idle { .. } => bytes,
         Load::H2load { .. } => origin::body_length(row.path).unwrap_or_default() as u64,
     })
 }
@@ -125,6 +125,9 @@ fn check(row: &Row, subject: &Subject, site: &Site) -> Result<u64> {
 fn measure(args: &Args, site: &Site, subject: &Subject, row: &Row) -> Result<(Measurement, Option<String>)> {
     let to = address(row, subject)?;
     let bytes = check(row, subject, site)?;
+    if let Load::Idle { connections } = row.load {
+        return Ok((idle(row, to, site, subject, connections)?, None));
+    }
     client::run(row, to, site, &args.client_cpus, WARM_UP, || {})?;
     let mut meter = Meter::start(subject.process.family())?;
     let (before, began) = (Core::read(args.proxy_cpu)?, Instant::now());
@@ -133,12 +136,23 @@ fn measure(args: &Args, site: &Site, subject: &Subject, row: &Row) -> Result<(Me
     let used = meter.nanoseconds();
     let foreign = (after.busy - before.busy).saturating_sub(used) + (after.steal - before.steal);
     let measurement = Measurement {
-        microseconds: used as f64 / 1e3 / outcome.requests.max(1) as f64,
+        cost: used as f64 / 1e3 / outcome.requests.max(1) as f64,
         per_second: outcome.requests as f64 / outcome.seconds,
         busy_share: used as f64 / (took - foreign as f64).max(used as f64),
         foreign_share: foreign as f64 / took,
     };
     Ok((measurement, fault(row, &outcome, bytes)))
+}
+
+/// What connections cost that wait for their next request.
+fn idle(row: &Row, to: SocketAddr, site: &Site, subject: &Subject, connections: u32) -> Result<Measurement> {
+    let open = |_| if row.tls { probe::open_tls(to, site, row) } else { probe::open(to, site, row) };
+    let held = (0..connections).map(open).collect::<Result<Vec<_>>>()?;
+    // Some put away what a request has needed a moment later.
+    std::thread::sleep(Duration::from_secs(2));
+    let grown = cpu::resident_kib(&subject.process.family()).saturating_sub(subject.resident_kib);
+    let cost = grown as f64 / held.len() as f64;
+    Ok(Measurement { cost, per_second: 0.0, busy_share: 1.0, foreign_share: 0.0 })
 }
 
 /// Why what a load generator got is not what was asked for. `bytes` is the length of one right answer.
@@ -153,6 +167,7 @@ fn fault(row: &Row, outcome: &Outcome, bytes: u64) -> Option<String> {
     let under_way = match row.load {
         Load::Wrk { connections, .. } => u64::from(connections),
         Load::Handshakes { threads, .. } => u64::from(threads),
+        Load::Idle { connections } => u64::from(connections),
         Load::H2load { connections, streams } => u64::from(connections * streams),
     };
     // The date, and so the length of a head, does not change; but a byte or two per answer is not a wrong answer.

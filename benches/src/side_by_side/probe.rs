@@ -27,7 +27,29 @@ pub(crate) fn plain(address: SocketAddr, site: &Site, row: &Row) -> Result<u64> 
 /// Asks over TLS, checks the certificate and that it is TLS 1.3 with X25519 and AES-256-GCM, as for all the others.
 /// Returns how many bytes the whole response has, head included.
 pub(crate) fn tls(address: SocketAddr, site: &Site, row: &Row) -> Result<u64> {
-    tls_exchange(address, site, row).with_context(|| format!("https://{address}{}", row.path))
+    tls_stream(address, site)
+        .and_then(|stream| exchange(stream, site, row))
+        .with_context(|| format!("https://{address}{}", row.path))
+}
+
+/// A connection that has had its answer, and is kept.
+pub(crate) trait Open {}
+
+impl Open for TcpStream {}
+impl Open for StreamOwned<ClientConnection, TcpStream> {}
+
+/// Opens a connection in the clear, and asks once.
+pub(crate) fn open(address: SocketAddr, site: &Site, row: &Row) -> Result<Box<dyn Open>> {
+    let mut stream = connect(address)?;
+    exchange(&mut stream, site, row)?;
+    Ok(Box::new(stream))
+}
+
+/// Opens a connection over TLS, and asks once.
+pub(crate) fn open_tls(address: SocketAddr, site: &Site, row: &Row) -> Result<Box<dyn Open>> {
+    let mut stream = tls_stream(address, site)?;
+    exchange(&mut stream, site, row)?;
+    Ok(Box::new(stream))
 }
 
 fn connect(address: SocketAddr) -> Result<TcpStream> {
@@ -37,7 +59,7 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn tls_exchange(address: SocketAddr, site: &Site, row: &Row) -> Result<u64> {
+fn tls_stream(address: SocketAddr, site: &Site) -> Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(site.certificate.clone())?;
     // What OpenSSL, which the load generators are built with, offers first.
@@ -51,8 +73,7 @@ fn tls_exchange(address: SocketAddr, site: &Site, row: &Row) -> Result<u64> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = ServerName::try_from(site.host.clone())?;
-    let stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name)?, connect(address)?);
-    exchange(stream, site, row)
+    Ok(StreamOwned::new(ClientConnection::new(Arc::new(config), name)?, connect(address)?))
 }
 
 /// Sends a request and checks status, origin and length of what comes back.

@@ -15,8 +15,8 @@ const BUSY: f64 = 0.9;
 /// One measurement of one proxy.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Measurement {
-    /// Processor time per request in microseconds.
-    pub(crate) microseconds: f64,
+    /// Processor time per request in microseconds; for rows of memory, KiB per connection.
+    pub(crate) cost: f64,
     /// Requests per second.
     pub(crate) per_second: f64,
     /// The share of its core that the proxy used, of what others left of it.
@@ -92,15 +92,15 @@ impl RowReport {
             .collect()
     }
 
-    /// Processor time per request of one proxy.
-    fn microseconds(&self, kind: Kind) -> Option<Summary> {
-        Summary::of(&self.series(kind, |measurement| measurement.microseconds))
+    /// What a request, or a connection, costs one proxy.
+    fn cost(&self, kind: Kind) -> Option<Summary> {
+        Summary::of(&self.series(kind, |measurement| measurement.cost))
     }
 
-    /// How many times the processor time of Edgeward another one takes, round by round.
+    /// How many times the cost of Edgeward another one has, round by round.
     fn ratio(&self, other: Kind) -> Option<Summary> {
-        let ours = self.series(Kind::Edgeward, |measurement| measurement.microseconds);
-        let theirs = self.series(other, |measurement| measurement.microseconds);
+        let ours = self.series(Kind::Edgeward, |measurement| measurement.cost);
+        let theirs = self.series(other, |measurement| measurement.cost);
         if ours.len() != theirs.len() {
             return None;
         }
@@ -110,7 +110,7 @@ impl RowReport {
     /// The peer that takes the least.
     fn best_peer(&self) -> Option<Kind> {
         let peers = self.rounds.first()?.keys().copied().filter(|kind| kind.is_peer());
-        let cost = |kind: &Kind| self.microseconds(*kind).map_or(f64::INFINITY, |summary| summary.median);
+        let cost = |kind: &Kind| self.cost(*kind).map_or(f64::INFINITY, |summary| summary.median);
         peers.min_by(|a, b| cost(a).total_cmp(&cost(b)))
     }
 
@@ -148,7 +148,7 @@ pub(crate) fn markdown(report: &Report) -> String {
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(
         out,
-        "Processor time per request in µs, median of {} rounds of 2 x {} s [lowest to highest]. One worker each.\n",
+        "Processor time per request in µs where no other unit is named, median of {} rounds of 2 x {} s [lowest to highest]. One worker each.\n",
         report.rounds, report.seconds
     );
     for subject in &report.subjects {
@@ -195,7 +195,7 @@ pub(crate) fn markdown(report: &Report) -> String {
 }
 
 fn cost_cell(row: &RowReport, kind: Kind) -> String {
-    row.microseconds(kind).map_or("-".to_owned(), |cost| {
+    row.cost(kind).map_or("-".to_owned(), |cost| {
         let digits = if cost.median < 100.0 { 1 } else { 0 };
         format!("{:.digits$} [{:.digits$} to {:.digits$}]", cost.median, cost.min, cost.max)
     })

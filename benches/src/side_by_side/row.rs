@@ -21,6 +21,11 @@ pub(crate) enum Load {
         /// Whether the hybrid X25519MLKEM768 is offered first.
         post_quantum: bool,
     },
+    /// This program: connections that have had one answer each and wait. What is measured is resident memory.
+    Idle {
+        /// Connections.
+        connections: u32,
+    },
     /// h2load: HTTP/2 over this many connections.
     H2load {
         /// Connections.
@@ -60,8 +65,27 @@ impl Row {
 const KEEP_ALIVE: Load = Load::Wrk { connections: 32, close: false };
 const LARGE: Load = Load::Wrk { connections: 16, close: false };
 
-/// All rows. A further one is a further entry here.
+/// All rows. A further one is a further entry here. Those of memory come first: what a proxy keeps of an earlier load would be
+/// taken for theirs.
 pub(crate) const ROWS: &[Row] = &[
+    Row {
+        name: "idle",
+        title: "KiB of memory per idle keep-alive connection",
+        load: Load::Idle { connections: 4000 },
+        tls: false,
+        path: "/130B",
+        upload: 0,
+        has_floor: false,
+    },
+    Row {
+        name: "idle-tls",
+        title: "KiB of memory per idle keep-alive connection over TLS",
+        load: Load::Idle { connections: 4000 },
+        tls: true,
+        path: "/130B",
+        upload: 0,
+        has_floor: false,
+    },
     Row {
         name: "http1-keepalive-130B",
         title: "HTTP/1.1 keep-alive, 130 B",

@@ -13,7 +13,7 @@ use crate::args::Args;
 use crate::probe;
 use crate::process::{Process, pinned};
 use crate::site::Site;
-use crate::{packages, row};
+use crate::{cpu, packages, row};
 
 const NGINX: &str = include_str!("../../peers/nginx.conf");
 const HAPROXY: &str = include_str!("../../peers/haproxy.cfg");
@@ -78,6 +78,8 @@ pub(crate) struct Subject {
     pub(crate) http: SocketAddr,
     /// Where it takes TLS; the floor does not.
     pub(crate) https: Option<SocketAddr>,
+    /// Its resident memory when it had started.
+    pub(crate) resident_kib: u64,
 }
 
 /// Starts the origin on the client's cores.
@@ -103,7 +105,8 @@ pub(crate) fn start(kind: Kind, site: &Site, args: &Args) -> Result<Subject> {
         https.map_or(Ok(()), |https| probe::tls(https, site, &row::ROWS[0]).map(drop))
     })?;
     let version = version_argument.map_or_else(String::new, |argument| packages::version(&program, argument));
-    Ok(Subject { kind, version, process, http, https })
+    let resident_kib = cpu::resident_kib(&process.family());
+    Ok(Subject { kind, version, process, http, https, resident_kib })
 }
 
 /// The program, the argument that asks its version, and the arguments that start it.

@@ -1,4 +1,4 @@
-//! Engines: they execute what [`decide`](edgeward_routing::decide) decides.
+//! Engines: they execute what [`decide`](edgeward_routing::decide::decide()) decides.
 //!
 //! There are two. The [`http1`] engine is our own, and serves what most requests are: HTTP/1 to endpoints that speak it in
 //! the clear. It hands the connection on to the engine on [`pingora`] for everything else: HTTP/2, gRPC, tunnels, and TLS

@@ -1,8 +1,8 @@
 use super::*;
 use crate::row::ROWS;
 
-fn measurement(microseconds: f64, busy_share: f64) -> Measurement {
-    Measurement { microseconds, per_second: 1e6 / microseconds, busy_share, foreign_share: 0.0 }
+fn measurement(cost: f64, busy_share: f64) -> Measurement {
+    Measurement { cost, per_second: 1e6 / cost, busy_share, foreign_share: 0.0 }
 }
 
 /// A row in which the proxies cost that much in each round.

@@ -136,7 +136,7 @@ pub(crate) fn tls() -> TlsSession {
     }
 }
 
-fn backend() -> Backend {
+pub(crate) fn backend() -> Backend {
     Backend {
         key: BackendKey { namespace: "shop".into(), service: "cart".into(), port: "http".into() },
         name: "shop-cart-http".into(),

@@ -73,3 +73,6 @@ impl Http1 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

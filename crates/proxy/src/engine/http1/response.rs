@@ -129,7 +129,8 @@ pub(super) fn write(
             _ => false,
         };
         let is_named = || response.values(bytes, b"connection").flat_map(elements).any(|option| field.is(option));
-        if !is_dropped && !field.is_one_of(&replaced[..count]) && !(names_fields && is_named()) {
+        let is_left_out = is_dropped || field.is_one_of(&replaced[..count]) || names_fields && is_named();
+        if !is_left_out {
             let start = out.len();
             put_field(out, field.name, field.value);
             unfold(&mut out[start..]);

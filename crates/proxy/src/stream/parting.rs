@@ -29,10 +29,6 @@ impl Parting {
             self.transport.reset_on_close();
             return;
         }
-        if !self.unread && self.last_words.is_empty() && matches!(self.transport, Transport::Tcp(_)) {
-            // The close says all that there is to say.
-            return;
-        }
         // Errors mean that the client is gone, which is where this leads anyway.
         let _ = timeout(linger, async {
             self.transport.write_all(&self.last_words).await?;

@@ -115,11 +115,11 @@ fn command(row: &Row, to: SocketAddr, site: &Site, cpus: &str, seconds: u32) -> 
             command.arg(format!("{scheme}://{to}{}", row.path));
             command
         }
-        Load::Handshakes { threads, resumed, post_quantum } => {
+        Load::Handshakes { threads, resumed } => {
             let mut command = pinned(cpus, std::env::current_exe()?);
             command.args(["handshakes", "--to", &to.to_string(), "--host", &site.host, "--path", row.path]);
             command.arg(format!("--seconds={seconds}")).arg(format!("--threads={threads}"));
-            command.args(resumed.then_some("--resumed")).args(post_quantum.then_some("--post-quantum"));
+            command.args(resumed.then_some("--resumed"));
             command
         }
         Load::Idle { .. } => bail!("idle connections are no load"),

@@ -35,9 +35,6 @@ pub(crate) struct Handshakes {
     /// Whether sessions are resumed; all but the first of each thread must be then, and none must be else.
     #[arg(long)]
     resumed: bool,
-    /// Offer X25519MLKEM768 first.
-    #[arg(long)]
-    post_quantum: bool,
 }
 
 /// What one thread did.
@@ -51,7 +48,7 @@ struct Count {
 /// Makes connections for as long as it was told: a handshake, a request, a response and the close. Prints what wrk's script
 /// prints.
 pub(crate) fn run(load: &Handshakes) -> Result<()> {
-    let config = Arc::new(config(load)?);
+    let config = Arc::new(config()?);
     let began = Instant::now();
     let end = began + Duration::from_secs(u64::from(load.seconds));
     let counts: Vec<Result<Count>> = std::thread::scope(|scope| {
@@ -78,10 +75,9 @@ pub(crate) fn run(load: &Handshakes) -> Result<()> {
     Ok(())
 }
 
-fn config(load: &Handshakes) -> Result<ClientConfig> {
-    let groups = [aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519];
+fn config() -> Result<ClientConfig> {
     let provider = CryptoProvider {
-        kx_groups: groups[usize::from(!load.post_quantum)..].to_vec(),
+        kx_groups: vec![aws_lc_rs::kx_group::X25519],
         cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384],
         ..aws_lc_rs::default_provider()
     };

@@ -18,8 +18,6 @@ pub(crate) enum Load {
         threads: u32,
         /// Whether sessions are resumed.
         resumed: bool,
-        /// Whether the hybrid X25519MLKEM768 is offered first.
-        post_quantum: bool,
     },
     /// This program: connections that have had one answer each and wait. What is measured is resident memory.
     Idle {
@@ -116,7 +114,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "full-tls-handshake",
         title: "New TLS 1.3 connection per request, full handshake, ECDSA P-256, X25519, 130 B",
-        load: Load::Handshakes { threads: 8, resumed: false, post_quantum: false },
+        load: Load::Handshakes { threads: 8, resumed: false },
         tls: true,
         path: "/130B",
         upload: 0,
@@ -125,7 +123,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "resumed-tls-handshake",
         title: "New TLS 1.3 connection per request, resumed, 130 B",
-        load: Load::Handshakes { threads: 8, resumed: true, post_quantum: false },
+        load: Load::Handshakes { threads: 8, resumed: true },
         tls: true,
         path: "/130B",
         upload: 0,

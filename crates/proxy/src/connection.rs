@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use edgeward_routing::decide::Downstream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 
@@ -109,6 +110,11 @@ impl Connection {
     /// When the connection was accepted.
     pub fn accepted_at(&self) -> Instant {
         self.accepted_at
+    }
+
+    /// What a decision needs to know of it.
+    pub(crate) fn downstream(&self) -> Downstream {
+        Downstream { client: self.client.ip(), tls: self.tls.is_some(), port: self.destination.port() }
     }
 
     /// Tells the connection that the engine took up a request. Pairs with one [`request_done`](Self::request_done).

@@ -145,6 +145,12 @@ impl RequestHead {
         self.body
     }
 
+    /// Whether the client holds its body back until it is told to continue: the stream refuses every other expectation, and
+    /// one of HTTP/1.0 is to be ignored (RFC 9110 section 10.1.1).
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.is_http11 && self.values(b"expect").next().is_some()
+    }
+
     /// The fields in their order.
     pub(crate) fn fields(&self) -> impl DoubleEndedIterator<Item = Field<'_>> {
         self.fields.iter(&self.bytes)

@@ -89,6 +89,11 @@ pub fn connections_within(open_files: u64) -> usize {
 }
 
 impl Limits {
+    /// Whether a connection that took up so many requests may take no more.
+    pub(crate) fn is_used_up(&self, requests: u64) -> bool {
+        self.keepalive_requests > 0 && requests >= u64::from(self.keepalive_requests)
+    }
+
     /// What Pingora's HTTP server must be told for these limits to hold (`HttpProxy::server_options`). It also switches
     /// on HTTP/2 with prior knowledge on plain-text listeners.
     pub fn server_options(&self) -> HttpServerOptions {
@@ -135,6 +140,8 @@ mod tests {
     fn zero_keepalive_requests_is_no_limit() {
         let limits = Limits { keepalive_requests: 0, ..Limits::default() };
         assert_eq!(limits.server_options().keepalive_request_limit, None);
+        assert!(!limits.is_used_up(u64::MAX));
+        assert!(Limits::default().is_used_up(1000) && !Limits::default().is_used_up(999));
         assert_eq!(Limits::default().server_options().keepalive_request_limit, Some(999));
     }
 }

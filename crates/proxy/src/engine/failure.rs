@@ -2,6 +2,8 @@
 
 use edgeward_routing::decide::Reason;
 
+use crate::stream::Broken;
+
 /// Whether a failure with this reason is the endpoint's, rather than the client's or the proxy's own.
 pub(super) fn blames_endpoint(reason: Reason) -> bool {
     matches!(
@@ -12,6 +14,14 @@ pub(super) fn blames_endpoint(reason: Reason) -> bool {
             | Reason::UpstreamClosed
             | Reason::UpstreamInvalid
     )
+}
+
+/// The reason for a failure that the stream made.
+pub(super) fn reason(broken: Broken) -> Reason {
+    match broken {
+        Broken::Coding(_) => Reason::BadRequest,
+        Broken::Cut => Reason::Shutdown,
+    }
 }
 
 /// The status that a failure is answered with; 0 when nobody is left to answer.

@@ -2,12 +2,14 @@
 //!
 //! A request costs no task, no channel and no map: heads stay the bytes that they are, a worker's connections to endpoints
 //! wait in a [`Pool`] without a task of their own, and bodies go through one large buffer that is borrowed for as long as
-//! there is something in it, or, where they are large and nobody has to look at them, through a pipe. What a request means is decided where it is for every engine; what this one does not do, it
-//! hands on with its connection before it has touched anything.
+//! there is something in it, or, where they are large and nobody has to look at them, through a pipe. What a request means
+//! is decided where it is for every engine; what this one does not do, it hands on with its connection before it has
+//! touched anything.
 
 mod chunk;
 mod download;
 mod exchange;
+mod field;
 mod patience;
 mod pool;
 mod request;

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use edgeward_routing::decide::{Action, Decision, Downstream, Reason, decide};
-use edgeward_routing::forward::{Edit, edit_response_headers, edit_upstream_headers, is_forwardable};
+use edgeward_routing::decide::{Action, Decision, Reason, decide};
+use edgeward_routing::forward::{Edit, edit_upstream_headers, is_forwardable};
 use http::Version;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::HttpPeer;
@@ -74,8 +74,7 @@ impl PingoraEngine {
     async fn answer(&self, session: &mut Session, ctx: &mut RequestContext, answer: Answer<'_>) -> Result<()> {
         ctx.reason = Some(answer.reason);
         close_while_draining(session, ctx);
-        let hsts = ctx.downstream.tls.then_some(ctx.snapshot.settings.hsts.as_ref()).flatten();
-        respond::send(session, &answer, hsts).await
+        respond::send(session, &answer, ctx).await
     }
 }
 
@@ -93,17 +92,12 @@ impl ProxyHttp for PingoraEngine {
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
         if let Some(connection) = Connection::of(session) {
             connection.head_received();
-            ctx.downstream = Downstream {
-                client: connection.client_addr().ip(),
-                tls: connection.tls().is_some(),
-                port: connection.destination_addr().port(),
-            };
+            ctx.downstream = connection.downstream();
+            // Pingora counts from where it was handed the connection.
+            if self.limits.is_used_up(connection.requests_taken()) {
+                session.set_keepalive(None);
+            }
             ctx.connection = Some(connection);
-        }
-        let limit = u64::from(self.limits.keepalive_requests);
-        // Pingora counts from where it was handed the connection.
-        if limit > 0 && ctx.connection.as_ref().is_some_and(|connection| connection.requests_taken() >= limit) {
-            session.set_keepalive(None);
         }
         // It sets the keep-alive time to infinite after each HTTP/1.1 head.
         if session.get_keepalive().is_some() {
@@ -314,18 +308,7 @@ impl ProxyHttp for PingoraEngine {
         {
             session.set_keepalive(None);
         }
-        let mut outcome = Ok(());
-        edit_response_headers(&ctx.snapshot.settings, ctx.downstream.tls, |edit| match edit {
-            Edit::Set(name, value) => {
-                if let Err(error) = response.insert_header(name, value) {
-                    outcome = Err(error);
-                }
-            }
-            Edit::Remove(name) => {
-                response.remove_header(name);
-            }
-        });
-        outcome
+        respond::edit(response, ctx)
     }
 
     fn fail_to_connect(

@@ -308,8 +308,7 @@ impl Stream {
             let now = Instant::now();
             let draining = lifecycle.phase() >= Phase::Draining;
             let taken = lifecycle.requests_taken();
-            let used_up = limits.keepalive_requests > 0 && taken >= u64::from(limits.keepalive_requests);
-            if !http2.leaving && (draining || used_up) {
+            if !http2.leaving && (draining || limits.is_used_up(taken)) {
                 lifecycle.leave();
                 http2.leaving = true;
                 http2.quiet_since = now;

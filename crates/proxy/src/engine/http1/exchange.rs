@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use edgeward_routing::backend::Backend;
-use edgeward_routing::decide::{Action, Decision, Downstream, Reason, RequestHead as _, decide};
+use edgeward_routing::decide::{Action, Decision, Reason, RequestHead as _, decide};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -73,11 +73,7 @@ impl<'a> Exchange<'a> {
     pub(super) fn begin(engine: &'a Http1, stream: &'a mut Stream, head: RequestHead) -> Result<Self, RequestHead> {
         let mut ctx = RequestContext::new(engine.shared.snapshots.load());
         let connection = Arc::clone(stream.connection());
-        ctx.downstream = Downstream {
-            client: connection.client_addr().ip(),
-            tls: connection.tls().is_some(),
-            port: connection.destination_addr().port(),
-        };
+        ctx.downstream = connection.downstream();
         let Decision { action, route, forwarded } = decide(&ctx.snapshot, &ctx.downstream, &head);
         ctx.route = route;
         ctx.forwarded = forwarded;
@@ -91,8 +87,7 @@ impl<'a> Exchange<'a> {
         connection.head_received();
         ctx.request_id.set(Some(&head));
         let options = ConnectionOptions::of(&head);
-        let limit = engine.shared.limits.keepalive_requests;
-        let is_last = limit > 0 && connection.requests_taken() >= u64::from(limit);
+        let is_last = engine.shared.limits.is_used_up(connection.requests_taken());
         let is_kept =
             !connection.is_draining() && !is_last && options.is_some_and(|options| options.keeps(head.is_http11()));
         ctx.connection = Some(connection);
@@ -140,9 +135,8 @@ impl<'a> Exchange<'a> {
         options: ConnectionOptions,
         deadline: &mut Deadline,
     ) -> Result<(), Reason> {
-        // The proxy answers for the upstream, as nginx does: the body is let in or refused here. The stream refuses every
-        // other expectation; one of HTTP/1.0 is to be ignored (RFC 9110 section 10.1.1).
-        if self.head.is_http11() && !self.stream.is_body_read() && self.head.values(b"expect").next().is_some() {
+        // The proxy answers for the upstream, as nginx does: the body is let in or refused here.
+        if self.head.expects_continue() && !self.stream.is_body_read() {
             self.is_continued = true;
             self.send(CONTINUE).await?;
         }

@@ -7,6 +7,7 @@ use edgeward_routing::decide::RequestHead as _;
 use edgeward_routing::forward::{Edit, edit_upstream_headers, is_forwardable};
 
 use super::super::context::RequestContext;
+use super::field::{Names, put_field};
 use crate::head::{BodyLength, RequestHead, elements};
 
 /// Fields that are between a client and this proxy (RFC 9110 section 7.6.1), or that the proxy writes itself.
@@ -102,14 +103,6 @@ pub(super) fn write(out: &mut BytesMut, head: &RequestHead, options: ConnectionO
     out.put_slice(b"\r\n");
 }
 
-pub(super) fn put_field(out: &mut BytesMut, name: &[u8], value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
-    out.put_slice(name);
-    out.put_slice(b": ");
-    out.put_slice(value);
-    out.put_slice(b"\r\n");
-}
-
 /// A name in lower case. Only names that nobody has are too long for the room.
 fn lower_case<'a>(name: &[u8], room: &'a mut [u8; 64]) -> Cow<'a, str> {
     let Some(lower) = room.get_mut(..name.len()) else {
@@ -118,26 +111,6 @@ fn lower_case<'a>(name: &[u8], room: &'a mut [u8; 64]) -> Cow<'a, str> {
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
     String::from_utf8_lossy(lower)
-}
-
-/// The few names that are edited.
-#[derive(Default)]
-struct Names {
-    names: [&'static str; 24],
-    length: usize,
-}
-
-impl Names {
-    fn add(&mut self, name: &'static str) {
-        if let Some(slot) = self.names.get_mut(self.length) {
-            *slot = name;
-            self.length += 1;
-        }
-    }
-
-    fn contains(&self, name: &str) -> bool {
-        self.names[..self.length].contains(&name)
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection};
 use super::exchange::{Exchange, Sent};
-use super::request::put_field;
+use super::field::put_field;
 use super::response::put_end;
 use crate::head::BodyLength;
 
@@ -56,7 +56,7 @@ impl Exchange<'_> {
             return false;
         }
         // Behind a `100` the client sends.
-        if self.head.is_http11() && !self.is_continued && self.head.values(b"expect").next().is_some() {
+        if self.head.expects_continue() && !self.is_continued {
             self.is_kept = false;
             return false;
         }

@@ -6,7 +6,7 @@ use edgeward_routing::forward::{Edit, edit_response_headers};
 use pingora::protocols::http::date::get_cached_date;
 
 use super::super::context::RequestContext;
-use super::request::put_field;
+use super::field::{Names, put_field};
 use crate::head::{ResponseHead, elements};
 
 /// Where the body of a response ends (RFC 9112 section 6.3).
@@ -97,14 +97,10 @@ pub(super) fn write(
 ) {
     put_status_line(out, response, bytes);
     let is_coded = is_coded(response, bytes);
-    let mut replaced: [&str; 2] = [""; 2];
-    let mut count = 0;
+    let mut edited = Names::default();
     edit_response_headers(&ctx.snapshot.settings, ctx.downstream.tls, |edit| {
         let (Edit::Set(name, _) | Edit::Remove(name)) = edit;
-        if let Some(slot) = replaced.get_mut(count) {
-            *slot = name;
-            count += 1;
-        }
+        edited.add(name);
         if let Edit::Set(name, value) = edit {
             put_field(out, name.as_bytes(), value);
         }
@@ -129,7 +125,7 @@ pub(super) fn write(
             _ => false,
         };
         let is_named = || response.values(bytes, b"connection").flat_map(elements).any(|option| field.is(option));
-        let is_left_out = is_dropped || field.is_one_of(&replaced[..count]) || names_fields && is_named();
+        let is_left_out = is_dropped || field.is_one_of(edited.as_slice()) || names_fields && is_named();
         if !is_left_out {
             let start = out.len();
             put_field(out, field.name, field.value);

@@ -10,6 +10,7 @@ use edgeward_routing::policy::BodySize;
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
+use super::super::failure;
 use super::chunk::{self, LAST_CHUNK};
 use super::download::Ends;
 use super::patience::Waiting;
@@ -74,7 +75,7 @@ impl Upload {
     /// Begins with this head, or begins anew. Returns the buffer that is free now.
     pub(super) fn begin(&mut self, head: BytesMut, is_body_read: bool) -> BytesMut {
         let free = std::mem::replace(&mut self.out, head);
-        self.sent = 0;
+        (self.sent, self.pipe) = (0, None);
         let replay = self.replay.as_deref().unwrap_or_default();
         match &self.coding {
             None => self.out.extend_from_slice(replay),
@@ -278,9 +279,5 @@ impl Upload {
 
 /// What a failure of the client's stream is called.
 pub(super) fn client_reason(error: &io::Error) -> Reason {
-    match Broken::of(error) {
-        Some(Broken::Coding(_)) => Reason::BadRequest,
-        Some(Broken::Cut) => Reason::Shutdown,
-        None => Reason::ClientClosed,
-    }
+    Broken::of(error).map_or(Reason::ClientClosed, failure::reason)
 }

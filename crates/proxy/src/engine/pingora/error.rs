@@ -55,10 +55,7 @@ pub(super) fn is_silence(error: &Error) -> bool {
 fn stream_reason(error: &Error) -> Option<Reason> {
     let cause = error.root_cause();
     if let Some(broken) = cause.downcast_ref::<io::Error>().and_then(Broken::of) {
-        return Some(match broken {
-            Broken::Coding(_) => Reason::BadRequest,
-            Broken::Cut => Reason::Shutdown,
-        });
+        return Some(failure::reason(broken));
     }
     let http2 = cause.downcast_ref::<h2::Error>()?;
     // The HTTP/2 layer keeps no more of an error than this.

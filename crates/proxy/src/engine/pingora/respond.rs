@@ -1,8 +1,8 @@
 //! Answers of the proxy's own: errors, redirects, 404s.
 
 use bytes::Bytes;
-use edgeward_routing::settings::Hsts;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION, STRICT_TRANSPORT_SECURITY};
+use edgeward_routing::forward::{Edit, edit_response_headers};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
 use http::{Method, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -10,10 +10,11 @@ use pingora::protocols::http::date::get_cached_date;
 use pingora::proxy::Session;
 
 use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection};
+use super::super::context::RequestContext;
 use super::head::expectation;
 
 /// Sends the answer with a short body, and sees to it that an unwanted request body does not stand in its way.
-pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, hsts: Option<&Hsts>) -> Result<()> {
+pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, ctx: &RequestContext) -> Result<()> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = Bytes::from(body_of(status));
     let mut head = ResponseHeader::build(status, Some(6))?;
@@ -23,9 +24,7 @@ pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, hsts: Optio
     if let Some(location) = answer.location {
         head.insert_header(LOCATION, location)?;
     }
-    if let Some(hsts) = hsts {
-        head.insert_header(STRICT_TRANSPORT_SECURITY, hsts.to_string())?;
-    }
+    edit(&mut head, ctx)?;
     if ends_connection(answer.status) {
         session.set_keepalive(None);
     }
@@ -44,6 +43,22 @@ pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, hsts: Optio
         let _ = tokio::time::timeout(LINGER, session.drain_request_body()).await;
     }
     Ok(())
+}
+
+/// Changes what has to be changed in every response to a client.
+pub(super) fn edit(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
+    let mut outcome = Ok(());
+    edit_response_headers(&ctx.snapshot.settings, ctx.downstream.tls, |edit| match edit {
+        Edit::Set(name, value) => {
+            if let Err(error) = response.insert_header(name, value) {
+                outcome = Err(error);
+            }
+        }
+        Edit::Remove(name) => {
+            response.remove_header(name);
+        }
+    });
+    outcome
 }
 
 /// What is still to come of the request.

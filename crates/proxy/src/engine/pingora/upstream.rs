@@ -11,6 +11,7 @@ use pingora::prelude::HttpPeer;
 use pingora::upstreams::peer::H1UpgradePolicy;
 
 use super::super::EngineOptions;
+use crate::head;
 
 /// The connection target for an endpoint.
 pub(super) fn peer(
@@ -62,7 +63,7 @@ fn is_token_or_slash(b: u8) -> bool {
 /// The elements of all fields of a name that hold comma-separated lists.
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     let fields = headers.get_all(name).into_iter();
-    fields.flat_map(|field| field.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|e| !e.is_empty())
+    fields.flat_map(|field| head::elements(field.as_bytes()))
 }
 
 /// Makes one field of the cookies that HTTP/2 may bring in several: HTTP/1 knows one only (RFC 9113 section 8.2.3).

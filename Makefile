@@ -50,7 +50,7 @@ unit: build-tests
 
 integration: build-tests
 	$(CARGO) test --workspace --test it --locked -- --nocapture --skip cluster:: --skip scale::
-	EDGEWARD_HTTP1_FAST_PATH=false $(CARGO) test --workspace --test it --locked -- --nocapture $(HTTP1)
+	EDGEWARD_FAST_PATH=false $(CARGO) test --workspace --test it --locked -- --nocapture $(HTTP1)
 
 # What HTTP/1 is about passes on both of its engines.
 HTTP1 := balancing:: conformance:: failures:: framing:: http1:: limits:: observability:: oracle:: shutdown::

@@ -107,8 +107,8 @@ async fn both_engines_say_the_same_to_endpoints_and_clients() {
     let site = Site::new();
     site.manifests.write("service.yaml", service("web", &[backend]));
     site.ingress(&Ingress::new("web").host(HOST, "web"));
-    let own = site.launch().argument("--http1-fast-path=true").start().await;
-    let pingora = site.launch().argument("--http1-fast-path=false").start().await;
+    let own = site.launch().argument("--fast-path=true").start().await;
+    let pingora = site.launch().argument("--fast-path=false").start().await;
 
     let mut differences = String::new();
     let mut compared = 0;

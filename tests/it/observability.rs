@@ -438,7 +438,7 @@ async fn a_process_log_that_nobody_reads_blocks_no_request() {
     let _turn = turn::shared().await;
     let site = Site::with_host(HOST, "web").await;
     // Pingora has much to say.
-    let launch = site.launch().argument("--http1-fast-path=false").environment("RUST_LOG", "trace");
+    let launch = site.launch().argument("--fast-path=false").environment("RUST_LOG", "trace");
     let edgeward = launch.log_unread().start().await;
     let mut client = Keeper::new(edgeward.http);
     let started = Instant::now();

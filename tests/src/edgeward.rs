@@ -81,7 +81,7 @@ fn read_to_end(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 }
 
 /// The one setting that tests take from the environment, so that they can be run on each of the HTTP/1 engines.
-const ENGINE: &str = "EDGEWARD_HTTP1_FAST_PATH";
+const ENGINE: &str = "EDGEWARD_FAST_PATH";
 
 /// The binary with the environment of the image, and no settings from that of this process but [`ENGINE`].
 fn command(binary: &Path) -> Command {

@@ -171,7 +171,7 @@ fn bind_addresses(configuration: &Configuration) -> Vec<IpAddr> {
 /// How the engine serves.
 pub fn engine_options(configuration: &Configuration) -> EngineOptions {
     EngineOptions {
-        http1: configuration.http1_fast_path,
+        fast_path: configuration.fast_path,
         http2: configuration.http2,
         upgraded_idle: configuration.upgraded_timeout.0,
         upstream_idle: configuration.upstream_keepalive_timeout.0,

@@ -1,14 +1,14 @@
 //! Engines: they execute what [`decide`](edgeward_routing::decide::decide()) decides.
 //!
-//! There are two. The [`http1`] engine is our own, and serves what most requests are: HTTP/1 to endpoints that speak it in
-//! the clear. It hands the connection on to the engine on [`pingora`] for everything else: HTTP/2, gRPC, tunnels, and TLS
-//! to endpoints. Decisions, policies, retries, balancing and records are the same for both; so are their answers.
+//! There are two. The [`fast`] path is our own, and serves what most requests are: whatever goes to endpoints that speak
+//! HTTP/1 in the clear. It hands requests on to the engine on [`pingora`] for everything else: gRPC, tunnels, and TLS to
+//! endpoints. Decisions, policies, retries, balancing and records are the same for both; so are their answers.
 
 mod answer;
 mod budget;
 mod context;
 mod failure;
-mod http1;
+mod fast;
 mod pingora;
 
 use std::sync::Arc;
@@ -24,14 +24,15 @@ use crate::listener::Application;
 use crate::metrics::Metrics;
 use crate::stream::{Parting, Stream};
 use budget::RetryBudget;
-use http1::{Http1, Served};
+use fast::{FastPath, Served};
 use pingora::PingoraEngine;
 
 /// What the engine needs to know beyond the snapshot and the limits. It is fixed for the life of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineOptions {
-    /// Whether plain HTTP/1 exchanges are made by the engine of our own, which costs half of what Pingora's does.
-    pub http1: bool,
+    /// Whether exchanges with endpoints in plain HTTP/1 are made by the engine of our own, which costs half of what Pingora's
+    /// does.
+    pub fast_path: bool,
     /// Whether plain-text listeners speak HTTP/2 with clients that know it beforehand; over TLS it is
     /// [`TlsOptions::http2`](crate::tls::TlsOptions::http2).
     pub http2: bool,
@@ -51,7 +52,7 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
-            http1: true,
+            fast_path: true,
             http2: true,
             upgraded_idle: Duration::from_secs(3600),
             upstream_idle: Duration::from_secs(60),
@@ -94,7 +95,7 @@ impl EngineFactory {
     /// workers.
     pub fn engine(&self) -> Engine {
         Engine {
-            http1: self.0.options.http1.then(|| Http1::new(&self.0)),
+            fast: self.0.options.fast_path.then(|| FastPath::new(&self.0)),
             pingora: Arc::new(PingoraEngine::proxy(&self.0)),
         }
     }
@@ -102,20 +103,27 @@ impl EngineFactory {
 
 /// The engines of one worker: each takes the connections, or the part of one, that it is for.
 pub struct Engine {
-    http1: Option<Http1>,
+    fast: Option<FastPath>,
     pingora: Arc<HttpProxy<PingoraEngine>>,
 }
 
 impl Application for Engine {
     async fn serve(self: Arc<Self>, mut stream: Stream) -> Option<Parting> {
-        if let Some(http1) = &self.http1
-            && http1.serve(&mut stream).await == Served::ToTheEnd
-        {
+        let served = match &self.fast {
+            Some(fast) => Some((fast, fast.serve(&mut stream).await)),
+            None => None,
+        };
+        if let Some((_, Served::ToTheEnd)) = served {
             return Some(stream.part());
         }
-        let (left, shutdown) = (stream.left(), stream.connection().shutdown());
-        // Its futures are large, and most connections never need them.
-        Box::pin(self.pingora.process_new(Box::new(stream), &shutdown)).await;
+        let left = stream.left();
+        // Their futures are large, and most connections never need them.
+        if let Some((fast, Served::ToHttp2)) = served {
+            Box::pin(fast.serve_http2(stream, &self.pingora)).await;
+        } else {
+            let shutdown = stream.connection().shutdown();
+            Box::pin(self.pingora.process_new(Box::new(stream), &shutdown)).await;
+        }
         left.await.ok()
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use bytes::BytesMut;
 use edgeward_routing::decide;
+use http::Version;
 use memchr::memchr;
 
 /// Most fields of a response that are understood. Clients are held to [`Limits::header_fields`], endpoints to this.
@@ -76,13 +77,13 @@ pub(crate) enum BodyLength {
     Chunked,
 }
 
-/// The head of a request in HTTP/1, as the stream lets it pass.
+/// The head of a request as it is in HTTP/1, as the stream lets it pass.
 #[derive(Debug)]
 pub struct RequestHead {
     bytes: BytesMut,
     method: Part,
     target: Part,
-    is_http11: bool,
+    version: Version,
     fields: Fields,
     body: BodyLength,
 }
@@ -94,7 +95,7 @@ impl RequestHead {
             bytes: BytesMut::new(),
             method: Part::default(),
             target: Part::default(),
-            is_http11: false,
+            version: Version::HTTP_11,
             fields: Fields(Vec::with_capacity(16)),
             body: BodyLength::Bytes(0),
         };
@@ -102,7 +103,9 @@ impl RequestHead {
         let mut words = lines.next().unwrap_or_default().splitn(3, |byte| *byte == b' ');
         head.method = Part::of(&bytes, words.next().unwrap_or(&bytes[..0]));
         head.target = Part::of(&bytes, words.next().unwrap_or(&bytes[..0]));
-        head.is_http11 = words.next() != Some(b"HTTP/1.0");
+        if words.next() == Some(b"HTTP/1.0") {
+            head.version = Version::HTTP_10;
+        }
         for line in lines.take_while(|line| !line.is_empty()) {
             let Some(colon) = memchr(b':', line) else { continue };
             let field = Field { name: &line[..colon], value: line[colon + 1..].trim_ascii() };
@@ -120,6 +123,11 @@ impl RequestHead {
         head
     }
 
+    /// Takes the head of a request in HTTP/2 apart that is written as one of HTTP/1.1.
+    pub(crate) fn of_http2(bytes: BytesMut) -> Self {
+        Self { version: Version::HTTP_2, ..Self::new(bytes) }
+    }
+
     /// The head as it came.
     pub(crate) fn into_bytes(self) -> BytesMut {
         self.bytes
@@ -135,9 +143,14 @@ impl RequestHead {
         &self.bytes[self.target.range()]
     }
 
-    /// Whether it is HTTP/1.1, rather than 1.0.
+    /// The version of the protocol that it came in.
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Whether it came in HTTP/1.1, rather than in 1.0 or in HTTP/2.
     pub(crate) fn is_http11(&self) -> bool {
-        self.is_http11
+        self.version == Version::HTTP_11
     }
 
     /// Where the body ends.
@@ -145,10 +158,10 @@ impl RequestHead {
         self.body
     }
 
-    /// Whether the client holds its body back until it is told to continue: the stream refuses every other expectation, and
-    /// one of HTTP/1.0 is to be ignored (RFC 9110 section 10.1.1).
+    /// Whether the client holds its body back until it is told to continue: the stream refuses every other expectation, one
+    /// of HTTP/1.0 is to be ignored (RFC 9110 section 10.1.1), and in HTTP/2 it cannot be told.
     pub(crate) fn expects_continue(&self) -> bool {
-        self.is_http11 && self.values(b"expect").next().is_some()
+        self.is_http11() && self.values(b"expect").next().is_some()
     }
 
     /// The fields in their order.
@@ -193,7 +206,7 @@ impl decide::RequestHead for RequestHead {
     }
 
     fn requires_authority(&self) -> bool {
-        self.is_http11
+        self.version != Version::HTTP_10
     }
 
     fn header_values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> + 'a {

@@ -49,7 +49,7 @@ use websocket::Frames;
 
 pub(crate) use chunked::Chunked;
 pub(crate) use deadline::Deadline;
-pub(crate) use exchange::{Body, Next};
+pub(crate) use exchange::Next;
 pub use head::Refusal;
 pub(crate) use parting::Parting;
 pub(crate) use transport::Transport;

@@ -188,8 +188,8 @@ options! {
         tls_handshake_timeout: Period = Period::seconds(10);
         /// Speak HTTP/2 with clients that ask for it.
         http2: bool = true;
-        /// Exchange plain HTTP/1 requests by the engine made for them; false leaves all to Pingora's, at twice the cost.
-        http1_fast_path: bool = true;
+        /// Exchange with endpoints in plain HTTP/1 by the engine made for that; false leaves all to Pingora's, at twice the cost.
+        fast_path: bool = true;
     }
     LIMITS = "Limits for clients" {
         /// How long a request's header may take in all, from its first byte.

@@ -235,6 +235,11 @@ impl Lifecycle {
         }
     }
 
+    /// Whether the client is to [leave](Self::leave).
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::SeqCst)
+    }
+
     /// Turns true when the client is to [leave](Self::leave).
     pub(super) fn leaving(&self) -> ShutdownWatch {
         let leaving = self.leaving.get_or_init(|| watch::channel(false).0);

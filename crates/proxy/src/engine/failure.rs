@@ -24,6 +24,17 @@ pub(super) fn reason(broken: Broken) -> Reason {
     }
 }
 
+/// The reason for a failure of an HTTP/2 layer, where it is not the client's leaving.
+pub(super) fn http2_reason(error: &h2::Error) -> Option<Reason> {
+    // The layer keeps no more of an error than this.
+    if error.get_io().is_some_and(|error| error.kind() == Broken::Cut.kind()) {
+        return Some(Reason::Shutdown);
+    }
+    // How the stream gives up a body that does not go on.
+    let given_up = error.is_reset() && error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR);
+    given_up.then_some(Reason::ClientTimeout)
+}
+
 /// The status that a failure is answered with; 0 when nobody is left to answer.
 pub(super) fn status(reason: Reason) -> u16 {
     match reason {

@@ -45,8 +45,7 @@ impl<'a> Request<'a> {
     pub fn version(self) -> Version {
         match self {
             Self::Map(map) => map.version,
-            Self::Wire(head) if head.is_http11() => Version::HTTP_11,
-            Self::Wire(_) => Version::HTTP_10,
+            Self::Wire(head) => head.version(),
         }
     }
 

@@ -1,13 +1,12 @@
 //! The stream for an engine of our own: it takes whole heads, and reads and writes without buffers in between.
 
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncWrite, ReadBuf};
 
 use super::{Protocol, Stream};
 use crate::connection::Connection;
@@ -154,30 +153,5 @@ impl Stream {
             None => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         };
         self.in_time(cx, sent)
-    }
-
-    /// Reads over the rest of the body.
-    pub(crate) async fn discard_body(&mut self) -> io::Result<()> {
-        std::future::poll_fn(|cx| {
-            while !self.is_body_read() {
-                let mut space = [MaybeUninit::uninit(); 4096];
-                let mut buf = ReadBuf::uninit(&mut space);
-                ready!(self.poll_body(cx, &mut buf))?;
-                if buf.filled().is_empty() && self.ended {
-                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                }
-            }
-            Poll::Ready(Ok(()))
-        })
-        .await
-    }
-}
-
-/// The body of a request, as it is on the wire; see [`Stream::poll_body`].
-pub(crate) struct Body<'a>(pub(crate) &'a mut Stream);
-
-impl AsyncRead for Body<'_> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().0.poll_body(cx, out)
     }
 }

@@ -57,14 +57,7 @@ fn stream_reason(error: &Error) -> Option<Reason> {
     if let Some(broken) = cause.downcast_ref::<io::Error>().and_then(Broken::of) {
         return Some(failure::reason(broken));
     }
-    let http2 = cause.downcast_ref::<h2::Error>()?;
-    // The HTTP/2 layer keeps no more of an error than this.
-    if http2.get_io().is_some_and(|error| error.kind() == Broken::Cut.kind()) {
-        return Some(Reason::Shutdown);
-    }
-    // How the stream gives up a body that does not go on.
-    let given_up = http2.is_reset() && http2.is_library() && http2.reason() == Some(h2::Reason::PROTOCOL_ERROR);
-    given_up.then_some(Reason::ClientTimeout)
+    failure::http2_reason(cause.downcast_ref()?)
 }
 
 /// The status that a failure is answered with; 0 when nobody is left to answer.

@@ -1,15 +1,19 @@
-//! The HTTP/1 engine of our own: plain exchanges between a client and an endpoint, at the price of the system calls.
+//! The fast path: exchanges between a client and an endpoint in plain HTTP/1, at the price of the system calls.
 //!
 //! A request costs no task, no channel and no map: heads stay the bytes that they are, a worker's connections to endpoints
 //! wait in a [`Pool`] without a task of their own, and bodies go through one large buffer that is borrowed for as long as
 //! there is something in it, or, where they are large and nobody has to look at them, through a pipe. What a request means
-//! is decided where it is for every engine; what this one does not do, it hands on with its connection before it has
-//! touched anything.
+//! is decided where it is for every engine; what this one does not do, it hands on before it has touched anything.
+//!
+//! Clients come in [`http1`] or in [`http2`]; an [`Exchange`] sees no more of that than the [`client`] lets it.
 
 mod chunk;
+mod client;
 mod download;
 mod exchange;
 mod field;
+mod http1;
+mod http2;
 mod patience;
 mod pool;
 mod request;
@@ -19,14 +23,18 @@ mod upload;
 
 use std::sync::Arc;
 
+use pingora::proxy::HttpProxy;
+
 use super::Shared;
+use super::pingora::PingoraEngine;
 use crate::head::RequestHead;
 use crate::stream::{Deadline, Next, Stream};
 use exchange::{Exchange, Then};
+use http1::Http1Client;
 use pool::{Buffers, Pipes, Pool};
 
 /// See the [module](self). One per worker.
-pub(super) struct Http1 {
+pub(super) struct FastPath {
     shared: Arc<Shared>,
     pool: Arc<Pool>,
     buffers: Buffers,
@@ -38,11 +46,13 @@ pub(super) struct Http1 {
 pub(super) enum Served {
     /// To its end.
     ToTheEnd,
-    /// Up to what the stream has next, which is for the other engine.
+    /// Up to HTTP/2.
+    ToHttp2,
+    /// Up to a request that is for the other engine.
     InPart,
 }
 
-impl Http1 {
+impl FastPath {
     /// An engine for the worker whose runtime this is called in.
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let pool = Arc::new(Pool::new(shared.options.upstream_pool, shared.options.upstream_idle));
@@ -50,20 +60,26 @@ impl Http1 {
         Self { shared: Arc::clone(shared), pool, buffers: Buffers::default(), pipes: Pipes::default() }
     }
 
-    /// Serves the requests of a connection, for as long as they are for this engine.
+    /// Serves a connection [in HTTP/2](http2) to its end. What is not for this engine is for the other one.
+    pub(super) async fn serve_http2(&self, stream: Stream, pingora: &Arc<HttpProxy<PingoraEngine>>) {
+        http2::serve(self, stream, pingora).await;
+    }
+
+    /// Serves the requests of a connection in HTTP/1, for as long as they are for this engine.
     pub(super) async fn serve(&self, stream: &mut Stream) -> Served {
         let mut deadline = Deadline::default();
         loop {
             match stream.next(self.shared.options.http2).await {
                 Ok(Next::Request) => {}
-                Ok(Next::Http2) => return Served::InPart,
+                Ok(Next::Http2) => return Served::ToHttp2,
                 Ok(Next::Nothing) | Err(_) => return Served::ToTheEnd,
             }
             let head = RequestHead::new(stream.take_head());
             // Apart, so that a connection that waits for its next request does not hold the place for it.
-            let then = match Exchange::begin(self, stream, head) {
+            let client = Http1Client::new(stream, head.body());
+            let then = match Exchange::begin(self, client, head) {
                 Ok(exchange) => Box::pin(exchange.run(&mut deadline)).await,
-                Err(head) => {
+                Err((_, head)) => {
                     stream.put_back(head.into_bytes());
                     return Served::InPart;
                 }

@@ -83,8 +83,17 @@ fn codings<'a>(response: &'a ResponseHead, bytes: &'a [u8]) -> impl Iterator<Ite
 pub(super) struct Delivery {
     /// Whether it says that the body is in chunks.
     pub(super) chunked: bool,
-    /// Whether the client may send another request.
-    pub(super) is_kept: bool,
+    /// What it says of the connection, where that is a matter of its head.
+    pub(super) connection: Option<ConnectionField>,
+}
+
+/// What a response says of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ConnectionField {
+    /// The client may send another request.
+    KeepAlive,
+    /// It may not.
+    Close,
 }
 
 /// Writes the head for the client.
@@ -135,7 +144,7 @@ pub(super) fn write(
     if delivery.chunked {
         out.put_slice(b"Transfer-Encoding: chunked\r\n");
     }
-    put_end(out, delivery.is_kept);
+    put_end(out, delivery.connection);
 }
 
 /// Makes one line of a field that an endpoint spread over several (RFC 9112 section 5.2).
@@ -172,9 +181,13 @@ fn put_status_line(out: &mut BytesMut, response: &ResponseHead, bytes: &[u8]) {
 }
 
 /// Ends a head with what every response of this proxy has.
-pub(super) fn put_end(out: &mut BytesMut, is_kept: bool) {
+pub(super) fn put_end(out: &mut BytesMut, connection: Option<ConnectionField>) {
     put_field(out, b"Date", get_cached_date().as_bytes());
-    out.put_slice(if is_kept { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" });
+    out.put_slice(match connection {
+        Some(ConnectionField::KeepAlive) => b"Connection: keep-alive\r\n\r\n",
+        Some(ConnectionField::Close) => b"Connection: close\r\n\r\n",
+        None => b"\r\n",
+    });
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use http::StatusCode;
 use tokio::time::timeout;
 
 use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection};
+use super::client::{self, Client};
 use super::exchange::{Exchange, Sent};
 use super::field::put_field;
 use super::response::put_end;
 use crate::head::BodyLength;
 
-impl Exchange<'_> {
+impl<C: Client> Exchange<'_, C> {
     /// Sends the answer with a short body, and sees to it that an unwanted request body does not stand in its way.
     pub(super) async fn respond(&mut self, answer: Answer<'_>) -> Result<(), Reason> {
         self.ctx.reason = Some(answer.reason);
@@ -34,17 +35,14 @@ impl Exchange<'_> {
                 put_field(&mut out, name.as_bytes(), value);
             }
         });
-        put_end(&mut out, self.is_kept);
-        let length = out.len();
+        put_end(&mut out, self.connection_field());
         let body_bytes = if self.head.method() == "HEAD" { 0 } else { body.len() };
-        out.put_slice(&body.as_bytes()[..body_bytes]);
-        let sent = self.send(&out).await;
-        out.truncate(length);
+        let sent = client::send(&mut self.client, &out, &body.as_bytes()[..body_bytes]).await;
         self.response = Some(Sent { status: status.as_u16(), head: out, body_bytes: body_bytes as u64 });
         sent?;
         if is_on_its_way {
             // What comes in is dropped; a client that goes on for too long is cut.
-            let _ = timeout(LINGER, self.stream.discard_body()).await;
+            let _ = timeout(LINGER, client::discard_body(&mut self.client)).await;
         }
         Ok(())
     }
@@ -52,8 +50,11 @@ impl Exchange<'_> {
     /// Whether a body that nobody wants is still coming. A small one in the way of a connection that would be kept is read
     /// over.
     async fn is_body_on_its_way(&mut self) -> bool {
-        if self.stream.is_body_read() {
+        if self.client.is_body_read() {
             return false;
+        }
+        if C::IS_MULTIPLEXED {
+            return true;
         }
         // Behind a `100` the client sends.
         if self.head.expects_continue() && !self.is_continued {
@@ -61,7 +62,10 @@ impl Exchange<'_> {
             return false;
         }
         let is_small = matches!(self.head.body(), BodyLength::Bytes(length) if length <= DRAINED_BODY);
-        if is_small && self.is_kept && matches!(timeout(LINGER, self.stream.discard_body()).await, Ok(Ok(()))) {
+        if is_small
+            && self.is_kept
+            && matches!(timeout(LINGER, client::discard_body(&mut self.client)).await, Ok(Ok(())))
+        {
             return false;
         }
         self.is_kept = false;

@@ -47,13 +47,13 @@ fn origin() -> SocketAddr {
 }
 
 /// An engine for a site with one host and one endpoint, metrics on and access log off.
-fn engine(endpoint: SocketAddr) -> Http1 {
+fn engine(endpoint: SocketAddr) -> FastPath {
     let endpoints = [Endpoint { addr: endpoint, readiness: Readiness::Ready, state: Arc::default() }];
     let backend = Backend { endpoints: Box::new(endpoints), ..fixture::backend() };
     let mut snapshot = Snapshot::empty(Settings::default());
     snapshot.routes = Arc::new(RouteTable::new([fixture::route("web.test", "/")], TrailingSlash::default(), |_| false));
     snapshot.backends = Arc::new(Backends::new(vec![Arc::new(backend)]));
-    Http1::new(&Arc::new(Shared {
+    FastPath::new(&Arc::new(Shared {
         options: EngineOptions::default(),
         limits: Limits { keepalive_requests: 0, ..Limits::default() },
         snapshots: Publisher::new(snapshot).reader(),

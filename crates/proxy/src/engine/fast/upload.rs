@@ -1,6 +1,5 @@
 //! What goes to the endpoint: the head, and behind it the client's body.
 
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,16 +7,14 @@ use bytes::{BufMut, BytesMut};
 use edgeward_routing::decide::Reason;
 use edgeward_routing::policy::BodySize;
 use tokio::io::AsyncWrite;
-use tokio_util::io::poll_read_buf;
 
-use super::super::failure;
 use super::chunk::{self, LAST_CHUNK};
+use super::client::{self, Client};
 use super::download::Ends;
 use super::patience::Waiting;
 use super::pool::{Buffers, Pipes};
 use crate::head::BodyLength;
 use crate::pipe::Pipe;
-use crate::stream::{Body, Broken, Chunked, Stream};
 
 /// What of a body is kept to be sent again, in bytes; what Pingora keeps.
 const REPLAY: usize = 64 * 1024;
@@ -33,9 +30,10 @@ pub(super) struct Upload {
     /// The head, and then the body as it goes on the wire. The first `sent` bytes are sent.
     out: BytesMut,
     sent: usize,
-    coding: Option<Chunked>,
+    /// Whether the endpoint gets the body in chunks.
+    chunked: bool,
     state: State,
-    /// Bytes of the body so far, without its coding.
+    /// Bytes of the body so far.
     body_bytes: u64,
     limit: BodySize,
     /// The body so far, for another try. `None` when it is too long, or is not to be sent again.
@@ -63,7 +61,7 @@ impl Upload {
         Self {
             out: BytesMut::new(),
             sent: 0,
-            coding: (body == BodyLength::Chunked).then(Chunked::new),
+            chunked: body == BodyLength::Chunked,
             state: if body == BodyLength::Bytes(0) { State::Rest } else { State::Reading },
             body_bytes: 0,
             limit,
@@ -77,14 +75,13 @@ impl Upload {
         let free = std::mem::replace(&mut self.out, head);
         (self.sent, self.pipe) = (0, None);
         let replay = self.replay.as_deref().unwrap_or_default();
-        match &self.coding {
-            None => self.out.extend_from_slice(replay),
-            Some(_) => {
-                chunk::put(&mut self.out, replay);
-                if is_body_read {
-                    self.out.extend_from_slice(LAST_CHUNK);
-                }
+        if self.chunked {
+            chunk::put(&mut self.out, replay);
+            if is_body_read {
+                self.out.extend_from_slice(LAST_CHUNK);
             }
+        } else {
+            self.out.extend_from_slice(replay);
         }
         self.state = if is_body_read { State::Rest } else { State::Reading };
         free
@@ -113,7 +110,7 @@ impl Upload {
         matches!(self.state, State::Done | State::Broken)
     }
 
-    /// Bytes of the body so far, without its coding.
+    /// Bytes of the body so far.
     pub(super) fn body_bytes(&self) -> u64 {
         self.body_bytes
     }
@@ -123,15 +120,20 @@ impl Upload {
     /// # Errors
     ///
     /// What is wrong with the client or its body.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, '_>) -> Result<Option<Waiting>, Reason> {
+    pub(super) fn poll<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        ends: &mut Ends<'_, '_, C>,
+    ) -> Result<Option<Waiting>, Reason> {
         while !self.is_over() {
             if self.open_pipe(ends) {
                 return self.pass_on(cx, ends);
             }
             let mut is_starved = false;
             while self.state == State::Reading && !is_starved && self.has_room(ends.buffers) {
-                match self.read(cx, ends.stream)? {
-                    Poll::Ready(()) => ends.patience.progress(),
+                match self.read(cx, ends.client) {
+                    Poll::Ready(Ok(())) => ends.patience.progress(),
+                    Poll::Ready(Err(reason)) => return Err(reason),
                     Poll::Pending => is_starved = true,
                 }
             }
@@ -165,12 +167,12 @@ impl Upload {
 
     /// Whether the rest of the body goes through a pipe: it is large and in the clear, nothing of it is to be kept, and what
     /// was read before is sent.
-    fn open_pipe(&mut self, ends: &Ends<'_, '_>) -> bool {
+    fn open_pipe<C: Client>(&mut self, ends: &Ends<'_, '_, C>) -> bool {
         if self.pipe.is_none()
             && self.state == State::Reading
             && self.out.is_empty()
             && self.replay.is_none()
-            && ends.stream.pipeable().is_some_and(|left| left >= Pipes::WORTH)
+            && ends.client.pipeable().is_some_and(|left| left >= Pipes::WORTH)
         {
             self.pipe = ends.pipes.take().map(|pipe| (pipe, 0));
             ends.buffers.put(std::mem::take(&mut self.out));
@@ -179,7 +181,11 @@ impl Upload {
     }
 
     /// Passes on, through the pipe, what comes of the body.
-    fn pass_on(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, '_>) -> Result<Option<Waiting>, Reason> {
+    fn pass_on<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        ends: &mut Ends<'_, '_, C>,
+    ) -> Result<Option<Waiting>, Reason> {
         let Some((pipe, held)) = &mut self.pipe else { return Ok(None) };
         loop {
             while *held > 0 {
@@ -195,19 +201,18 @@ impl Upload {
                     Poll::Pending => return Ok(Some(Waiting::Taking)),
                 }
             }
-            let Some(left) = ends.stream.pipeable().filter(|left| *left > 0) else {
+            let Some(left) = ends.client.pipeable().filter(|left| *left > 0) else {
                 self.state = State::Done;
                 return Ok(None);
             };
             let limit = usize::try_from(left).unwrap_or(usize::MAX);
-            match ends.stream.poll_body_into(cx, pipe, limit) {
-                Poll::Ready(Ok(0)) => return Err(Reason::ClientClosed),
+            match ends.client.poll_body_into(cx, pipe, limit) {
                 Poll::Ready(Ok(read)) => {
                     ends.patience.progress();
                     *held = read;
                     self.body_bytes += read as u64;
                 }
-                Poll::Ready(Err(error)) => return Err(client_reason(&error)),
+                Poll::Ready(Err(reason)) => return Err(reason),
                 Poll::Pending => return Ok(Some(Waiting::Client)),
             }
         }
@@ -222,35 +227,24 @@ impl Upload {
     }
 
     /// Reads a piece of the body.
-    fn read(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Result<Poll<()>, Reason> {
+    fn read<C: Client>(&mut self, cx: &mut Context<'_>, client: &mut C) -> Poll<Result<(), Reason>> {
         let start = self.out.len();
-        if self.coding.is_some() {
+        if self.chunked {
             // How much it is will be known afterwards.
             self.out.extend_from_slice(chunk::SIZE);
         }
         let body = self.out.len();
         // No more than that, whatever room there is: the buffer is not to grow.
         let mut room = (&mut self.out).limit(Buffers::SIZE - start - AROUND);
-        let read = match poll_read_buf(Pin::new(&mut Body(stream)), cx, &mut room) {
-            Poll::Ready(Ok(read)) => read,
-            Poll::Ready(Err(error)) => return Err(client_reason(&error)),
-            Poll::Pending => {
-                self.out.truncate(start);
-                return Ok(Poll::Pending);
-            }
+        let Poll::Ready(read) = client::poll_read_body(client, cx, &mut room) else {
+            self.out.truncate(start);
+            return Poll::Pending;
         };
-        let is_body_read = stream.is_body_read();
-        if read == 0 && !is_body_read {
-            return Err(Reason::ClientClosed);
-        }
-        if let Some(coding) = &mut self.coding {
-            let decoded = coding.decode(&mut self.out[body..]).map_err(|_| Reason::BadRequest)?;
-            self.out.truncate(body + decoded.data);
-        }
+        read?;
         let data = &self.out[body..];
         self.body_bytes += data.len() as u64;
         if !self.limit.allows(self.body_bytes) {
-            return Err(Reason::BodyTooLarge);
+            return Poll::Ready(Err(Reason::BodyTooLarge));
         }
         if let Some(replay) = &mut self.replay {
             replay.extend_from_slice(data);
@@ -258,7 +252,7 @@ impl Upload {
                 self.replay = None;
             }
         }
-        if self.coding.is_some() {
+        if self.chunked {
             match data.len() {
                 0 => self.out.truncate(start),
                 size => {
@@ -267,17 +261,12 @@ impl Upload {
                 }
             }
         }
-        if is_body_read {
-            if self.coding.is_some() {
+        if client.is_body_read() {
+            if self.chunked {
                 self.out.extend_from_slice(LAST_CHUNK);
             }
             self.state = State::Rest;
         }
-        Ok(Poll::Ready(()))
+        Poll::Ready(Ok(()))
     }
-}
-
-/// What a failure of the client's stream is called.
-pub(super) fn client_reason(error: &io::Error) -> Reason {
-    Broken::of(error).map_or(Reason::ClientClosed, failure::reason)
 }

@@ -1,6 +1,5 @@
 //! What comes from the endpoint: the head of its response, and the body on its way to the client.
 
-use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,24 +10,25 @@ use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use super::chunk::{self, LAST_CHUNK};
+use super::client::{Client, Pieces};
 use super::patience::{Patience, Waiting};
 use super::pool::{Buffers, Pipes};
 use super::response::Length;
-use super::upload::{Upload, client_reason};
+use super::upload::Upload;
 use crate::head::ResponseHead;
 use crate::pipe::Pipe;
-use crate::stream::{Chunked, Stream};
+use crate::stream::Chunked;
 
 /// The two ends of an exchange, and what both directions need.
-pub(super) struct Ends<'a, 'd> {
-    pub(super) stream: &'a mut Stream,
+pub(super) struct Ends<'a, 'd, C> {
+    pub(super) client: &'a mut C,
     pub(super) tcp: &'a mut TcpStream,
     pub(super) buffers: &'a Buffers,
     pub(super) pipes: &'a Pipes,
     pub(super) patience: Patience<'d>,
 }
 
-impl Ends<'_, '_> {
+impl<C: Client> Ends<'_, '_, C> {
     /// Reads from the endpoint behind what `buf` has. A buffer is taken only when there is something to read.
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<Result<usize, Reason>> {
         let failed = Poll::Ready(Err(Reason::UpstreamClosed));
@@ -61,15 +61,13 @@ impl Ends<'_, '_> {
 
     /// Waits for whoever is to move, or for the client to leave.
     fn wait(&mut self, cx: &mut Context<'_>, waiting: Waiting) -> Poll<Reason> {
-        if let Err(error) = self.stream.check_cut() {
-            return Poll::Ready(client_reason(&error));
+        if let Err(reason) = self.client.check_cut() {
+            return Poll::Ready(reason);
         }
-        if self.stream.is_body_read() {
-            match self.stream.poll_left(cx) {
-                Poll::Ready(Ok(())) => return Poll::Ready(Reason::ClientClosed),
-                Poll::Ready(Err(error)) => return Poll::Ready(client_reason(&error)),
-                Poll::Pending => {}
-            }
+        if self.client.is_body_read()
+            && let Poll::Ready(reason) = self.client.poll_left(cx)
+        {
+            return Poll::Ready(reason);
         }
         self.patience.poll(cx, waiting)
     }
@@ -220,20 +218,20 @@ impl Download {
     }
 
     /// Goes on, together with the upload, until everything is sent.
-    pub(super) fn poll(
+    pub(super) fn poll<C: Client>(
         &mut self,
         cx: &mut Context<'_>,
-        ends: &mut Ends<'_, '_>,
+        ends: &mut Ends<'_, '_, C>,
         upload: &mut Upload,
     ) -> Poll<Result<(), Reason>> {
         let waiting = upload.poll(cx, ends)?.unwrap_or(Waiting::Answer);
         loop {
-            ready!(self.send(cx, ends.stream)).map_err(|error| client_reason(&error))?;
+            ready!(self.send(cx, ends.client))?;
             if self.body.is_received() {
-                return ends.stream.poll_sent(cx).map_err(|error| client_reason(&error));
+                return ends.client.poll_sent(cx, true);
             }
             if let Body::Bytes(left) = self.body
-                && (self.pipe.is_some() || left >= Pipes::WORTH && ends.stream.is_plain())
+                && (self.pipe.is_some() || left >= Pipes::WORTH && ends.client.takes_pipe())
                 && self.open_pipe(ends)
             {
                 match self.pass_on(cx, ends) {
@@ -250,8 +248,8 @@ impl Download {
                 Poll::Ready(Ok(read)) => self.data = 0..read,
                 Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
                 Poll::Pending => {
-                    if let Poll::Ready(Err(error)) = ends.stream.poll_sent(cx) {
-                        return Poll::Ready(Err(client_reason(&error)));
+                    if let Poll::Ready(Err(reason)) = ends.client.poll_sent(cx, false) {
+                        return Poll::Ready(Err(reason));
                     }
                     return ends.wait(cx, waiting).map(Err);
                 }
@@ -261,7 +259,7 @@ impl Download {
     }
 
     /// Makes sure that there is a pipe. Returns false when there can be none.
-    fn open_pipe(&mut self, ends: &Ends<'_, '_>) -> bool {
+    fn open_pipe<C: Client>(&mut self, ends: &Ends<'_, '_, C>) -> bool {
         if self.pipe.is_none() {
             self.pipe = ends.pipes.take().map(|pipe| (pipe, 0));
             ends.buffers.put(std::mem::take(&mut self.buf));
@@ -270,17 +268,13 @@ impl Download {
     }
 
     /// Passes on, through the pipe, what comes of the body.
-    fn pass_on(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, '_>) -> Poll<Result<(), Reason>> {
+    fn pass_on<C: Client>(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, '_, C>) -> Poll<Result<(), Reason>> {
         let (Some((pipe, held)), Body::Bytes(left)) = (&mut self.pipe, &mut self.body) else {
             return Poll::Ready(Ok(()));
         };
         loop {
             while *held > 0 {
-                let sent =
-                    ready!(ends.stream.poll_send_from(cx, pipe, *held)).map_err(|error| client_reason(&error))?;
-                if sent == 0 {
-                    return Poll::Ready(Err(Reason::ClientClosed));
-                }
+                let sent = ready!(ends.client.poll_send_from(cx, pipe, *held))?;
                 *held -= sent;
                 self.delivered += sent as u64;
             }
@@ -333,7 +327,7 @@ impl Download {
     }
 
     /// What goes next: head, head of a chunk, data, and what follows it.
-    fn pieces(&self) -> [&[u8]; 4] {
+    fn pieces(&self) -> Pieces<'_> {
         [
             if self.is_head_sent { b"" } else { &self.head },
             if self.is_chunk { chunk::without_zeros(&self.chunk) } else { b"" },
@@ -343,19 +337,13 @@ impl Download {
     }
 
     /// Sends what goes next, if there is anything.
-    fn send(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
+    fn send<C: Client>(&mut self, cx: &mut Context<'_>, client: &mut C) -> Poll<Result<(), Reason>> {
         loop {
             let pieces = self.pieces();
             if self.sent == pieces.iter().map(|piece| piece.len()).sum::<usize>() {
                 break;
             }
-            let mut slices = pieces.map(IoSlice::new);
-            let mut left = &mut slices[..];
-            IoSlice::advance_slices(&mut left, self.sent);
-            match ready!(stream.poll_send(cx, left))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                sent => self.sent += sent,
-            }
+            self.sent += ready!(client.poll_send(cx, &pieces, self.sent, self.body.is_received()))?;
         }
         self.delivered += self.data.len() as u64;
         (self.is_head_sent, self.is_chunk, self.suffix, self.sent) = (true, false, b"", 0);

@@ -1,7 +1,7 @@
 //! One request and its response.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,23 +17,24 @@ use tokio::time::timeout;
 use super::super::answer::Answer;
 use super::super::context::{End, RequestContext};
 use super::super::failure;
-use super::Http1;
+use super::FastPath;
+use super::client::{self, Client};
 use super::download::{Download, Ends};
 use super::patience::Patience;
 use super::request::{self, ConnectionOptions};
-use super::response::{self, Delivery, Length};
-use super::upload::{Upload, client_reason};
+use super::response::{self, ConnectionField, Delivery, Length};
+use super::upload::Upload;
 use crate::head::{BodyLength, RequestHead};
 use crate::record::{Request, Response};
-use crate::stream::{Deadline, Stream};
+use crate::stream::Deadline;
 
 /// What tells a client to send its body.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A request that is being served.
-pub(super) struct Exchange<'a> {
-    pub(super) engine: &'a Http1,
-    pub(super) stream: &'a mut Stream,
+pub(super) struct Exchange<'a, C> {
+    pub(super) engine: &'a FastPath,
+    pub(super) client: C,
     pub(super) head: RequestHead,
     pub(super) ctx: RequestContext,
     action: Action,
@@ -64,15 +65,15 @@ pub(super) enum Then {
     Close,
 }
 
-impl<'a> Exchange<'a> {
+impl<'a, C: Client> Exchange<'a, C> {
     /// Decides about a request.
     ///
     /// # Errors
     ///
-    /// The head, when the request is for the other engine. Nothing has been done about it then.
-    pub(super) fn begin(engine: &'a Http1, stream: &'a mut Stream, head: RequestHead) -> Result<Self, RequestHead> {
+    /// The client and the head, when the request is for the other engine. Nothing has been done about it then.
+    pub(super) fn begin(engine: &'a FastPath, client: C, head: RequestHead) -> Result<Self, (C, RequestHead)> {
         let mut ctx = RequestContext::new(engine.shared.snapshots.load());
-        let connection = Arc::clone(stream.connection());
+        let connection = Arc::clone(client.connection());
         ctx.downstream = connection.downstream();
         let Decision { action, route, forwarded } = decide(&ctx.snapshot, &ctx.downstream, &head);
         ctx.route = route;
@@ -81,7 +82,7 @@ impl<'a> Exchange<'a> {
             let protocol = ctx.policies().protocol;
             let is_plain = !protocol.is_http2() && !protocol.is_tls(ctx.downstream.tls);
             if !is_plain || head.values(b"upgrade").next().is_some() {
-                return Err(head);
+                return Err((client, head));
             }
         }
         connection.head_received();
@@ -93,7 +94,7 @@ impl<'a> Exchange<'a> {
         ctx.connection = Some(connection);
         Ok(Self {
             engine,
-            stream,
+            client,
             head,
             ctx,
             action,
@@ -136,9 +137,9 @@ impl<'a> Exchange<'a> {
         deadline: &mut Deadline,
     ) -> Result<(), Reason> {
         // The proxy answers for the upstream, as nginx does: the body is let in or refused here.
-        if self.head.expects_continue() && !self.stream.is_body_read() {
+        if self.head.expects_continue() && !self.client.is_body_read() {
             self.is_continued = true;
-            self.send(CONTINUE).await?;
+            client::send_interim(&mut self.client, CONTINUE).await?;
         }
         self.ctx.send_to(backend, &self.head);
         let shared = &*self.engine.shared;
@@ -169,7 +170,7 @@ impl<'a> Exchange<'a> {
         options: ConnectionOptions,
         deadline: &mut Deadline,
     ) -> Result<(), Failure> {
-        let Http1 { shared, pool, buffers, pipes } = self.engine;
+        let FastPath { shared, pool, buffers, pipes } = self.engine;
         // The decision saw endpoints, and a snapshot does not change under a request.
         let endpoint = self.ctx.pick_endpoint().ok_or(Failure { reason: Reason::Internal, was_sent: false })?;
         let address = endpoint.addr;
@@ -190,10 +191,10 @@ impl<'a> Exchange<'a> {
         let has_body = self.head.body() != BodyLength::Bytes(0);
         let mut head = if has_body { buffers.take() } else { BytesMut::with_capacity(self.head.length() + 512) };
         request::write(&mut head, &self.head, options, &self.ctx);
-        let free = upload.begin(head, self.stream.is_body_read());
+        let free = upload.begin(head, self.client.is_body_read());
         buffers.put(free);
         let patience = Patience::new(deadline, timeouts, shared.limits.body_timeout);
-        let mut ends = Ends { stream: &mut *self.stream, tcp: &mut tcp, buffers, pipes, patience };
+        let mut ends = Ends { client: &mut self.client, tcp: &mut tcp, buffers, pipes, patience };
         let mut buf = BytesMut::new();
         let is_head = self.head.method() == "HEAD";
         let begun = loop {
@@ -206,7 +207,7 @@ impl<'a> Exchange<'a> {
                     if response.status != 100 && self.head.is_http11() {
                         let mut interim = BytesMut::new();
                         response::write_interim(&mut interim, &response, &buf);
-                        send(ends.stream, &interim).await?;
+                        client::send_interim(ends.client, &interim).await?;
                     }
                     let rest = buf.len() - response.length;
                     buf.copy_within(response.length.., 0);
@@ -223,11 +224,11 @@ impl<'a> Exchange<'a> {
         self.is_kept &= chunked || matches!(length, Length::Bytes(_));
         self.is_kept &= !self.ctx.connection.as_ref().is_some_and(|connection| connection.is_draining());
         // What of the request is still to come would stand before the next one.
-        self.is_kept &= ends.stream.is_body_read();
+        self.is_kept &= ends.client.is_body_read();
         let is_reusable = length != Length::Connection && response::keeps_connection(&begun, &buf);
         // An answer to HEAD, and a 304, say of the body that they do not have how it would come.
         let says_chunked = chunked || self.head.is_http11() && begun.status != 204 && response::is_coded(&begun, &buf);
-        let delivery = Delivery { chunked: says_chunked, is_kept: self.is_kept };
+        let delivery = Delivery { chunked: says_chunked, connection: connection_field::<C>(self.is_kept) };
         let mut head = BytesMut::with_capacity(begun.length + 128);
         response::write(&mut head, &begun, &buf, delivery, &self.ctx);
         let mut download = Download::new(head, length, chunked, buf, begun.length)?;
@@ -256,12 +257,11 @@ impl<'a> Exchange<'a> {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
             }
-            let left = match self.stream.is_body_read() {
-                true => self.stream.poll_left(cx),
+            match self.client.is_body_read() {
+                true => self.client.poll_left(cx).map(Err),
                 // It has to be read to be seen, which is for later.
-                false => self.stream.check_cut().map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending),
-            };
-            left.map(|left| Err(left.map_or_else(|error| client_reason(&error), |()| Reason::ClientClosed)))
+                false => self.client.check_cut().map_or_else(|reason| Poll::Ready(Err(reason)), |()| Poll::Pending),
+            }
         })
         .await
     }
@@ -276,9 +276,8 @@ impl<'a> Exchange<'a> {
             if answered.is_err() {
                 tracing::debug!("the client did not take the error response");
             }
-        } else if let (Some(_), Some(connection)) = (&self.response, &self.ctx.connection) {
-            // All that is left is to cut the connection, so that the client sees that the body is not whole.
-            connection.cut_short();
+        } else if self.response.is_some() {
+            self.client.cut_short();
         }
     }
 
@@ -293,27 +292,21 @@ impl<'a> Exchange<'a> {
             body_bytes_sent: self.response.as_ref().map_or(0, |sent| sent.body_bytes),
         };
         self.ctx.finish(&self.engine.shared, end);
-        if self.is_kept && self.stream.is_body_read() { Then::Next } else { Then::Close }
+        if self.is_kept && self.client.is_body_read() { Then::Next } else { Then::Close }
     }
 
-    /// Sends all of `bytes`.
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Reason> {
-        send(self.stream, bytes).await
+    /// What a response says of the connection.
+    pub(super) fn connection_field(&self) -> Option<ConnectionField> {
+        connection_field::<C>(self.is_kept)
     }
 }
 
-async fn send(stream: &mut Stream, bytes: &[u8]) -> Result<(), Reason> {
-    let mut sent = 0;
-    let sending = poll_fn(|cx| {
-        while sent < bytes.len() {
-            match std::task::ready!(stream.poll_send(cx, &[IoSlice::new(&bytes[sent..])]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                more => sent += more,
-            }
-        }
-        stream.poll_sent(cx)
-    });
-    sending.await.map_err(|error| client_reason(&error))
+fn connection_field<C: Client>(is_kept: bool) -> Option<ConnectionField> {
+    match is_kept {
+        _ if C::IS_MULTIPLEXED => None,
+        true => Some(ConnectionField::KeepAlive),
+        false => Some(ConnectionField::Close),
+    }
 }
 
 /// Why an endpoint did not serve a request.

@@ -75,10 +75,13 @@ impl FastPath {
                 Ok(Next::Nothing) | Err(_) => return Served::ToTheEnd,
             }
             let head = RequestHead::new(stream.take_head());
-            // Apart, so that a connection that waits for its next request does not hold the place for it.
             let client = Http1Client::new(stream, head.body());
             let then = match Exchange::begin(self, client, head) {
-                Ok(exchange) => Box::pin(exchange.run(&mut deadline)).await,
+                // Apart, so that a connection that waits for its next request does not hold the place for it.
+                Ok(mut exchange) => {
+                    let deadline = &mut deadline;
+                    Box::pin(async move { exchange.run(deadline).await }).await
+                }
                 Err((_, head)) => {
                     stream.put_back(head.into_bytes());
                     return Served::InPart;

@@ -106,8 +106,8 @@ impl<'a, C: Client> Exchange<'a, C> {
         })
     }
 
-    /// Serves it to its end.
-    pub(super) async fn run(mut self, deadline: &mut Deadline) -> Then {
+    /// Serves it to its end. By reference, because a future keeps what it is given by value twice.
+    pub(super) async fn run(&mut self, deadline: &mut Deadline) -> Then {
         let action = std::mem::replace(&mut self.action, Action::Respond { status: 500, reason: Reason::Internal });
         let outcome = match (action, self.options) {
             (Action::Respond { status, reason }, _) => self.respond(Answer { status, location: None, reason }).await,
@@ -282,7 +282,7 @@ impl<'a, C: Client> Exchange<'a, C> {
     }
 
     /// Tells what became of it.
-    fn end(mut self, failed: bool) -> Then {
+    fn end(&mut self, failed: bool) -> Then {
         let end = End {
             request: Request::Wire(&self.head),
             response: self.response.as_ref().map(|sent| Response::Wire(&sent.head)),

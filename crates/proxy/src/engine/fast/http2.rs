@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
@@ -65,7 +66,7 @@ pub(super) async fn serve(engine: &FastPath, stream: Stream, pingora: &Arc<HttpP
             let asked = requests.len();
             loop {
                 match streams.poll_accept(cx, &mut frames) {
-                    Poll::Ready(Some(H2Accept::Session(session))) => requests.push(streams.serve(session)),
+                    Poll::Ready(Some(H2Accept::Session(session))) => requests.push(streams.begin(session)),
                     Poll::Ready(Some(H2Accept::Rejected)) => malformed += 1,
                     Poll::Ready(None) => return Poll::Ready(()),
                     Poll::Pending => break,
@@ -102,24 +103,28 @@ impl Streams<'_> {
         })
     }
 
-    /// Serves one request.
-    async fn serve(&self, session: HttpSession) {
-        let Some(head) = head::of(&session, &self.engine.shared.limits) else {
-            return self.hand_on(session).await;
-        };
-        let client = Http2Client::new(session, Arc::clone(&self.connection), &self.engine.shared.limits);
-        match Exchange::begin(self.engine, client, head) {
-            Ok(exchange) => {
-                exchange.run(&mut Deadline::default()).await;
+    /// Takes a request up. The future serves it.
+    fn begin(&self, session: HttpSession) -> impl Future<Output = ()> {
+        let limits = &self.engine.shared.limits;
+        let begun = match head::of(&session, limits) {
+            None => Err(session),
+            Some(head) => {
+                let client = Http2Client::new(session, Arc::clone(&self.connection), limits);
+                Exchange::begin(self.engine, client, head).map_err(|(client, _)| client.into_session())
             }
-            Err((client, _)) => self.hand_on(client.into_session()).await,
+        };
+        match begun {
+            Ok(mut exchange) => Either::Left(async move {
+                exchange.run(&mut Deadline::default()).await;
+            }),
+            // Its futures are large, and most requests never need them.
+            Err(session) => Either::Right(Box::pin(self.hand_on(session))),
         }
     }
 
     /// Has the other engine serve a request of which nothing but the head was read.
     async fn hand_on(&self, session: HttpSession) {
-        let (session, shutdown) = (ServerSession::new_http2(session), self.connection.shutdown());
-        // Its futures are large, and most requests never need them.
-        Box::pin(self.pingora.process_new_http(session, &shutdown)).await;
+        let shutdown = self.connection.shutdown();
+        self.pingora.process_new_http(ServerSession::new_http2(session), &shutdown).await;
     }
 }

@@ -6,9 +6,9 @@ CARGO ?= cargo
 DENY_VERSION := 0.20.2
 # Needed to build the TLS and compression libraries, and by the demo's printed lines; and to make a network namespace.
 TOOLS := cc cmake curl
-TEST_TOOLS := $(TOOLS) ip
+TEST_TOOLS := $(TOOLS) ip strace valgrind
 
-.PHONY: demo build test check fmt clippy doc deny build-tests unit integration cluster scale scale-cluster manifests \
+.PHONY: demo build test check fmt clippy doc deny build-tests unit integration cluster scale guards scale-cluster manifests \
         manifests-check bench setup setup-test
 
 demo: build
@@ -18,7 +18,7 @@ build: setup
 	$(CARGO) build --release --locked -p edgeward
 
 # Everything that a change has to pass.
-test: setup-test unit integration cluster scale manifests-check
+test: setup-test unit integration cluster scale guards manifests-check
 
 # Format, lints, docs and dependencies: what needs no running proxy.
 check: fmt clippy doc deny
@@ -49,11 +49,11 @@ unit: build-tests
 	$(CARGO) test --workspace --lib --bins --locked
 
 integration: build-tests
-	$(CARGO) test --workspace --test it --locked -- --nocapture --skip cluster:: --skip scale::
-	EDGEWARD_FAST_PATH=false $(CARGO) test --workspace --test it --locked -- --nocapture $(HTTP1)
+	$(CARGO) test --workspace --test it --locked -- --nocapture --skip cluster:: --skip scale:: --skip guards::
+	EDGEWARD_FAST_PATH=false $(CARGO) test --workspace --test it --locked -- --nocapture $(BOTH)
 
-# What HTTP/1 is about passes on both of its engines.
-HTTP1 := balancing:: conformance:: failures:: framing:: http1:: limits:: observability:: oracle:: shutdown::
+# What both engines serve passes on both of them.
+BOTH := balancing:: conformance:: failures:: framing:: http1:: http2:: limits:: observability:: oracle:: shutdown::
 
 # A network namespace of the tests' own: as root, or as root of a user namespace.
 NAMESPACE = $$(unshare --net true 2>/dev/null && echo --net || echo --user --map-root-user --net)
@@ -77,6 +77,10 @@ scale-cluster: setup-test build build-tests
 # The same test binary against the release build: what is promised of a large site is promised of that.
 scale: build build-tests
 	EDGEWARD_BIN=$(CURDIR)/target/release/edgeward $(CARGO) test --workspace --test it --locked -- --nocapture --skip cluster:: scale::
+
+# What a request costs in system calls and instructions, of the release build.
+guards: setup-test build build-tests
+	EDGEWARD_BIN=$(CURDIR)/target/release/edgeward $(CARGO) test --workspace --test it --locked -- --nocapture guards::
 
 # What `kubectl apply` takes, from the chart. Both build helm from its Go module once.
 manifests:

@@ -13,6 +13,7 @@ mod directory;
 mod engines;
 mod failures;
 mod framing;
+mod guards;
 mod harness;
 mod health;
 mod http1;

@@ -107,6 +107,7 @@ pub struct Launch {
     reads_output: bool,
     reads_log: bool,
     patience: Duration,
+    wrapper: Vec<String>,
 }
 
 impl Launch {
@@ -130,7 +131,17 @@ impl Launch {
             reads_output: true,
             reads_log: true,
             patience: 3 * PATIENCE,
+            wrapper: Vec::new(),
         }
+    }
+
+    /// Under another program, of which these are the name and the arguments, and which becomes it or takes its place.
+    #[must_use]
+    pub fn under(mut self, wrapper: &str) -> Self {
+        self.wrapper = wrapper.split_whitespace().map(str::to_owned).collect();
+        // It may be fifty times slower so.
+        self.patience = 12 * PATIENCE;
+        self
     }
 
     /// With one more argument.
@@ -206,7 +217,15 @@ impl Launch {
         // Not that of a service on this machine.
         let is_given = self.arguments.iter().any(|argument| argument.starts_with("--config="));
         let config: &[&str] = if is_given { &[] } else { &["--config=/dev/null"] };
-        let mut child = command(&binary)
+        let mut command = match self.wrapper.split_first() {
+            Some((wrapper, arguments)) => {
+                let mut command = command(Path::new(wrapper));
+                command.args(arguments).arg(&binary);
+                command
+            }
+            None => command(&binary),
+        };
+        let mut child = command
             .arg("serve")
             .args(config)
             .args(&self.source)

@@ -35,16 +35,40 @@ impl Part {
 
 /// Where the name and the value of each field are.
 #[derive(Debug, Default)]
-struct Fields(Vec<(Part, Part)>);
+struct Fields {
+    parts: Vec<(Part, Part)>,
+    /// The [marks](mark) of all names. Most fields that are asked for are not there, which this knows without a search.
+    marks: u64,
+}
 
 impl Fields {
+    fn with_capacity(fields: usize) -> Self {
+        Self { parts: Vec::with_capacity(fields), marks: 0 }
+    }
+
+    fn push(&mut self, bytes: &[u8], name: &[u8], value: &[u8]) {
+        self.parts.push((Part::of(bytes, name), Part::of(bytes, value)));
+        self.marks |= mark(name);
+    }
+
     fn iter<'a>(&'a self, bytes: &'a [u8]) -> impl DoubleEndedIterator<Item = Field<'a>> {
-        self.0.iter().map(|(name, value)| Field { name: &bytes[name.range()], value: &bytes[value.range()] })
+        Self::fields(&self.parts, bytes)
+    }
+
+    fn fields<'a>(parts: &'a [(Part, Part)], bytes: &'a [u8]) -> impl DoubleEndedIterator<Item = Field<'a>> {
+        parts.iter().map(|(name, value)| Field { name: &bytes[name.range()], value: &bytes[value.range()] })
     }
 
     fn values<'a>(&'a self, bytes: &'a [u8], name: &'a [u8]) -> impl DoubleEndedIterator<Item = &'a [u8]> + 'a {
-        self.iter(bytes).filter(move |field| field.is(name)).map(|field| field.value)
+        let parts = if self.marks & mark(name) == 0 { &[] } else { &self.parts[..] };
+        Self::fields(parts, bytes).filter(move |field| field.is(name)).map(|field| field.value)
     }
+}
+
+/// One bit for a name, whatever its case. Other names may have the same.
+fn mark(name: &[u8]) -> u64 {
+    let first = name.first().copied().unwrap_or_default() | 0x20;
+    1 << ((name.len() + 7 * usize::from(first)) % 64)
 }
 
 /// A header field.
@@ -96,7 +120,7 @@ impl RequestHead {
             method: Part::default(),
             target: Part::default(),
             version: Version::HTTP_11,
-            fields: Fields(Vec::with_capacity(16)),
+            fields: Fields::with_capacity(16),
             body: BodyLength::Bytes(0),
         };
         let mut lines = lines(&bytes);
@@ -117,7 +141,7 @@ impl RequestHead {
                 17 if field.is(b"transfer-encoding") => head.body = BodyLength::Chunked,
                 _ => {}
             }
-            head.fields.0.push((Part::of(&bytes, field.name), Part::of(&bytes, field.value)));
+            head.fields.push(&bytes, field.name, field.value);
         }
         head.bytes = bytes;
         head
@@ -276,8 +300,10 @@ impl ResponseHead {
         if response.code.is_none_or(|status| status < 100) {
             return Err(httparse::Error::Status);
         }
-        let fields = response.headers.iter();
-        let fields = fields.map(|field| (Part::of(bytes, field.name.as_bytes()), Part::of(bytes, field.value)));
+        let mut fields = Fields::with_capacity(response.headers.len());
+        for field in response.headers.iter() {
+            fields.push(bytes, field.name.as_bytes(), field.value);
+        }
         Ok(Some(Self {
             status: response.code.unwrap_or_default(),
             is_http11: response.version == Some(1),
@@ -286,7 +312,7 @@ impl ResponseHead {
                 .reason
                 .filter(|reason| !reason.is_empty())
                 .map_or(Part::default(), |reason| Part::of(bytes, reason.as_bytes())),
-            fields: Fields(fields.collect()),
+            fields,
         }))
     }
 

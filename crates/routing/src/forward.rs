@@ -192,11 +192,32 @@ struct AddressText {
 impl AddressText {
     fn new(address: IpAddr) -> Self {
         let mut text = Self { bytes: [0; 45], length: 0 };
+        if let IpAddr::V4(address) = address {
+            // By hand, at a tenth of what formatting takes: every request has it.
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    text.push(b'.');
+                }
+                if octet >= 100 {
+                    text.push(b'0' + octet / 100);
+                }
+                if octet >= 10 {
+                    text.push(b'0' + octet / 10 % 10);
+                }
+                text.push(b'0' + octet % 10);
+            }
+            return text;
+        }
         let mut rest = text.bytes.as_mut_slice();
         // 45 bytes hold the longest text of an IPv6 address, so that this cannot fail.
         let written = std::io::Write::write_fmt(&mut rest, format_args!("{address}")).map_or(0, |()| 45 - rest.len());
         text.length = written;
         text
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
     }
 
     fn as_bytes(&self) -> &[u8] {

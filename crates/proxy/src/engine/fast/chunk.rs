@@ -1,7 +1,5 @@
 //! Writing the chunked coding (RFC 9112 section 7.1).
 
-use bytes::BytesMut;
-
 /// The head of a chunk, with room for the size of all that fits into a buffer.
 pub(super) const SIZE: &[u8; 7] = b"00000\r\n";
 
@@ -23,7 +21,7 @@ pub(super) fn without_zeros(head: &[u8]) -> &[u8] {
 }
 
 /// Appends a chunk, if there is data for one.
-pub(super) fn put(out: &mut BytesMut, data: &[u8]) {
+pub(super) fn put(out: &mut Vec<u8>, data: &[u8]) {
     if !data.is_empty() {
         let start = out.len();
         out.extend_from_slice(SIZE);

@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
 use edgeward_routing::decide::Reason;
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
@@ -30,7 +29,7 @@ pub(super) struct Ends<'a, 'd, C> {
 
 impl<C: Client> Ends<'_, '_, C> {
     /// Reads from the endpoint behind what `buf` has. A buffer is taken only when there is something to read.
-    fn read(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<Result<usize, Reason>> {
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<Result<usize, Reason>> {
         let failed = Poll::Ready(Err(Reason::UpstreamClosed));
         if buf.capacity() == 0 {
             match self.tcp.poll_read_ready(cx) {
@@ -53,7 +52,7 @@ impl<C: Client> Ends<'_, '_, C> {
     }
 
     /// Gives a buffer back that has nothing in it.
-    fn release(&self, buf: &mut BytesMut) {
+    fn release(&self, buf: &mut Vec<u8>) {
         if buf.is_empty() && buf.capacity() > 0 {
             self.buffers.put(std::mem::take(buf));
         }
@@ -86,7 +85,7 @@ impl<C: Client> Ends<'_, '_, C> {
         &mut self,
         cx: &mut Context<'_>,
         upload: &mut Upload,
-        buf: &mut BytesMut,
+        buf: &mut Vec<u8>,
     ) -> Poll<Result<ResponseHead, Reason>> {
         let waiting = upload.poll(cx, self)?.unwrap_or(Waiting::Answer);
         loop {
@@ -111,13 +110,13 @@ impl<C: Client> Ends<'_, '_, C> {
 /// A response on its way to the client.
 pub(super) struct Download {
     /// The head as sent.
-    head: BytesMut,
+    head: Vec<u8>,
     is_head_sent: bool,
     /// What goes next, behind the head: the head of a chunk, data, and what follows it. The first `sent` bytes of head and
     /// all are sent.
     chunk: [u8; chunk::SIZE.len()],
     is_chunk: bool,
-    buf: BytesMut,
+    buf: Vec<u8>,
     data: Range<usize>,
     suffix: &'static [u8],
     sent: usize,
@@ -157,10 +156,10 @@ impl Download {
     ///
     /// [`Reason::UpstreamInvalid`] for a coding that makes no sense.
     pub(super) fn new(
-        head: BytesMut,
+        head: Vec<u8>,
         length: Length,
         chunked: bool,
-        buf: BytesMut,
+        buf: Vec<u8>,
         start: usize,
     ) -> Result<Self, Reason> {
         let mut download = Self {
@@ -188,7 +187,7 @@ impl Download {
     }
 
     /// The head as sent.
-    pub(super) fn into_head(self) -> BytesMut {
+    pub(super) fn into_head(self) -> Vec<u8> {
         self.head
     }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use edgeward_routing::backend::Backend;
 use edgeward_routing::decide::{Action, Decision, Reason, RequestHead as _, decide};
 use tokio::net::TcpStream;
@@ -52,7 +51,7 @@ pub(super) struct Exchange<'a, C> {
 /// What was sent to the client.
 pub(super) struct Sent {
     pub(super) status: u16,
-    pub(super) head: BytesMut,
+    pub(super) head: Vec<u8>,
     pub(super) body_bytes: u64,
 }
 
@@ -189,13 +188,13 @@ impl<'a, C: Client> Exchange<'a, C> {
         self.ctx.connected(is_reused);
 
         let has_body = self.head.body() != BodyLength::Bytes(0);
-        let mut head = if has_body { buffers.take() } else { BytesMut::with_capacity(self.head.length() + 512) };
+        let mut head = if has_body { buffers.take() } else { Vec::with_capacity(self.head.length() + 512) };
         request::write(&mut head, &self.head, options, &self.ctx);
         let free = upload.begin(head, self.client.is_body_read());
         buffers.put(free);
         let patience = Patience::new(deadline, timeouts, shared.limits.body_timeout);
         let mut ends = Ends { client: &mut self.client, tcp: &mut tcp, buffers, pipes, patience };
-        let mut buf = BytesMut::new();
+        let mut buf = Vec::new();
         let is_head = self.head.method() == "HEAD";
         let begun = loop {
             let response = poll_fn(|cx| ends.poll_response(cx, upload, &mut buf)).await?;
@@ -205,7 +204,7 @@ impl<'a, C: Client> Exchange<'a, C> {
                 100..=199 => {
                     // The client was told to continue by this proxy.
                     if response.status != 100 && self.head.is_http11() {
-                        let mut interim = BytesMut::new();
+                        let mut interim = Vec::new();
                         response::write_interim(&mut interim, &response, &buf);
                         client::send_interim(ends.client, &interim).await?;
                     }
@@ -229,7 +228,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         // An answer to HEAD, and a 304, say of the body that they do not have how it would come.
         let says_chunked = chunked || self.head.is_http11() && begun.status != 204 && response::is_coded(&begun, &buf);
         let delivery = Delivery { chunked: says_chunked, connection: connection_field::<C>(self.is_kept) };
-        let mut head = BytesMut::with_capacity(begun.length + 128);
+        let mut head = Vec::with_capacity(begun.length + 128);
         response::write(&mut head, &begun, &buf, delivery, &self.ctx);
         let mut download = Download::new(head, length, chunked, buf, begun.length)?;
         let outcome = poll_fn(|cx| download.poll(cx, &mut ends, upload)).await;

@@ -1,10 +1,9 @@
 //! Writing header fields.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 /// Appends a field.
-pub(super) fn put_field(out: &mut BytesMut, name: &[u8], value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
+pub(super) fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.put_slice(name);
     out.put_slice(b": ");
     out.put_slice(value);

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use tokio::net::TcpStream;
@@ -110,7 +109,7 @@ pub(super) async fn sweep(pool: Weak<Pool>) {
 
 /// Buffers for bodies, and for the heads of responses.
 #[derive(Default)]
-pub(super) struct Buffers(Mutex<Vec<BytesMut>>);
+pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Buffers {
     /// Bytes that a buffer has room for: what one read takes at most, and the longest head of a response.
@@ -119,17 +118,17 @@ impl Buffers {
     /// How many are kept. More are in use only while more transfers are stuck half-way.
     const MOST: usize = 16;
 
-    fn free(&self) -> MutexGuard<'_, Vec<BytesMut>> {
+    fn free(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An empty buffer.
-    pub(super) fn take(&self) -> BytesMut {
-        self.free().pop().unwrap_or_else(|| BytesMut::with_capacity(Self::SIZE))
+    pub(super) fn take(&self) -> Vec<u8> {
+        self.free().pop().unwrap_or_else(|| Vec::with_capacity(Self::SIZE))
     }
 
     /// Gives a buffer back. One without room is none.
-    pub(super) fn put(&self, mut buffer: BytesMut) {
+    pub(super) fn put(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut free = self.free();
         // Nothing makes them larger on purpose.

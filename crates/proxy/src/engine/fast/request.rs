@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use edgeward_routing::decide::RequestHead as _;
 use edgeward_routing::forward::{Edit, edit_upstream_headers, is_forwardable};
 
@@ -69,7 +69,7 @@ impl ConnectionOptions {
 }
 
 /// Writes the head for an endpoint.
-pub(super) fn write(out: &mut BytesMut, head: &RequestHead, options: ConnectionOptions, ctx: &RequestContext) {
+pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOptions, ctx: &RequestContext) {
     let settings = &ctx.snapshot.settings;
     out.put_slice(head.method().as_bytes());
     out.put_u8(b' ');

@@ -1,6 +1,6 @@
 //! Answers of the proxy's own.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use edgeward_routing::decide::{Reason, RequestHead as _};
 use edgeward_routing::forward::{Edit, edit_response_headers};
 use http::StatusCode;
@@ -22,7 +22,7 @@ impl<C: Client> Exchange<'_, C> {
         self.is_kept &= !ends_connection(answer.status) && !is_draining;
         let is_on_its_way = self.is_body_on_its_way().await;
         let body = body_of(status);
-        let mut out = BytesMut::with_capacity(512);
+        let mut out = Vec::with_capacity(512);
         out.put_slice(b"HTTP/1.1 ");
         out.put_slice(body.trim_end().as_bytes());
         out.put_slice(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");

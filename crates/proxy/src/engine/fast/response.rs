@@ -1,6 +1,6 @@
 //! The head of a response on its way to the client.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use edgeward_routing::decide::Reason;
 use edgeward_routing::forward::{Edit, edit_response_headers};
 use pingora::protocols::http::date::get_cached_date;
@@ -98,7 +98,7 @@ pub(super) enum ConnectionField {
 
 /// Writes the head for the client.
 pub(super) fn write(
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
     response: &ResponseHead,
     bytes: &[u8],
     delivery: Delivery,
@@ -162,7 +162,7 @@ fn is_plain_option(option: &[u8]) -> bool {
 }
 
 /// Writes an interim response (RFC 9110 section 15.2), which has no say in connection and body.
-pub(super) fn write_interim(out: &mut BytesMut, response: &ResponseHead, bytes: &[u8]) {
+pub(super) fn write_interim(out: &mut Vec<u8>, response: &ResponseHead, bytes: &[u8]) {
     put_status_line(out, response, bytes);
     let dropped = ["connection", "keep-alive", "proxy-connection", "upgrade", "transfer-encoding", "content-length"];
     for field in response.fields(bytes).filter(|field| !field.is_one_of(&dropped)) {
@@ -171,7 +171,7 @@ pub(super) fn write_interim(out: &mut BytesMut, response: &ResponseHead, bytes: 
     out.put_slice(b"\r\n");
 }
 
-fn put_status_line(out: &mut BytesMut, response: &ResponseHead, bytes: &[u8]) {
+fn put_status_line(out: &mut Vec<u8>, response: &ResponseHead, bytes: &[u8]) {
     out.put_slice(b"HTTP/1.1 ");
     let status = response.status;
     out.put_slice(&[status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8));
@@ -181,7 +181,7 @@ fn put_status_line(out: &mut BytesMut, response: &ResponseHead, bytes: &[u8]) {
 }
 
 /// Ends a head with what every response of this proxy has.
-pub(super) fn put_end(out: &mut BytesMut, connection: Option<ConnectionField>) {
+pub(super) fn put_end(out: &mut Vec<u8>, connection: Option<ConnectionField>) {
     put_field(out, b"Date", get_cached_date().as_bytes());
     out.put_slice(match connection {
         Some(ConnectionField::KeepAlive) => b"Connection: keep-alive\r\n\r\n",

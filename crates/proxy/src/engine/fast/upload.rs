@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use edgeward_routing::decide::Reason;
 use edgeward_routing::policy::BodySize;
 use tokio::io::AsyncWrite;
@@ -28,7 +28,7 @@ const AROUND: usize = chunk::SIZE.len() + 2 + LAST_CHUNK.len();
 /// A request on its way to an endpoint.
 pub(super) struct Upload {
     /// The head, and then the body as it goes on the wire. The first `sent` bytes are sent.
-    out: BytesMut,
+    out: Vec<u8>,
     sent: usize,
     /// Whether the endpoint gets the body in chunks.
     chunked: bool,
@@ -59,7 +59,7 @@ impl Upload {
     /// sent more than once.
     pub(super) fn new(body: BodyLength, limit: BodySize, is_repeatable: bool) -> Self {
         Self {
-            out: BytesMut::new(),
+            out: Vec::new(),
             sent: 0,
             chunked: body == BodyLength::Chunked,
             state: if body == BodyLength::Bytes(0) { State::Rest } else { State::Reading },
@@ -71,7 +71,7 @@ impl Upload {
     }
 
     /// Begins with this head, or begins anew. Returns the buffer that is free now.
-    pub(super) fn begin(&mut self, head: BytesMut, is_body_read: bool) -> BytesMut {
+    pub(super) fn begin(&mut self, head: Vec<u8>, is_body_read: bool) -> Vec<u8> {
         let free = std::mem::replace(&mut self.out, head);
         (self.sent, self.pipe) = (0, None);
         let replay = self.replay.as_deref().unwrap_or_default();

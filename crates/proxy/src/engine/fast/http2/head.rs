@@ -1,6 +1,6 @@
 //! Heads of HTTP/2 in the form of HTTP/1, which is what endpoints get, and back.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use http::header::{COOKIE, EXPECT, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
@@ -31,7 +31,7 @@ pub(super) fn of(session: &HttpSession, limits: &Limits) -> Option<RequestHead> 
     if !is_plain || !is_small {
         return None;
     }
-    let mut out = BytesMut::with_capacity(length + 128);
+    let mut out = Vec::with_capacity(length + 128);
     out.put_slice(request.method.as_str().as_bytes());
     out.put_u8(b' ');
     out.put_slice(target);
@@ -56,7 +56,7 @@ pub(super) fn of(session: &HttpSession, limits: &Limits) -> Option<RequestHead> 
         out.put_slice(b"transfer-encoding: chunked\r\n");
     }
     out.put_slice(b"\r\n");
-    Some(RequestHead::of_http2(out))
+    Some(RequestHead::of_http2(Bytes::from(out).into()))
 }
 
 /// The head of a response that was written as one of HTTP/1. `None` when that is not possible.

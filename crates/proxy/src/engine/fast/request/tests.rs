@@ -5,6 +5,8 @@ use edgeward_routing::decide::decide;
 use edgeward_routing::settings::Settings;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use super::*;
 
 fn head(fields: &str) -> RequestHead {
@@ -17,7 +19,7 @@ fn passed(fields: &str) -> Vec<String> {
     let mut ctx = RequestContext::new(Arc::new(Snapshot::empty(Settings::default())));
     ctx.forwarded = decide(&ctx.snapshot, &ctx.downstream, &head).forwarded;
     ctx.request_id.set(Some(&head));
-    let mut out = BytesMut::new();
+    let mut out = Vec::new();
     write(&mut out, &head, ConnectionOptions::of(&head).unwrap(), &ctx);
     let text = String::from_utf8(out.to_vec()).unwrap();
     assert!(text.starts_with("GET /a HTTP/1.1\r\nhost: web.test\r\n") && text.ends_with("\r\n\r\n"), "{text}");

@@ -15,6 +15,7 @@ pub mod engine;
 mod fixture;
 mod head;
 pub mod health;
+mod held;
 pub mod limits;
 pub mod lines;
 pub mod listener;

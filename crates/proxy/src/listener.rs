@@ -94,7 +94,7 @@ pub enum StartError {
 pub(crate) struct Shared {
     limits: Arc<Limits>,
     proxy_protocol: ProxyProtocolOptions,
-    tls: tokio_rustls::TlsAcceptor,
+    tls: Arc<rustls::ServerConfig>,
     observer: Arc<dyn Observer>,
     clients: Clients,
     /// Connections at this moment, for the cap.
@@ -159,7 +159,7 @@ where
         clients: Clients::new(limits.max_connections_per_client),
         limits: Arc::new(limits),
         proxy_protocol,
-        tls: tokio_rustls::TlsAcceptor::from(config),
+        tls: config,
         observer,
         live: AtomicUsize::new(0),
         accepting: AtomicUsize::new(0),

@@ -1,6 +1,8 @@
 //! TLS on the HTTPS listeners.
 
+mod records;
 mod resolve;
+mod stream;
 mod ticket;
 
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use rustls::{HandshakeKind, NamedGroup, ProtocolVersion, SupportedProtocolVersio
 use crate::connection::{Alpn, TlsSession};
 use resolve::Resolver;
 use ticket::Tickets;
+
+pub(crate) use stream::TlsStream;
 
 /// TLS settings of all HTTPS listeners. The defaults are Mozilla's "intermediate" without finite-field Diffie-Hellman,
 /// which rustls does not have.
@@ -65,6 +69,8 @@ pub(crate) fn server_config(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     if options.tickets {
         config.ticketer = Arc::new(Tickets::new(snapshots)?);
+        // One for the one that a resumption uses up; each costs as much as a key of the handshake.
+        config.send_tls13_tickets = 1;
     } else {
         config.send_tls13_tickets = 0;
     }

@@ -16,7 +16,7 @@ use super::{Application, Shared};
 use crate::connection::{AddressSource, Connection, ConnectionState, Phase, Registration, TlsSession};
 use crate::proxy_protocol::{self, HeaderError, Proxied};
 use crate::stream::{Stream, Transport};
-use crate::tls;
+use crate::tls::{self, TlsStream};
 
 /// An accepted connection.
 pub(super) struct Incoming {
@@ -136,11 +136,11 @@ async fn handshake(tcp: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<
         tracing::debug!(%peer, %failure, "TLS handshake failed");
         shared.observer.observe(Event::HandshakeFailed { peer, failure });
     };
-    match timeout(shared.limits.handshake_timeout, shared.tls.accept(tcp)).await {
+    match timeout(shared.limits.handshake_timeout, TlsStream::accept(tcp, Arc::clone(&shared.tls))).await {
         Ok(Ok(stream)) => {
-            let session = tls::session(stream.get_ref().1);
+            let session = tls::session(stream.session());
             shared.observer.observe(Event::Handshake { duration: begun.elapsed(), resumed: session.resumed });
-            Some((Transport::Tls(Box::new(stream)), session))
+            Some((Transport::Tls(stream), session))
         }
         Ok(Err(error)) => {
             failed(HandshakeFailure::Failed(&error));

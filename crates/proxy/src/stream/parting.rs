@@ -31,8 +31,8 @@ impl Parting {
         }
         // Errors mean that the client is gone, which is where this leads anyway.
         let _ = timeout(linger, async {
+            // What of it is left then goes out with the end.
             self.transport.write_all(&self.last_words).await?;
-            self.transport.flush().await?;
             self.transport.shutdown().await?;
             if self.unread {
                 self.discard().await?;

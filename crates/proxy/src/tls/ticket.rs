@@ -4,8 +4,10 @@
 //! others. A ticket is the number of its hour, a nonce, and the state under AES-256-GCM.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwapOption;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use edgeward_routing::SnapshotReader;
@@ -63,7 +65,7 @@ impl ProducesTickets for Tickets {
         let secret = snapshot.certificates.ticket_secrets.first().unwrap_or(&self.own);
         let period = self.period().to_be_bytes();
         let mut sealed = plain.to_vec();
-        let nonce = key(secret, period)?.seal_in_place_append_tag(Aad::from(period), &mut sealed).ok()?;
+        let nonce = key(secret, period)?.aead.seal_in_place_append_tag(Aad::from(period), &mut sealed).ok()?;
         Some([&period, nonce.as_ref().as_slice(), &sealed].concat())
     }
 
@@ -79,19 +81,43 @@ impl ProducesTickets for Tickets {
         snapshot.certificates.ticket_secrets.iter().chain([&self.own]).find_map(|secret| {
             let mut opened = sealed.to_vec();
             let nonce = Nonce::assume_unique_for_key(*nonce);
-            let length = key(secret, *period)?.open_in_place(nonce, Aad::from(*period), &mut opened).ok()?.len();
+            let length = key(secret, *period)?.aead.open_in_place(nonce, Aad::from(*period), &mut opened).ok()?.len();
             opened.truncate(length);
             Some(opened)
         })
     }
 }
 
-/// The key of a period. Deriving it costs about a hundredth of a handshake.
-fn key(secret: &TicketSecret, period: [u8; PERIOD_LEN]) -> Option<RandomizedNonceKey> {
-    let extract = || Salt::new(HKDF_SHA256, b"edgeward session tickets").extract(&secret.bytes);
-    let mut key = [0; 32];
-    secret.parsed.get_or_init::<Prk>(extract)?.expand(&[&period], HKDF_SHA256).ok()?.fill(&mut key).ok()?;
-    RandomizedNonceKey::new(&AES_256_GCM, &key).ok()
+/// The keys of one secret.
+struct Keys {
+    extracted: Prk,
+    /// The keys of all periods that a ticket may be of, each in the place that its number falls on. Made when first needed.
+    derived: [ArcSwapOption<Key>; PLACES],
+}
+
+/// A ticket may be from any period of its lifetime, from the one that runs, and from the next where a clock is ahead.
+const PLACES: usize = LIFETIME as usize + 2;
+
+struct Key {
+    period: [u8; PERIOD_LEN],
+    aead: RandomizedNonceKey,
+}
+
+/// The key of a period.
+fn key(secret: &TicketSecret, period: [u8; PERIOD_LEN]) -> Option<Arc<Key>> {
+    let keys = secret.parsed.get_or_init(|| Keys {
+        extracted: Salt::new(HKDF_SHA256, b"edgeward session tickets").extract(&secret.bytes),
+        derived: Default::default(),
+    })?;
+    let place = &keys.derived[u32::from_be_bytes(period) as usize % PLACES];
+    if let Some(key) = place.load_full().filter(|key| key.period == period) {
+        return Some(key);
+    }
+    let mut bytes = [0; 32];
+    keys.extracted.expand(&[&period], HKDF_SHA256).ok()?.fill(&mut bytes).ok()?;
+    let key = Arc::new(Key { period, aead: RandomizedNonceKey::new(&AES_256_GCM, &bytes).ok()? });
+    place.store(Some(Arc::clone(&key)));
+    Some(key)
 }
 
 #[cfg(test)]
@@ -151,6 +177,25 @@ mod tests {
         ] {
             assert_eq!(instance(&[1], clock).decrypt(&ticket).is_some(), opens, "{:?}", clock());
         }
+    }
+
+    #[test]
+    fn each_hour_has_its_key_and_keeps_it() {
+        let secret = TicketSecret { bytes: vec![1; 32].into(), parsed: Default::default() };
+        let of = |hour: u32| key(&secret, hour.to_be_bytes()).unwrap();
+        let sealed = |hour| {
+            let mut text = b"state".to_vec();
+            let nonce = of(hour).aead.seal_in_place_append_tag(Aad::empty(), &mut text).unwrap();
+            (nonce, text)
+        };
+        let opens = |hour, (nonce, mut text): (Nonce, Vec<u8>)| {
+            of(hour).aead.open_in_place(nonce, Aad::empty(), &mut text).is_ok()
+        };
+        let places = u32::try_from(PLACES).unwrap();
+        for (sealing, opening) in [(7, 7), (7, 8), (7, 7 + places), (7 + places, 7), (u32::MAX, u32::MAX)] {
+            assert_eq!(opens(opening, sealed(sealing)), sealing == opening, "{sealing} {opening}");
+        }
+        assert!(Arc::ptr_eq(&of(7), &of(7)));
     }
 
     #[test]

@@ -1,0 +1,227 @@
+//! A TCP connection with TLS on it, from the handshake to the close.
+//!
+//! What TLS has to say for itself waits for data that it can go out with: session tickets leave in one packet with the first
+//! response, and the end of TLS in one with the end of TCP. Each packet costs as much as a few keys.
+
+use std::io::{self, BufRead, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustls::ServerConfig;
+use rustls::server::ServerConnection;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::records::Records;
+use crate::held;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct TlsStream {
+    tcp: TcpStream,
+    session: ServerConnection,
+    records: Records,
+    /// What the next read says: it came behind bytes that were read.
+    failed: Option<io::Error>,
+    /// What is sent waits for the end of TCP.
+    held: bool,
+    /// The end of TLS has been said.
+    closing: bool,
+}
+
+impl TlsStream {
+    /// Shakes hands. Tickets, and in TLS 1.2 the last message, may be left for the first write, or for a read that finds
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// The two sides do not come to terms, which the client is told by an alert, or the client is gone.
+    pub(crate) async fn accept(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<Box<Self>> {
+        let session = ServerConnection::new(config).map_err(io::Error::other)?;
+        let mut stream =
+            Box::new(Self { tcp, session, records: Records::default(), failed: None, held: false, closing: false });
+        std::future::poll_fn(|cx| stream.poll_handshake(cx)).await?;
+        Ok(stream)
+    }
+
+    /// The TCP connection.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        &self.tcp
+    }
+
+    /// What the handshake agreed on.
+    pub(crate) fn session(&self) -> &ServerConnection {
+        &self.session
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.session.is_handshaking() {
+            ready!(self.poll_flush(cx))?;
+            if ready!(self.poll_receive(cx))? == 0 {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof")));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads as much as there is, and nothing at the end of TLS. An end of TCP before that is an error.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        let before = out.filled().len();
+        let has_read = |out: &ReadBuf<'_>| out.filled().len() > before;
+        while out.remaining() > 0 {
+            let mut reader = self.session.reader();
+            let error = match reader.fill_buf() {
+                Ok([]) => break,
+                Ok(plain) => {
+                    let taken = plain.len().min(out.remaining());
+                    out.put_slice(&plain[..taken]);
+                    reader.consume(taken);
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.poll_receive(cx) {
+                    // An end of TCP is the reader's to judge.
+                    Poll::Ready(Ok(_)) => continue,
+                    Poll::Ready(Err(error)) => error,
+                    Poll::Pending if has_read(out) => break,
+                    // Nothing comes for now that the answer to could take along what is left to say.
+                    Poll::Pending => {
+                        ready!(self.poll_flush(cx))?;
+                        return Poll::Pending;
+                    }
+                },
+                Err(error) => error,
+            };
+            if !has_read(out) {
+                return Poll::Ready(Err(error));
+            }
+            self.failed = Some(error);
+            break;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once from TCP. Returns how much, 0 at its end.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = match self.session.read_tls(&mut Wire { tcp: &mut self.tcp, cx }) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            read => read?,
+        };
+        if let Err(error) = self.session.process_new_packets() {
+            // The alert that says why. If it does not go out at once, it does not matter enough to wait.
+            let _ = self.poll_flush(cx);
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// Writes some of `bufs`, as far as there is room for it; what does not go out at once needs a
+    /// [flush](Self::poll_flush).
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
+        loop {
+            let taken = self.records.write(&mut self.session, bufs)?;
+            let flushed = self.poll_flush(cx)?;
+            if taken > 0 {
+                return Poll::Ready(Ok(taken));
+            }
+            ready!(flushed);
+        }
+    }
+
+    /// From here on what is sent may wait for the end of the connection, which follows at once.
+    pub(crate) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Sends what is left to send.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.session.wants_write() {
+            let sent = match self.held {
+                true => self.session.write_tls(&mut Held { tcp: &self.tcp, cx }),
+                false => self.session.write_tls(&mut Wire { tcp: &mut self.tcp, cx }),
+            };
+            match sent {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what is left to send, then the end of TLS together with that of TCP.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.hold();
+        if !self.closing {
+            self.closing = true;
+            self.session.send_close_notify();
+        }
+        ready!(self.poll_flush(cx))?;
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// TCP for a library that does not know of polls.
+struct Wire<'a, 'b> {
+    tcp: &'a mut TcpStream,
+    cx: &'a mut Context<'b>,
+}
+
+fn or_would_block<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
+    match polled {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+impl io::Read for Wire<'_, '_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut out = ReadBuf::new(out);
+        or_would_block(Pin::new(&mut *self.tcp).poll_read(self.cx, &mut out))?;
+        Ok(out.filled().len())
+    }
+}
+
+impl io::Write for Wire<'_, '_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        or_would_block(Pin::new(&mut *self.tcp).poll_write(self.cx, buf))
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        or_would_block(Pin::new(&mut *self.tcp).poll_write_vectored(self.cx, bufs))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// TCP that holds a last packet which is not full back until its end is said.
+struct Held<'a, 'b> {
+    tcp: &'a TcpStream,
+    cx: &'a mut Context<'b>,
+}
+
+impl io::Write for Held<'_, '_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        or_would_block(held::poll_send(self.cx, self.tcp, bufs))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

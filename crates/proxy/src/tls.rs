@@ -1,5 +1,6 @@
 //! TLS on the HTTPS listeners.
 
+mod hkdf;
 mod records;
 mod resolve;
 mod stream;
@@ -57,6 +58,7 @@ pub(crate) fn server_config(
     if !options.post_quantum {
         provider.kx_groups.retain(|group| group.name() != NamedGroup::X25519MLKEM768);
     }
+    hkdf::install(&mut provider);
     let versions: &[&SupportedProtocolVersion] = match options.min_version {
         TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
         TlsVersion::V1_3 => &[&rustls::version::TLS13],

@@ -302,8 +302,16 @@ pub(crate) fn tls_client(
     alpn: &[&str],
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> rustls::ClientConfig {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+    tls_client_with(rustls::crypto::aws_lc_rs::default_provider(), alpn, versions)
+}
+
+/// The same, with this cryptography.
+pub(crate) fn tls_client_with(
+    provider: rustls::crypto::CryptoProvider,
+    alpn: &[&str],
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ClientConfig {
+    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .dangerous()

@@ -27,7 +27,8 @@ pub struct TlsOptions {
     pub min_version: TlsVersion,
     /// Whether clients may resume sessions by tickets, for twelve hours.
     pub tickets: bool,
-    /// Whether the hybrid key exchange X25519MLKEM768 is offered, and preferred.
+    /// Whether the hybrid key exchange X25519MLKEM768 is offered. The order of the client decides: one that puts X25519 first
+    /// gets that, without a second round trip.
     pub post_quantum: bool,
     /// Whether HTTP/2 is offered.
     pub http2: bool,

@@ -175,7 +175,7 @@ options! {
         /// The oldest TLS version that is spoken.
         #[arg(value_enum)]
         tls_min_version: TlsVersion = TlsVersion::V1_2;
-        /// Prefer the hybrid post-quantum key exchange X25519MLKEM768 with clients that know it.
+        /// Offer the hybrid post-quantum key exchange X25519MLKEM768, which is used with clients that put it first.
         tls_post_quantum: bool = true;
         /// Let clients resume TLS sessions by tickets.
         tls_session_tickets: bool = true;

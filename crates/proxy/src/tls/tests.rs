@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use edgeward_routing::certificate::{Certificate, CertificateTable, TicketSecret};
 use rustls::NamedGroup;
+use rustls::crypto::aws_lc_rs::ALL_KX_GROUPS;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::fixture::{Client, Fixture, certificate, tls_client, tls_connect};
+use crate::fixture::{Client, Fixture, certificate, tls_client, tls_client_with, tls_connect};
 
 fn table(entries: &[(&str, &Arc<Certificate>)], default: Option<&Arc<Certificate>>) -> CertificateTable {
     let by_host: BTreeMap<_, _> =
@@ -149,6 +150,30 @@ async fn options_rule_versions_protocols_and_key_exchange() {
     assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     assert_ne!(group(&tls), Some(NamedGroup::X25519MLKEM768));
     assert!(tls_connect(fixture.https, "localhost", tls_client(&[], &[&rustls::version::TLS12])).await.is_err());
+}
+
+#[tokio::test]
+async fn post_quantum_key_exchange_is_for_those_who_put_it_first() {
+    use NamedGroup::{X25519, X25519MLKEM768, secp256r1};
+    for (offered, post_quantum, expected, kind) in [
+        (&[X25519MLKEM768, X25519][..], true, X25519MLKEM768, HandshakeKind::Full),
+        (&[X25519, X25519MLKEM768], true, X25519, HandshakeKind::Full),
+        (&[X25519, secp256r1], true, X25519, HandshakeKind::Full),
+        // The client sent no share for what is left.
+        (&[X25519MLKEM768, secp256r1], false, secp256r1, HandshakeKind::FullWithHelloRetryRequest),
+        // Of the hybrid the client sends both parts, for servers that know one only.
+        (&[X25519MLKEM768, X25519], false, X25519, HandshakeKind::Full),
+    ] {
+        let fixture = Fixture::start(|options| options.tls.post_quantum = post_quantum).await;
+        let mut provider = default_provider();
+        let find = |name: &NamedGroup| *ALL_KX_GROUPS.iter().find(|group| group.name() == *name).unwrap();
+        provider.kx_groups = offered.iter().map(find).collect();
+        let config = tls_client_with(provider, &[], &[&rustls::version::TLS13]);
+        let tls = tls_connect(fixture.https, "localhost", config).await.unwrap();
+        let tls = tls.get_ref().1;
+        assert_eq!(tls.negotiated_key_exchange_group().unwrap().name(), expected, "{offered:?} {post_quantum}");
+        assert_eq!(tls.handshake_kind(), Some(kind), "{offered:?} {post_quantum}");
+    }
 }
 
 #[tokio::test]

@@ -105,6 +105,14 @@ impl Stream {
         self.in_time(cx, written)
     }
 
+    /// Sends some of `slices`, which are the last of the connection: from here on nothing is waited for but that they are
+    /// sent, and then the stream [parts](Self::part). They go out in one packet with the end.
+    pub(crate) fn poll_send_last(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.check_cut()?;
+        let written = self.transport.poll_send_last(cx, slices);
+        self.in_time(cx, written)
+    }
+
     /// Sends what is left of what was [sent](Self::poll_send): TLS may keep a part.
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.transport).poll_flush(cx);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::held;
 use crate::tls::TlsStream;
 
 /// What bytes are read from and written to.
@@ -35,6 +36,18 @@ impl Transport {
         match self {
             Self::Tcp(tcp) => Some(tcp),
             _ => None,
+        }
+    }
+
+    /// Sends some of `bufs`, with which the connection ends: its end must be said next.
+    pub(super) fn poll_send_last(&mut self, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(tcp) => held::poll_send(cx, tcp, bufs),
+            Self::Tls(tls) => {
+                tls.hold();
+                tls.poll_write(cx, bufs)
+            }
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
 

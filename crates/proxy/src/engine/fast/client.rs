@@ -17,6 +17,17 @@ use crate::pipe::Pipe;
 /// What goes to a client next: head, head of a chunk, data, and what follows it.
 pub(super) type Pieces<'a> = [&'a [u8]; 4];
 
+/// What comes behind what is sent to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// More of the response.
+    More,
+    /// Nothing of the response.
+    Nothing,
+    /// The end of the connection, and nothing is waited for before it.
+    End,
+}
+
 /// The client of one request: the rest of its request, and the way for the response.
 ///
 /// Whatever fails, fails with what it is called in the records: [`Reason::ClientClosed`] and its like.
@@ -38,17 +49,17 @@ pub(super) trait Client: Send {
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Reason>;
 
     /// Sends some of what is behind the first `sent` bytes of `pieces`, of which the first is the head of the response, and
-    /// returns how much. `is_last` tells whether nothing follows them.
+    /// returns how much.
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         pieces: &Pieces<'_>,
         sent: usize,
-        is_last: bool,
+        behind: Behind,
     ) -> Poll<Result<usize, Reason>>;
 
-    /// Sends what is left of what was [sent](Self::poll_send). `is_last` tells whether the response is whole with it.
-    fn poll_sent(&mut self, cx: &mut Context<'_>, is_last: bool) -> Poll<Result<(), Reason>>;
+    /// Sends what is left of what was [sent](Self::poll_send).
+    fn poll_sent(&mut self, cx: &mut Context<'_>, behind: Behind) -> Poll<Result<(), Reason>>;
 
     /// Sends an interim response (RFC 9110 section 15.2) behind its first `sent` bytes, if it can have one.
     fn poll_interim(&mut self, _: &mut Context<'_>, _head: &[u8], _sent: &mut usize) -> Poll<Result<(), Reason>> {
@@ -88,15 +99,15 @@ pub(super) trait Client: Send {
     }
 }
 
-/// Sends a whole response, or the head of one and what comes first.
-pub(super) async fn send<C: Client>(client: &mut C, head: &[u8], body: &[u8]) -> Result<(), Reason> {
+/// Sends a whole response.
+pub(super) async fn send<C: Client>(client: &mut C, head: &[u8], body: &[u8], behind: Behind) -> Result<(), Reason> {
     let pieces: Pieces<'_> = [head, b"", body, b""];
     let mut sent = 0;
     poll_fn(|cx| {
         while sent < head.len() + body.len() {
-            sent += ready!(client.poll_send(cx, &pieces, sent, true))?;
+            sent += ready!(client.poll_send(cx, &pieces, sent, behind))?;
         }
-        client.poll_sent(cx, true)
+        client.poll_sent(cx, behind)
     })
     .await
 }

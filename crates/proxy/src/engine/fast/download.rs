@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use super::chunk::{self, LAST_CHUNK};
-use super::client::{Client, Pieces};
+use super::client::{Behind, Client, Pieces};
 use super::patience::{Patience, Waiting};
 use super::pool::{Buffers, Pipes};
 use super::response::Length;
@@ -123,6 +123,8 @@ pub(super) struct Download {
     body: Body,
     /// Whether the client gets the body in chunks.
     chunked: bool,
+    /// Whether the connection to the client ends behind the response.
+    is_last: bool,
     /// Whether the endpoint sent more than the body.
     is_overrun: bool,
     received: u64,
@@ -150,7 +152,7 @@ impl Body {
 
 impl Download {
     /// A response with this head for the client, and a body of this length, which the client gets in chunks if it is
-    /// `chunked`. What came of the body so far is in `buf`, behind `start`.
+    /// `chunked`. What came of the body so far is in `buf`, behind `start`. The connection is `is_kept`, or ends behind it.
     ///
     /// # Errors
     ///
@@ -161,6 +163,7 @@ impl Download {
         chunked: bool,
         buf: Vec<u8>,
         start: usize,
+        is_kept: bool,
     ) -> Result<Self, Reason> {
         let mut download = Self {
             head,
@@ -177,6 +180,7 @@ impl Download {
                 Length::Connection => Body::UntilClosed,
             },
             chunked,
+            is_last: !is_kept,
             is_overrun: false,
             received: 0,
             delivered: 0,
@@ -225,9 +229,14 @@ impl Download {
     ) -> Poll<Result<(), Reason>> {
         let waiting = upload.poll(cx, ends)?.unwrap_or(Waiting::Answer);
         loop {
-            ready!(self.send(cx, ends.client))?;
-            if self.body.is_received() {
-                return ends.client.poll_sent(cx, true);
+            let behind = match self.body.is_received() {
+                true if self.is_last && upload.is_over() => Behind::End,
+                true => Behind::Nothing,
+                false => Behind::More,
+            };
+            ready!(self.send(cx, ends.client, behind))?;
+            if behind != Behind::More {
+                return ends.client.poll_sent(cx, behind);
             }
             if let Body::Bytes(left) = self.body
                 && (self.pipe.is_some() || left >= Pipes::WORTH && ends.client.takes_pipe())
@@ -247,7 +256,7 @@ impl Download {
                 Poll::Ready(Ok(read)) => self.data = 0..read,
                 Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
                 Poll::Pending => {
-                    if let Poll::Ready(Err(reason)) = ends.client.poll_sent(cx, false) {
+                    if let Poll::Ready(Err(reason)) = ends.client.poll_sent(cx, Behind::More) {
                         return Poll::Ready(Err(reason));
                     }
                     return ends.wait(cx, waiting).map(Err);
@@ -336,13 +345,13 @@ impl Download {
     }
 
     /// Sends what goes next, if there is anything.
-    fn send<C: Client>(&mut self, cx: &mut Context<'_>, client: &mut C) -> Poll<Result<(), Reason>> {
+    fn send<C: Client>(&mut self, cx: &mut Context<'_>, client: &mut C, behind: Behind) -> Poll<Result<(), Reason>> {
         loop {
             let pieces = self.pieces();
             if self.sent == pieces.iter().map(|piece| piece.len()).sum::<usize>() {
                 break;
             }
-            self.sent += ready!(client.poll_send(cx, &pieces, self.sent, self.body.is_received()))?;
+            self.sent += ready!(client.poll_send(cx, &pieces, self.sent, behind))?;
         }
         self.delivered += self.data.len() as u64;
         (self.is_head_sent, self.is_chunk, self.suffix, self.sent) = (true, false, b"", 0);

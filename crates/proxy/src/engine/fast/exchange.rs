@@ -230,7 +230,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         let delivery = Delivery { chunked: says_chunked, connection: connection_field::<C>(self.is_kept) };
         let mut head = Vec::with_capacity(begun.length + 128);
         response::write(&mut head, &begun, &buf, delivery, &self.ctx);
-        let mut download = Download::new(head, length, chunked, buf, begun.length)?;
+        let mut download = Download::new(head, length, chunked, buf, begun.length, self.is_kept)?;
         let outcome = poll_fn(|cx| download.poll(cx, &mut ends, upload)).await;
         if outcome.is_ok() && !upload.is_over() {
             // Some answer first and read then. The client has its answer whatever becomes of the rest.

@@ -8,7 +8,7 @@ use edgeward_routing::decide::Reason;
 use tokio::io::ReadBuf;
 
 use super::super::failure;
-use super::client::{Client, Pieces};
+use super::client::{Behind, Client, Pieces};
 use crate::connection::Connection;
 use crate::head::BodyLength;
 use crate::pipe::Pipe;
@@ -64,15 +64,18 @@ impl Client for Http1Client<'_> {
         cx: &mut Context<'_>,
         pieces: &Pieces<'_>,
         sent: usize,
-        _is_last: bool,
+        behind: Behind,
     ) -> Poll<Result<usize, Reason>> {
         let mut slices = pieces.map(IoSlice::new);
         let mut left = &mut slices[..];
         IoSlice::advance_slices(&mut left, sent);
-        taken(self.stream.poll_send(cx, left))
+        taken(match behind {
+            Behind::End => self.stream.poll_send_last(cx, left),
+            Behind::More | Behind::Nothing => self.stream.poll_send(cx, left),
+        })
     }
 
-    fn poll_sent(&mut self, cx: &mut Context<'_>, _is_last: bool) -> Poll<Result<(), Reason>> {
+    fn poll_sent(&mut self, cx: &mut Context<'_>, _: Behind) -> Poll<Result<(), Reason>> {
         self.stream.poll_sent(cx).map_err(|error| reason(&error))
     }
 
@@ -80,7 +83,7 @@ impl Client for Http1Client<'_> {
         while *sent < head.len() {
             *sent += ready!(taken(self.stream.poll_send(cx, &[IoSlice::new(&head[*sent..])])))?;
         }
-        self.poll_sent(cx, false)
+        self.poll_sent(cx, Behind::More)
     }
 
     fn cut_short(&mut self) {

@@ -7,7 +7,7 @@ use http::StatusCode;
 use tokio::time::timeout;
 
 use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection};
-use super::client::{self, Client};
+use super::client::{self, Behind, Client};
 use super::exchange::{Exchange, Sent};
 use super::field::put_field;
 use super::response::put_end;
@@ -37,7 +37,8 @@ impl<C: Client> Exchange<'_, C> {
         });
         put_end(&mut out, self.connection_field());
         let body_bytes = if self.head.method() == "HEAD" { 0 } else { body.len() };
-        let sent = client::send(&mut self.client, &out, &body.as_bytes()[..body_bytes]).await;
+        let behind = if self.is_kept || is_on_its_way { Behind::Nothing } else { Behind::End };
+        let sent = client::send(&mut self.client, &out, &body.as_bytes()[..body_bytes], behind).await;
         self.response = Some(Sent { status: status.as_u16(), head: out, body_bytes: body_bytes as u64 });
         sent?;
         if is_on_its_way {

@@ -13,7 +13,7 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use super::super::super::failure;
-use super::super::client::{Client, Pieces};
+use super::super::client::{Behind, Client, Pieces};
 use super::head;
 use crate::connection::Connection;
 use crate::limits::Limits;
@@ -134,10 +134,11 @@ impl Client for Http2Client {
         cx: &mut Context<'_>,
         pieces: &Pieces<'_>,
         sent: usize,
-        is_last: bool,
+        behind: Behind,
     ) -> Poll<Result<usize, Reason>> {
         self.check_cut()?;
         let [head, _, data, _] = pieces;
+        let is_last = behind != Behind::More;
         match sent.checked_sub(head.len()) {
             None => {
                 self.begin(head, is_last && data.is_empty())?;
@@ -147,8 +148,8 @@ impl Client for Http2Client {
         }
     }
 
-    fn poll_sent(&mut self, _: &mut Context<'_>, is_last: bool) -> Poll<Result<(), Reason>> {
-        if is_last && !std::mem::replace(&mut self.is_over, true) {
+    fn poll_sent(&mut self, _: &mut Context<'_>, behind: Behind) -> Poll<Result<(), Reason>> {
+        if behind != Behind::More && !std::mem::replace(&mut self.is_over, true) {
             let Some(body) = &mut self.body else { return Poll::Ready(Err(Reason::Internal)) };
             return Poll::Ready(body.send_data(Bytes::new(), true).map_err(|error| reason(&error)));
         }

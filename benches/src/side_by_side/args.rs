@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::handshakes::Handshakes;
 use crate::subject::Kind;
 
 /// CPU time per request of Edgeward beside its peers, in one interleaved run.
@@ -17,7 +16,7 @@ pub(crate) struct Args {
     pub(crate) rounds: u32,
 
     /// Seconds per measurement; a warm-up of a second before each is not counted.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=120))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=120))]
     pub(crate) seconds: u32,
 
     /// Rows to measure, separated by commas; all by default. An unknown name lists the known ones.
@@ -39,6 +38,10 @@ pub(crate) struct Args {
     /// Hosts that Edgeward routes; requests are for one of them.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) hosts: u32,
+
+    /// Requests per second of the rows with a constant rate: no more than half of what the slowest proxy can take.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) rate: u32,
 
     /// The processor core of the proxies, one at work at a time.
     #[arg(long, default_value_t = 0)]
@@ -77,7 +80,4 @@ pub(crate) enum Role {
         #[arg(long)]
         to: SocketAddr,
     },
-    /// The load generator for TLS handshakes.
-    #[command(hide = true)]
-    Handshakes(Handshakes),
 }

@@ -1,89 +1,185 @@
-//! The load generators: how they are started, and what they say of what they got.
+//! The load generators: how they are run, and what they say of what they got.
 
-use std::net::SocketAddr;
+mod h2load;
+pub(crate) mod handshakes;
+pub(crate) mod open_loop;
+mod wrk;
+
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::process::pinned;
-use crate::row::{Load, Row};
-use crate::site::Site;
-
-/// Prints what wrk counted, exactly; it runs once, after the last request.
-const WRK_SUMMARY: &str = "done = function(summary, latency, requests)
-  local e = summary.errors
-  io.write(string.format('summary %d %d %d %d %d %d %d %d\\n', summary.duration, summary.requests, summary.bytes,
-    e.connect, e.read, e.write, e.status, e.timeout))
-end
-";
-
-/// What OpenSSL, which wrk is built with, offers: the peers do not all take the same of what it would offer by itself.
-const OPENSSL: &str = "openssl_conf = main
-[main]
-ssl_conf = ssl
-[ssl]
-system_default = all
-[all]
-MinProtocol = TLSv1.3
-Groups = X25519
-Ciphersuites = TLS_AES_256_GCM_SHA384
-";
+use self::handshakes::Handshakes;
+use self::open_loop::{Latency, OpenLoop};
+use crate::cpu::Account;
+use crate::row::Load;
+use crate::site::Target;
 
 /// How much longer than it was told a load generator may take.
 const GRACE: Duration = Duration::from_secs(15);
 
+/// How often the processor time is looked at.
+const WATCH: Duration = Duration::from_millis(50);
+
+/// How long a load lasts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Time {
+    /// At first, and not counted.
+    pub(crate) warm_up: Duration,
+    /// From then on.
+    pub(crate) measured: Duration,
+}
+
 /// What a load generator got.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Outcome {
     /// Right answers.
     pub(crate) requests: u64,
     /// From the first request to the last answer.
-    pub(crate) seconds: f64,
+    pub(crate) took: Duration,
     /// Requests that failed, or were answered other than 2xx.
     pub(crate) failures: u64,
-    /// Bytes of the answers: of wrk all of them, of h2load those of the bodies.
-    pub(crate) bytes: u64,
+    /// Bytes of the answers: of wrk all of them, of h2load those of the bodies. `None` where each answer was looked at.
+    pub(crate) bytes: Option<u64>,
+    /// How long answers took, of a load generator that counts from when it was to ask.
+    pub(crate) latency: Option<Latency>,
 }
 
-/// Runs the load of a row against an address for that many seconds, and `watch` every now and then meanwhile.
-pub(crate) fn run(
-    row: &Row,
-    to: SocketAddr,
-    site: &Site,
-    cpus: &str,
-    seconds: u32,
-    mut watch: impl FnMut(),
+impl Outcome {
+    /// Nothing, in that time.
+    pub(crate) const fn new(took: Duration) -> Self {
+        Self { requests: 0, took, failures: 0, bytes: None, latency: None }
+    }
+
+    /// Right answers per second.
+    pub(crate) fn per_second(&self) -> f64 {
+        self.requests as f64 / self.took.as_secs_f64()
+    }
+}
+
+/// Where the load generators run, and how fast those ask that do not go by the answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clients<'a> {
+    /// Their processor cores, as `taskset -c` takes them.
+    pub(crate) cpus: &'a str,
+    /// Requests per second.
+    pub(crate) rate: u32,
+}
+
+impl Clients<'_> {
+    /// Runs a load, and keeps the account of the proxy meanwhile.
+    pub(crate) fn run(
+        self,
+        load: Load,
+        target: &Target<'_>,
+        time: Time,
+        account: Option<&mut Account>,
+    ) -> Result<Outcome> {
+        match load {
+            Load::Wrk { connections } => {
+                let command = |seconds| wrk::command(target, connections, self.cpus, seconds);
+                run_command(command, wrk::parse, time, account)
+            }
+            Load::H2load { connections, streams } => {
+                let command = |seconds| Ok(h2load::command(target, connections, streams, self.cpus, seconds));
+                run_command(command, h2load::parse, time, account)
+            }
+            Load::Handshakes { threads, resumed } => {
+                let load = Handshakes::new(target, threads, resumed)?;
+                run_thread(|begin| load.run(time, begin), account)
+            }
+            Load::OpenLoop { connections } => {
+                let load = OpenLoop::new(target, connections, self.rate)?;
+                run_thread(|begin| load.run(time, begin), account)
+            }
+        }
+    }
+}
+
+/// Runs a load generator of this program: a thread, for this program runs on the cores of the clients. It says itself when the
+/// warm-up is over, and ends by itself.
+fn run_thread(
+    load: impl FnOnce(&mut dyn FnMut()) -> Result<Outcome> + Send,
+    mut account: Option<&mut Account>,
 ) -> Result<Outcome> {
-    let mut command = command(row, to, site, cpus, seconds)?;
+    let (sender, events) = mpsc::channel();
+    std::thread::scope(|scope| {
+        // The channel closes when the load ends.
+        let thread = scope.spawn(move || {
+            load(&mut || {
+                let _ = sender.send(());
+            })
+        });
+        let mut is_counted = false;
+        loop {
+            match events.recv_timeout(WATCH) {
+                Ok(()) => {
+                    is_counted = true;
+                    if let Some(account) = &mut account {
+                        account.begin()?;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if is_counted => {
+                    if let Some(account) = &mut account {
+                        account.sample();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if let Some(account) = &mut account {
+            account.end()?;
+        }
+        thread.join().unwrap_or_else(|_| bail!("the load generator panicked"))
+    })
+}
+
+/// Runs another program, twice: to warm up, and to measure.
+fn run_command(
+    command: impl Fn(u64) -> Result<Command>,
+    parse: fn(&str) -> Option<Outcome>,
+    time: Time,
+    mut account: Option<&mut Account>,
+) -> Result<Outcome> {
+    let run = |duration: Duration, account: Option<&mut Account>| -> Result<Outcome> {
+        let output = output_of(command(duration.as_secs())?, duration, account)?;
+        parse(&output.0).with_context(|| format!("cannot read what the load generator says:\n{}{}", output.0, output.1))
+    };
+    run(time.warm_up, None)?;
+    if let Some(account) = &mut account {
+        account.begin()?;
+    }
+    let outcome = run(time.measured, account.as_deref_mut())?;
+    if let Some(account) = &mut account {
+        account.end()?;
+    }
+    Ok(outcome)
+}
+
+/// What a command writes to standard output, and to standard error.
+fn output_of(mut command: Command, duration: Duration, mut account: Option<&mut Account>) -> Result<(String, String)> {
     let child =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot start the load generator")?;
     let mut child = Guard(child);
-    let deadline = Instant::now() + Duration::from_secs(u64::from(seconds)) + GRACE;
+    let deadline = Instant::now() + duration + GRACE;
     while child.0.try_wait()?.is_none() {
-        watch();
+        if let Some(account) = &mut account {
+            account.sample();
+        }
         ensure!(Instant::now() < deadline, "the load generator does not end");
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(WATCH);
     }
-    watch();
-    // Both print a few lines only, which their pipes hold until now.
+    // All of them print a few lines only, which their pipes hold until now.
     let text = |pipe: Option<&mut dyn std::io::Read>| -> Result<String> {
         let mut text = String::new();
         pipe.context("the output was not captured")?.read_to_string(&mut text)?;
         Ok(text)
     };
     let output = text(child.0.stdout.as_mut().map(|pipe| pipe as _))?;
-    let outcome = match row.load {
-        Load::Wrk { .. } | Load::Handshakes { .. } | Load::Idle { .. } => parse_wrk(&output),
-        Load::H2load { .. } => parse_h2load(&output),
-    };
-    match outcome {
-        Some(outcome) => Ok(outcome),
-        None => bail!(
-            "cannot read what the load generator says:\n{output}{}",
-            text(child.0.stderr.as_mut().map(|pipe| pipe as _))?
-        ),
-    }
+    Ok((output, text(child.0.stderr.as_mut().map(|pipe| pipe as _))?))
 }
 
 /// Kills the load generator when measuring ends early.
@@ -95,85 +191,3 @@ impl Drop for Guard {
         let _ = self.0.wait();
     }
 }
-
-fn command(row: &Row, to: SocketAddr, site: &Site, cpus: &str, seconds: u32) -> Result<Command> {
-    let scheme = if row.tls { "https" } else { "http" };
-    Ok(match row.load {
-        Load::Wrk { connections, close } => {
-            let upload = match row.upload {
-                0 => String::new(),
-                length => format!("wrk.method = 'POST'\nwrk.body = string.rep('a', {length})\n"),
-            };
-            let script = site.write("wrk.lua", &(WRK_SUMMARY.to_owned() + &upload))?;
-            let mut command = pinned(cpus, "wrk");
-            command.env("OPENSSL_CONF", site.write("openssl.cnf", OPENSSL)?);
-            command.arg("-t1").arg(format!("-c{connections}")).arg(format!("-d{seconds}s")).arg("-s").arg(script);
-            command.arg("-H").arg(format!("Host: {}", site.host));
-            if close {
-                command.arg("-H").arg("Connection: close");
-            }
-            command.arg(format!("{scheme}://{to}{}", row.path));
-            command
-        }
-        Load::Handshakes { threads, resumed } => {
-            let mut command = pinned(cpus, std::env::current_exe()?);
-            command.args(["handshakes", "--to", &to.to_string(), "--host", &site.host, "--path", row.path]);
-            command.arg(format!("--seconds={seconds}")).arg(format!("--threads={threads}"));
-            command.args(resumed.then_some("--resumed"));
-            command
-        }
-        Load::Idle { .. } => bail!("idle connections are no load"),
-        Load::H2load { connections, streams } => {
-            let mut command = pinned(cpus, "h2load");
-            command.arg("-t1").arg(format!("-c{connections}")).arg(format!("-m{streams}")).arg(format!("-D{seconds}"));
-            command.arg("--groups=X25519").arg("--tls13-ciphers=TLS_AES_256_GCM_SHA384");
-            command.arg(format!("--connect-to={to}"));
-            command.arg(format!("{scheme}://{}{}", site.host, row.path));
-            command
-        }
-    })
-}
-
-fn parse_wrk(output: &str) -> Option<Outcome> {
-    let line = output.lines().find_map(|line| line.strip_prefix("summary "))?;
-    let numbers: Vec<u64> = line.split_whitespace().map(|number| number.parse().ok()).collect::<Option<_>>()?;
-    let [microseconds, requests, bytes, errors @ ..] = numbers.as_slice() else { return None };
-    Some(Outcome {
-        requests: *requests,
-        seconds: *microseconds as f64 / 1e6,
-        failures: errors.iter().sum(),
-        bytes: *bytes,
-    })
-}
-
-fn parse_h2load(output: &str) -> Option<Outcome> {
-    let line = |start: &str| output.lines().find_map(|line| line.strip_prefix(start));
-    // "requests: 10 total, 10 started, 10 done, 10 succeeded, 0 failed, 0 errored, 0 timeout"
-    let count = |line: &str, word: &str| -> Option<u64> {
-        line.split(',').find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok())
-    };
-    let requests = line("requests: ")?;
-    let codes = line("status codes: ")?;
-    let succeeded = count(requests, "succeeded")?;
-    // "traffic: 1.44MB (1510000) total, 33.20KB (34000) headers (space savings 95.00%), 1.24MB (1300000) data"
-    let data = line("traffic: ")?.rsplit_once('(')?.1;
-    // "finished in 5.00s, 1234.50 req/s, 1.2MB/s", or "in 997.85ms"
-    let took = line("finished in ")?.split_once("s,")?.0;
-    let seconds = match took.strip_suffix('m') {
-        Some(milliseconds) => milliseconds.parse::<f64>().ok()? / 1e3,
-        None => took.parse().ok()?,
-    };
-    let failures = ["failed", "errored", "timeout"].iter().map(|word| count(requests, word)).sum::<Option<u64>>()?;
-    let other = ["3xx", "4xx", "5xx"].iter().map(|word| count(codes, word)).sum::<Option<u64>>()?;
-    // An h2load that fell back to HTTP/1.1 measures another row.
-    let is_http2 = line("Application protocol: ") == Some("h2");
-    Some(Outcome {
-        requests: count(codes, "2xx")?.min(succeeded),
-        seconds,
-        failures: failures + other + u64::from(!is_http2),
-        bytes: data.split_once(')')?.0.parse().ok()?,
-    })
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,7 @@
 //! Processor time: of processes, to the nanosecond, and of cores.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -77,10 +78,90 @@ impl Core {
 
 /// Resident memory of processes in KiB; pages that a worker shares with its master count twice.
 pub(crate) fn resident_kib(pids: &[u32]) -> u64 {
-    let resident = |pid: &u32| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.split_whitespace().next()?.parse::<u64>().ok()
-    };
-    pids.iter().filter_map(resident).sum()
+    pids.iter().filter_map(|pid| kib(&format!("/proc/{pid}/status"), "VmRSS:")).sum()
+}
+
+/// Resident memory of processes in KiB; of pages that processes share each has its part.
+pub(crate) fn proportional_kib(pids: &[u32]) -> u64 {
+    pids.iter().filter_map(|pid| kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")).sum()
+}
+
+fn kib(path: &str, field: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(field))?.split_whitespace().next()?.parse().ok()
+}
+
+/// What a proxy used of its core, and what others did, from the beginning to the end of a measurement.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pids: Vec<u32>,
+    cpu: u32,
+    running: Option<(Meter, Core, Instant)>,
+    spent: Spent,
+}
+
+/// What an account came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spent {
+    /// Nanoseconds from beginning to end.
+    pub(crate) took: f64,
+    /// Nanoseconds of the proxy.
+    pub(crate) used: f64,
+    /// Nanoseconds of others on its core, and those taken by the hypervisor.
+    pub(crate) foreign: f64,
+}
+
+impl Account {
+    /// For these processes, which are pinned to that core.
+    pub(crate) fn new(pids: Vec<u32>, cpu: u32) -> Self {
+        Self { pids, cpu, running: None, spent: Spent::default() }
+    }
+
+    /// Begins to count.
+    pub(crate) fn begin(&mut self) -> Result<()> {
+        self.running = Some((Meter::start(self.pids.clone())?, Core::read(self.cpu)?, Instant::now()));
+        Ok(())
+    }
+
+    /// Looks at threads that may have ended when it is looked at them again.
+    pub(crate) fn sample(&mut self) {
+        if let Some((meter, ..)) = &mut self.running {
+            meter.sample();
+        }
+    }
+
+    /// Ends to count, and adds it to what was counted before.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        let Some((mut meter, before, began)) = self.running.take() else { return Ok(()) };
+        meter.sample();
+        let after = Core::read(self.cpu)?;
+        let used = meter.nanoseconds();
+        self.spent.took += began.elapsed().as_nanos() as f64;
+        self.spent.used += used as f64;
+        self.spent.foreign +=
+            ((after.busy - before.busy).saturating_sub(used) + after.steal.saturating_sub(before.steal)) as f64;
+        Ok(())
+    }
+
+    /// What it came to.
+    pub(crate) const fn spent(&self) -> Spent {
+        self.spent
+    }
+}
+
+impl Spent {
+    /// The share of its core that the proxy used.
+    pub(crate) fn share(&self) -> f64 {
+        self.used / self.took
+    }
+
+    /// The share of its core that the proxy used, of what others left of it.
+    pub(crate) fn busy_share(&self) -> f64 {
+        self.used / (self.took - self.foreign).max(self.used)
+    }
+
+    /// The share of its core that went to others.
+    pub(crate) fn foreign_share(&self) -> f64 {
+        self.foreign / self.took
+    }
 }

@@ -3,14 +3,21 @@
 //! `cargo run --release -p edgeward-benches --bin side-by-side -- --help`. How it measures, and how to read what it
 //! prints, is in `benches/README.md`.
 
+mod answer;
 mod args;
+mod churn;
 mod client;
+mod cold_start;
 mod cpu;
 mod floor;
-mod handshakes;
+mod large_table;
+mod load;
+mod manifests;
 mod measure;
+mod memory;
 mod origin;
 mod packages;
+mod peers;
 mod probe;
 mod process;
 mod report;
@@ -32,7 +39,6 @@ fn main() -> ExitCode {
     let result = match &args.role {
         Some(Role::Origin { listen }) => origin::serve(*listen),
         Some(Role::Floor { listen, to }) => floor::serve(*listen, *to),
-        Some(Role::Handshakes(load)) => handshakes::run(load),
         None => compare(&args),
     };
     match result {

@@ -1,31 +1,30 @@
-//! The measuring itself: rounds, order, warm-up, and what makes a number worthless.
+//! The measuring itself: rounds, their order, and which of them count.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::args::Args;
-use crate::client::{self, Outcome};
-use crate::cpu::{self, Core, Meter};
+use crate::churn::Churn;
+use crate::large_table::Pair;
+use crate::load::{Bench, WARM_UP};
 use crate::report::{Measurement, Report, RowReport, SubjectReport};
-use crate::row::{Load, Row};
-use crate::site::Site;
+use crate::row::{Row, SMALL, Test};
+use crate::site::{self, Site, Table};
 use crate::subject::{self, Kind, Subject};
-use crate::{origin, packages, probe};
-
-/// Seconds of load before each measurement that are not counted.
-const WARM_UP: u32 = 1;
+use crate::{cold_start, cpu, memory, packages, probe};
 
 /// The share of the proxy's core that may go to others, or be stolen, in a measurement that counts.
 const NOISE: f64 = 0.02;
 
+/// Rounds of rows that start proxies of their own, at most.
+const ROUNDS_OF_OWN: u32 = 3;
+
 /// Starts everything, measures all rows, ends everything.
 pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
     ensure!(!args.subjects.is_empty(), "there is nothing to measure: see --subjects");
-    let site = Site::new(args.hosts)?;
-    let _origin = subject::start_origin(&site, args)?;
+    let site = Site::new(Table::with_hosts(args.hosts), site::free_address()?)?;
+    let _origin = subject::start_origin(&site, args, site.origin)?;
     let mut kinds = args.subjects.clone();
     kinds.sort();
     kinds.dedup();
@@ -33,11 +32,11 @@ pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
         .iter()
         .map(|kind| {
             eprintln!("starting {}", kind.name());
-            subject::start(*kind, &site, args)
+            subject::start(*kind, &site, args, SMALL.path)
         })
         .collect::<Result<Vec<_>>>()?;
     let measurements = u64::from(args.rounds) * 2 * rows.len() as u64 * subjects.len() as u64;
-    eprintln!("at most {} minutes", (measurements * u64::from(WARM_UP + args.seconds + 1)).div_ceil(60));
+    eprintln!("at most {} minutes", (measurements * (WARM_UP.as_secs() + u64::from(args.seconds) + 1)).div_ceil(60));
     let rows = rows
         .iter()
         .map(|row| {
@@ -56,6 +55,7 @@ pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
         rounds: args.rounds,
         seconds: args.seconds,
         hosts: args.hosts,
+        rate: args.rate,
         clients: vec![wrk, h2load],
         subjects: subjects
             .iter()
@@ -69,111 +69,119 @@ pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
     })
 }
 
-/// Measures one row: in each round all proxies there and back again, and the origin directly once.
+/// Measures one row.
 fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row, report: &mut RowReport) -> Result<()> {
-    let subjects: Vec<&Subject> =
-        subjects.iter().filter(|subject| row.has_floor || subject.kind != Kind::Floor).collect();
-    for subject in &subjects {
-        check(row, subject, site).with_context(|| subject.kind.name())?;
-    }
-    if row.has_floor {
-        // Like the others: warmed up, and asked the same.
-        client::run(row, site.origin, site, &args.client_cpus, WARM_UP, || {})?;
-        let outcome = client::run(row, site.origin, site, &args.client_cpus, args.seconds, || {})?;
-        let bytes = probe::plain(site.origin, site, row)?;
-        report.faults.extend(fault(row, &outcome, bytes).map(|fault| format!("direct: {fault}")));
-        report.direct_per_second = Some(outcome.requests as f64 / outcome.seconds);
-    }
-    for round in 1..=args.rounds {
-        let mut measured: BTreeMap<Kind, Vec<Measurement>> = BTreeMap::new();
-        for subject in subjects.iter().chain(subjects.iter().rev()) {
-            eprintln!("{} round {round} of {}: {}", row.name, args.rounds, subject.kind.name());
-            let (measurement, fault) = measure(args, site, subject, row).with_context(|| subject.kind.name())?;
-            report.faults.extend(fault.map(|fault| format!("{}: {fault}", subject.kind.name())));
-            measured.entry(subject.kind).or_default().push(measurement);
+    // For those that start proxies of their own.
+    let own =
+        |kinds: &[Kind]| -> Vec<Kind> { kinds.iter().copied().filter(|kind| args.subjects.contains(kind)).collect() };
+    let few = Rounds { args, row, count: args.rounds.min(ROUNDS_OF_OWN) };
+    let all = Rounds { args, row, count: args.rounds };
+    match row.test {
+        Test::Load { load, request, has_floor } => {
+            let subjects = able(subjects, has_floor);
+            let bench = Bench { args, load };
+            for subject in &subjects {
+                probe::ask(&subject.target(site, request)?).with_context(|| subject.kind.name())?;
+            }
+            if has_floor {
+                let run = bench.run(&site.target(site.origin, request), None)?;
+                report.faults.extend(run.fault.map(|fault| format!("direct: {fault}")));
+                report.direct_per_second = load.saturates().then(|| run.outcome.per_second());
+            }
+            all.measure(&subjects, report, |subject| {
+                let run = bench.run(&subject.target(site, request)?, Some(&subject.process))?;
+                Ok((run.measurement(load.saturates()), run.fault))
+            })?;
+            for subject in &subjects {
+                if let Err(error) = probe::ask(&subject.target(site, request)?) {
+                    report.faults.push(format!("{}, after the load: {error:#}", subject.kind.name()));
+                }
+            }
+            Ok(())
         }
-        let is_noisy = measured.values().flatten().any(|measurement| measurement.foreign_share > NOISE);
-        if is_noisy && !args.keep_noisy {
-            report.noisy_rounds += 1;
-        } else {
-            report.rounds.push(measured);
+        Test::Idle { connections, request } => all.measure(&able(subjects, false), report, |subject| {
+            Ok((memory::idle(&subject.target(site, request)?, subject, connections)?, None))
+        }),
+        Test::Routes { routes } => few.measure(&own(&[Kind::Edgeward, Kind::Nginx, Kind::Haproxy]), report, |kind| {
+            Ok((memory::routes(args, site.origin, *kind, routes)?, None))
+        }),
+        Test::ColdStart { hosts } => {
+            let site = cold_start::site(site.origin, hosts)?;
+            few.measure(&own(&[Kind::Edgeward, Kind::Nginx, Kind::Haproxy]), report, |kind| {
+                Ok((cold_start::measure(args, &site, *kind)?, None))
+            })
+        }
+        Test::Churn { hosts } => {
+            let kinds = own(&[Kind::Edgeward]);
+            let churn = kinds.iter().map(|_| Churn::new(args, hosts)).collect::<Result<Vec<_>>>()?;
+            few.measure(&churn, report, Churn::measure)
+        }
+        Test::LargeTable { table, spread, path, kinds } => {
+            let start = |kind: &Kind| {
+                eprintln!("{}: starting {}", row.name, kind.name());
+                Pair::new(args, site.origin, *kind, table, spread, path)
+            };
+            let pairs = own(kinds).iter().map(start).collect::<Result<Vec<_>>>()?;
+            few.measure(&pairs, report, Pair::measure)
         }
     }
-    for subject in &subjects {
-        if let Err(error) = check(row, subject, site) {
-            report.faults.push(format!("{}, after the load: {error:#}", subject.kind.name()));
+}
+
+/// Those that can be given a load: not the floor, when there is none for it.
+fn able(subjects: &[Subject], has_floor: bool) -> Vec<&Subject> {
+    subjects.iter().filter(|subject| has_floor || subject.kind != Kind::Floor).collect()
+}
+
+/// What is measured in rounds: a proxy, or several of one kind.
+pub(crate) trait Measured {
+    /// Which one it is.
+    fn kind(&self) -> Kind;
+}
+
+impl Measured for Kind {
+    fn kind(&self) -> Kind {
+        *self
+    }
+}
+
+impl Measured for &Subject {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+/// The rounds of a row.
+#[derive(Debug, Clone, Copy)]
+struct Rounds<'a> {
+    args: &'a Args,
+    row: &'a Row,
+    count: u32,
+}
+
+impl Rounds<'_> {
+    /// Measures everyone there and back again, round by round.
+    fn measure<M: Measured>(
+        self,
+        all: &[M],
+        report: &mut RowReport,
+        measure: impl Fn(&M) -> Result<(Measurement, Option<String>)>,
+    ) -> Result<()> {
+        for round in 1..=self.count {
+            let mut measured: BTreeMap<Kind, Vec<Measurement>> = BTreeMap::new();
+            for one in all.iter().chain(all.iter().rev()) {
+                let name = one.kind().name();
+                eprintln!("{} round {round} of {}: {name}", self.row.name, self.count);
+                let (measurement, fault) = measure(one).with_context(|| name)?;
+                report.faults.extend(fault.map(|fault| format!("{name}: {fault}")));
+                measured.entry(one.kind()).or_default().push(measurement);
+            }
+            let is_noisy = measured.values().flatten().any(|measurement| measurement.foreign_share > NOISE);
+            if is_noisy && !self.args.keep_noisy {
+                report.noisy_rounds += 1;
+            } else {
+                report.rounds.push(measured);
+            }
         }
+        Ok(())
     }
-    Ok(())
-}
-
-fn address(row: &Row, subject: &Subject) -> Result<SocketAddr> {
-    if row.tls { subject.https.context("it does not speak TLS") } else { Ok(subject.http) }
-}
-
-/// One right answer, and its length in bytes as the load generator counts it.
-fn check(row: &Row, subject: &Subject, site: &Site) -> Result<u64> {
-    let address = address(row, subject)?;
-    let bytes = if row.tls { probe::tls(address, site, row)? } else { probe::plain(address, site, row)? };
-    Ok(match row.load {
-        Load::Wrk { .. } | Load::Handshakes { .. } | Load::Idle { .. } => bytes,
-        Load::H2load { .. } => origin::body_length(row.path).unwrap_or_default() as u64,
-    })
-}
-
-/// One measurement, and what is wrong with it.
-fn measure(args: &Args, site: &Site, subject: &Subject, row: &Row) -> Result<(Measurement, Option<String>)> {
-    let to = address(row, subject)?;
-    let bytes = check(row, subject, site)?;
-    if let Load::Idle { connections } = row.load {
-        return Ok((idle(row, to, site, subject, connections)?, None));
-    }
-    client::run(row, to, site, &args.client_cpus, WARM_UP, || {})?;
-    let mut meter = Meter::start(subject.process.family())?;
-    let (before, began) = (Core::read(args.proxy_cpu)?, Instant::now());
-    let outcome = client::run(row, to, site, &args.client_cpus, args.seconds, || meter.sample())?;
-    let (after, took) = (Core::read(args.proxy_cpu)?, began.elapsed().as_nanos() as f64);
-    let used = meter.nanoseconds();
-    let foreign = (after.busy - before.busy).saturating_sub(used) + (after.steal - before.steal);
-    let measurement = Measurement {
-        cost: used as f64 / 1e3 / outcome.requests.max(1) as f64,
-        per_second: outcome.requests as f64 / outcome.seconds,
-        busy_share: used as f64 / (took - foreign as f64).max(used as f64),
-        foreign_share: foreign as f64 / took,
-    };
-    Ok((measurement, fault(row, &outcome, bytes)))
-}
-
-/// What connections cost that wait for their next request.
-fn idle(row: &Row, to: SocketAddr, site: &Site, subject: &Subject, connections: u32) -> Result<Measurement> {
-    let open = |_| if row.tls { probe::open_tls(to, site, row) } else { probe::open(to, site, row) };
-    let held = (0..connections).map(open).collect::<Result<Vec<_>>>()?;
-    // Some put away what a request has needed a moment later.
-    std::thread::sleep(Duration::from_secs(2));
-    let grown = cpu::resident_kib(&subject.process.family()).saturating_sub(subject.resident_kib);
-    let cost = grown as f64 / held.len() as f64;
-    Ok(Measurement { cost, per_second: 0.0, busy_share: 1.0, foreign_share: 0.0 })
-}
-
-/// Why what a load generator got is not what was asked for. `bytes` is the length of one right answer.
-fn fault(row: &Row, outcome: &Outcome, bytes: u64) -> Option<String> {
-    if outcome.failures > 0 {
-        return Some(format!("{} of {} requests failed", outcome.failures, outcome.requests + outcome.failures));
-    }
-    if outcome.requests == 0 {
-        return Some("no request was answered".to_owned());
-    }
-    // Answers that were under way at the end are in the bytes and not in the requests.
-    let under_way = match row.load {
-        Load::Wrk { connections, .. } => u64::from(connections),
-        Load::Handshakes { threads, .. } => u64::from(threads),
-        Load::Idle { connections } => u64::from(connections),
-        Load::H2load { connections, streams } => u64::from(connections * streams),
-    };
-    // The date, and so the length of a head, does not change; but a byte or two per answer is not a wrong answer.
-    let expected = outcome.requests * bytes;
-    let slack = expected / 100 + under_way * (bytes + 512);
-    (outcome.bytes.abs_diff(expected) > slack).then(|| {
-        format!("{} answers have {} bytes, not {expected}: some are not the right one", outcome.requests, outcome.bytes)
-    })
 }

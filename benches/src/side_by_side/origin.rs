@@ -11,7 +11,9 @@ use anyhow::{Context, Result};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
-/// The paths that are answered, and the length of each body.
+use crate::answer::field;
+
+/// What the paths that are answered end in, and the length of each body.
 pub(crate) const BODIES: &[(&str, usize)] = &[("/130B", 130), ("/64KiB", 64 << 10), ("/1MiB", 1 << 20)];
 
 /// What is read at a time, and the longest request head.
@@ -124,7 +126,7 @@ impl Connection {
 /// The index of the response to a request; the last one is 404.
 fn choose(head: &[u8]) -> usize {
     let path = head.split(|b| *b == b' ').nth(1).unwrap_or_default();
-    BODIES.iter().position(|(known, _)| known.as_bytes() == path).unwrap_or(BODIES.len())
+    BODIES.iter().position(|(known, _)| path.ends_with(known.as_bytes())).unwrap_or(BODIES.len())
 }
 
 fn asks_to_close(head: &[u8]) -> bool {
@@ -137,15 +139,7 @@ fn content_length(head: &[u8]) -> usize {
     length.unwrap_or_default()
 }
 
-/// The value of a field, whose name is lower case with its colon.
-fn field<'h>(head: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
-    head.split(|b| *b == b'\n').find_map(|line| {
-        let (start, value) = line.split_at_checked(name.len())?;
-        start.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
-    })
-}
-
 /// The length of the body at a path.
 pub(crate) fn body_length(path: &str) -> Option<usize> {
-    BODIES.iter().find(|(known, _)| *known == path).map(|(_, length)| *length)
+    BODIES.iter().find(|(known, _)| path.ends_with(known)).map(|(_, length)| *length)
 }

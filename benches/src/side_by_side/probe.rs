@@ -5,31 +5,40 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use rustls::client::WantsClientCert;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned, WantsVerifier};
 
+use crate::answer;
 use crate::origin;
-use crate::row::Row;
-use crate::site::Site;
+use crate::row::Request;
+use crate::site::Target;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest head of a response.
-const HEAD: usize = 16 << 10;
-
-/// Asks in the clear. Returns how many bytes the whole response has, head included.
-pub(crate) fn plain(address: SocketAddr, site: &Site, row: &Row) -> Result<u64> {
-    exchange(connect(address)?, site, row).with_context(|| format!("http://{address}{}", row.path))
+/// Asks once. Over TLS it checks the certificate as well, and that it is TLS 1.3 with X25519 and AES-256-GCM, as for all the
+/// others. Returns how many bytes the whole response has, head included.
+pub(crate) fn ask(target: &Target<'_>) -> Result<u64> {
+    let Target { address, host, request, .. } = target;
+    let answered = if request.tls {
+        tls_stream(target).and_then(|stream| exchange(stream, host, request))
+    } else {
+        connect(*address).and_then(|stream| exchange(stream, host, request))
+    };
+    let scheme = if request.tls { "https" } else { "http" };
+    answered.with_context(|| format!("{scheme}://{address}{} for {host}", request.path))
 }
 
-/// Asks over TLS, checks the certificate and that it is TLS 1.3 with X25519 and AES-256-GCM, as for all the others.
-/// Returns how many bytes the whole response has, head included.
-pub(crate) fn tls(address: SocketAddr, site: &Site, row: &Row) -> Result<u64> {
-    tls_stream(address, site)
-        .and_then(|stream| exchange(stream, site, row))
-        .with_context(|| format!("https://{address}{}", row.path))
+/// Whether a page answers 200, whatever else it says.
+pub(crate) fn is_ok(address: SocketAddr, path: &str) -> Result<()> {
+    let mut stream = connect(address)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    ensure!(response.starts_with("HTTP/1.1 200 "), "http://{address}{path} says `{response}`");
+    Ok(())
 }
 
 /// A connection that has had its answer, and is kept.
@@ -38,18 +47,27 @@ pub(crate) trait Open {}
 impl Open for TcpStream {}
 impl Open for StreamOwned<ClientConnection, TcpStream> {}
 
-/// Opens a connection in the clear, and asks once.
-pub(crate) fn open(address: SocketAddr, site: &Site, row: &Row) -> Result<Box<dyn Open>> {
-    let mut stream = connect(address)?;
-    exchange(&mut stream, site, row)?;
+/// Opens a connection, and asks once.
+pub(crate) fn open(target: &Target<'_>) -> Result<Box<dyn Open>> {
+    if target.request.tls {
+        let mut stream = tls_stream(target)?;
+        exchange(&mut stream, &target.host, &target.request)?;
+        return Ok(Box::new(stream));
+    }
+    let mut stream = connect(target.address)?;
+    exchange(&mut stream, &target.host, &target.request)?;
     Ok(Box::new(stream))
 }
 
-/// Opens a connection over TLS, and asks once.
-pub(crate) fn open_tls(address: SocketAddr, site: &Site, row: &Row) -> Result<Box<dyn Open>> {
-    let mut stream = tls_stream(address, site)?;
-    exchange(&mut stream, site, row)?;
-    Ok(Box::new(stream))
+/// What all TLS clients of this program offer, and nothing else: what OpenSSL, which the load generators are built with, offers
+/// first.
+pub(crate) fn tls_config() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    let provider = rustls::crypto::CryptoProvider {
+        kx_groups: vec![aws_lc_rs::kx_group::X25519],
+        cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384],
+        ..aws_lc_rs::default_provider()
+    };
+    Ok(ClientConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&[&rustls::version::TLS13])?)
 }
 
 fn connect(address: SocketAddr) -> Result<TcpStream> {
@@ -59,65 +77,38 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn tls_stream(address: SocketAddr, site: &Site) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+fn tls_stream(target: &Target<'_>) -> Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
-    roots.add(site.certificate.clone())?;
-    // What OpenSSL, which the load generators are built with, offers first.
-    let provider = rustls::crypto::CryptoProvider {
-        kx_groups: vec![aws_lc_rs::kx_group::X25519],
-        cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384],
-        ..aws_lc_rs::default_provider()
-    };
-    let config = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from(site.host.clone())?;
-    Ok(StreamOwned::new(ClientConnection::new(Arc::new(config), name)?, connect(address)?))
+    roots.add(target.certificate.clone())?;
+    let config: ConfigBuilder<ClientConfig, WantsClientCert> = tls_config()?.with_root_certificates(roots);
+    let name = ServerName::try_from(target.host.clone())?;
+    let connection = ClientConnection::new(Arc::new(config.with_no_client_auth()), name)?;
+    Ok(StreamOwned::new(connection, connect(target.address)?))
 }
 
-/// Sends a request and checks status, origin and length of what comes back.
-fn exchange(mut stream: impl Read + Write, site: &Site, row: &Row) -> Result<u64> {
-    let Row { path, upload, .. } = *row;
-    let connection = if row.closes() { "Connection: close\r\n" } else { "" };
-    let (method, length) = match upload {
+/// Sends a request and checks what comes back. Returns its length.
+fn exchange(mut stream: impl Read + Write, host: &str, request: &Request) -> Result<u64> {
+    stream.write_all(&head(host, request))?;
+    stream.write_all(&vec![b'a'; request.upload])?;
+    let body = origin::body_length(request.path).context("the origin has no such path")?;
+    let mut response = Vec::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let count = stream.read(&mut buffer)?;
+        ensure!(count > 0, "the connection was closed before the response was whole");
+        response.extend_from_slice(&buffer[..count]);
+        if let Some(length) = answer::check(&response, body)? {
+            return Ok(length as u64);
+        }
+    }
+}
+
+/// The head of a request.
+pub(crate) fn head(host: &str, request: &Request) -> Vec<u8> {
+    let connection = if request.closes { "Connection: close\r\n" } else { "" };
+    let (method, length) = match request.upload {
         0 => ("GET", String::new()),
         length => ("POST", format!("Content-Length: {length}\r\n")),
     };
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {}\r\n{length}{connection}\r\n", site.host)?;
-    stream.write_all(&vec![b'a'; upload])?;
-    let mut response = Vec::new();
-    let mut buffer = vec![0; HEAD];
-    let head = loop {
-        if let Some(end) = response.windows(4).position(|window| window == b"\r\n\r\n") {
-            break end + 4;
-        }
-        ensure!(response.len() < HEAD, "the response has no end of its head");
-        let count = stream.read(&mut buffer)?;
-        ensure!(count > 0, "the connection was closed before the response");
-        response.extend_from_slice(&buffer[..count]);
-    };
-    let text = String::from_utf8_lossy(&response[..head]).into_owned();
-    ensure!(text.starts_with("HTTP/1.1 200 "), "the answer is `{}`", text.lines().next().unwrap_or_default());
-    let header = |name: &str| {
-        text.lines()
-            .filter_map(|line| line.split_once(':'))
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|at| at.1.trim())
-    };
-    ensure!(header("x-backend") == Some("origin"), "the answer is not the origin's");
-    let expected = origin::body_length(path).context("the origin has no such path")?;
-    let length: usize = match header("content-length") {
-        Some(length) => length.parse()?,
-        None => bail!("the answer does not tell its length"),
-    };
-    ensure!(length == expected, "the answer has {length} bytes, not {expected}");
-    while response.len() < head + expected {
-        let count = stream.read(&mut buffer)?;
-        ensure!(count > 0, "the connection was closed within the response");
-        response.extend_from_slice(&buffer[..count]);
-    }
-    ensure!(response.len() == head + expected, "there is more behind the answer");
-    ensure!(response[head..].iter().all(|byte| *byte == b'a'), "the body is not the origin's");
-    Ok(response.len() as u64)
+    format!("{method} {} HTTP/1.1\r\nHost: {host}\r\n{length}{connection}\r\n", request.path).into_bytes()
 }

@@ -1,6 +1,6 @@
 //! The numbers, as JSON and as a Markdown table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -12,17 +12,74 @@ use crate::subject::Kind;
 /// A proxy whose core had more idle time than this was held up by the load generator or the origin.
 const BUSY: f64 = 0.9;
 
+/// What is measured; less is better for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Quantity {
+    /// Processor time per request in microseconds, or what else the title of the row names.
+    Cost,
+    /// Microseconds that half of the answers took at most.
+    P50,
+    /// Microseconds that 99 of 100 answers took at most.
+    P99,
+    /// Microseconds that 999 of 1000 answers took at most.
+    P999,
+    /// What `P99` was in the same run without changes.
+    QuietP99,
+    /// `P99` over `QuietP99`.
+    Inflation,
+    /// What changes take in processor time, in per cent of a core.
+    Added,
+    /// What `Cost` is when there is one route.
+    CostOfOne,
+    /// By how much `Cost` is above `CostOfOne`, in per cent.
+    Extra,
+    /// Seconds from the start to readiness.
+    Ready,
+    /// Seconds from the start to the last route.
+    LastRoute,
+    /// Resident memory in MiB; what processes share counts once.
+    Memory,
+}
+
+impl Quantity {
+    /// What the report calls it behind the title of a row; empty where the title says it.
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Cost => "",
+            Self::P50 => "p50 of the latency in µs",
+            Self::P99 => "p99 of the latency in µs",
+            Self::P999 => "p99.9 of the latency in µs",
+            Self::QuietP99 => "p99 without changes in µs",
+            Self::Inflation => "p99 over p99 without changes",
+            Self::Added => "% of a core that the changes take",
+            Self::CostOfOne => "with one route",
+            Self::Extra => "% above the cost with one route",
+            Self::Ready => "seconds to ready",
+            Self::LastRoute => "seconds to the last route over TLS",
+            Self::Memory => "MiB of memory",
+        }
+    }
+}
+
 /// One measurement of one proxy.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Measurement {
-    /// Processor time per request in microseconds; for rows of memory, KiB per connection.
-    pub(crate) cost: f64,
-    /// Requests per second.
+    /// What was measured.
+    pub(crate) values: BTreeMap<Quantity, f64>,
+    /// Requests per second; 0 where nothing is counted.
     pub(crate) per_second: f64,
-    /// The share of its core that the proxy used, of what others left of it.
-    pub(crate) busy_share: f64,
+    /// The share of its core that the proxy used, of what others left of it; `None` where it is not meant to use all of it.
+    pub(crate) busy_share: Option<f64>,
     /// The share of its core that went to others or was stolen by the hypervisor.
     pub(crate) foreign_share: f64,
+}
+
+impl Measurement {
+    /// One without a load.
+    pub(crate) fn of<const N: usize>(values: [(Quantity, f64); N]) -> Self {
+        Self { values: values.into(), ..Self::default() }
+    }
 }
 
 /// A proxy.
@@ -62,6 +119,8 @@ pub(crate) struct Report {
     pub(crate) seconds: u32,
     /// Hosts that Edgeward routes.
     pub(crate) hosts: u32,
+    /// Requests per second of the rows with a constant rate.
+    pub(crate) rate: u32,
     /// The load generators.
     pub(crate) clients: Vec<String>,
     /// The proxies.
@@ -84,23 +143,29 @@ impl RowReport {
     }
 
     /// A quantity of one proxy, round by round: the mean of the way there and the way back.
-    fn series(&self, kind: Kind, quantity: impl Fn(&Measurement) -> f64) -> Vec<f64> {
-        self.rounds
-            .iter()
-            .filter_map(|round| round.get(&kind))
-            .map(|both| both.iter().map(&quantity).sum::<f64>() / both.len() as f64)
-            .collect()
+    fn series(&self, kind: Kind, number: impl Fn(&Measurement) -> Option<f64>) -> Vec<f64> {
+        let mean = |both: &Vec<Measurement>| {
+            let numbers: Vec<f64> = both.iter().filter_map(&number).collect();
+            (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
+        };
+        self.rounds.iter().filter_map(|round| mean(round.get(&kind)?)).collect()
     }
 
-    /// What a request, or a connection, costs one proxy.
-    fn cost(&self, kind: Kind) -> Option<Summary> {
-        Summary::of(&self.series(kind, |measurement| measurement.cost))
+    /// All that was measured.
+    fn quantities(&self) -> BTreeSet<Quantity> {
+        let measurements = self.rounds.iter().flat_map(BTreeMap::values).flatten();
+        measurements.flat_map(|measurement| measurement.values.keys().copied()).collect()
     }
 
-    /// How many times the cost of Edgeward another one has, round by round.
-    fn ratio(&self, other: Kind) -> Option<Summary> {
-        let ours = self.series(Kind::Edgeward, |measurement| measurement.cost);
-        let theirs = self.series(other, |measurement| measurement.cost);
+    /// A quantity of one proxy.
+    fn value(&self, kind: Kind, quantity: Quantity) -> Option<Summary> {
+        Summary::of(&self.series(kind, |measurement| measurement.values.get(&quantity).copied()))
+    }
+
+    /// How many times what Edgeward takes another one does, round by round.
+    fn ratio(&self, other: Kind, quantity: Quantity) -> Option<Summary> {
+        let series = |kind| self.series(kind, |measurement| measurement.values.get(&quantity).copied());
+        let (ours, theirs) = (series(Kind::Edgeward), series(other));
         if ours.len() != theirs.len() {
             return None;
         }
@@ -108,10 +173,10 @@ impl RowReport {
     }
 
     /// The peer that takes the least.
-    fn best_peer(&self) -> Option<Kind> {
+    fn best_peer(&self, quantity: Quantity) -> Option<Kind> {
         let peers = self.rounds.first()?.keys().copied().filter(|kind| kind.is_peer());
-        let cost = |kind: &Kind| self.cost(*kind).map_or(f64::INFINITY, |summary| summary.median);
-        peers.min_by(|a, b| cost(a).total_cmp(&cost(b)))
+        let value = |kind: &Kind| self.value(*kind, quantity).map_or(f64::INFINITY, |summary| summary.median);
+        peers.min_by(|a, b| value(a).total_cmp(&value(b)))
     }
 
     /// Why nobody should believe this row; empty for a good one.
@@ -137,7 +202,8 @@ impl RowReport {
     /// How many times as fast the origin is without a proxy, beside the fastest one.
     fn headroom(&self) -> Option<f64> {
         let kinds = self.rounds.first()?.keys();
-        let rates = kinds.filter_map(|kind| Summary::of(&self.series(*kind, |measurement| measurement.per_second)));
+        let rates =
+            kinds.filter_map(|kind| Summary::of(&self.series(*kind, |measurement| Some(measurement.per_second))));
         Some(self.direct_per_second? / rates.map(|rate| rate.median).fold(f64::MIN_POSITIVE, f64::max))
     }
 }
@@ -148,8 +214,9 @@ pub(crate) fn markdown(report: &Report) -> String {
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(
         out,
-        "Processor time per request in µs where no other unit is named, median of {} rounds of 2 x {} s [lowest to highest]. One worker each.\n",
-        report.rounds, report.seconds
+        "Processor time per request in µs where no other unit is named, median of {} rounds of 2 x {} s [lowest to highest]. One worker each. A \
+         constant rate is one of {} requests per second.\n",
+        report.rounds, report.seconds, report.rate
     );
     for subject in &report.subjects {
         let mib = subject.resident_kib as f64 / 1024.0;
@@ -162,16 +229,9 @@ pub(crate) fn markdown(report: &Report) -> String {
     let _ = writeln!(out, "| row | {} | best peer / Edgeward | floor / Edgeward | direct |", names.join(" | "));
     let _ = writeln!(out, "|---|{}---|---|---|", "---|".repeat(names.len()));
     for row in &report.rows {
-        let cells: Vec<String> = report.subjects.iter().map(|subject| cost_cell(row, subject.kind)).collect();
-        let invalid = if row.objections().is_empty() { "" } else { " **(invalid)**" };
-        let peer = row.best_peer().and_then(|peer| Some((peer, row.ratio(peer)?)));
-        let peer = peer.map_or("-".to_owned(), |(peer, ratio)| {
-            let (low, high) = ratio.interval;
-            format!("{:.2} ({}; 95 %: {low:.2} to {high:.2})", ratio.median, peer.name())
-        });
-        let floor = row.ratio(Kind::Floor).map_or("-".to_owned(), |ratio| format!("{:.2}", ratio.median));
-        let direct = row.headroom().map_or("-".to_owned(), |times| format!("{times:.2} x the fastest"));
-        let _ = writeln!(out, "| {}{invalid} | {} | {peer} | {floor} | {direct} |", row.title, cells.join(" | "));
+        for line in lines(report, row) {
+            let _ = writeln!(out, "{line}");
+        }
     }
     let _ = writeln!(
         out,
@@ -194,10 +254,38 @@ pub(crate) fn markdown(report: &Report) -> String {
     out
 }
 
-fn cost_cell(row: &RowReport, kind: Kind) -> String {
-    row.cost(kind).map_or("-".to_owned(), |cost| {
-        let digits = if cost.median < 100.0 { 1 } else { 0 };
-        format!("{:.digits$} [{:.digits$} to {:.digits$}]", cost.median, cost.min, cost.max)
+/// The lines of a row in the table: one for each quantity, or an empty one.
+fn lines(report: &Report, row: &RowReport) -> Vec<String> {
+    let invalid = if row.objections().is_empty() { "" } else { " **(invalid)**" };
+    let line = |quantity: Quantity, is_first: bool| {
+        let label = quantity.label();
+        let title = if label.is_empty() { row.title.to_owned() } else { format!("{}: {label}", row.title) };
+        let cells: Vec<String> = report.subjects.iter().map(|subject| cell(row, subject.kind, quantity)).collect();
+        let peer = row.best_peer(quantity).and_then(|peer| Some((peer, row.ratio(peer, quantity)?)));
+        let peer = peer.map_or("-".to_owned(), |(peer, ratio)| {
+            let (low, high) = ratio.interval;
+            format!("{:.2} ({}; 95 %: {low:.2} to {high:.2})", ratio.median, peer.name())
+        });
+        let floor = row.ratio(Kind::Floor, quantity).map_or("-".to_owned(), |ratio| format!("{:.2}", ratio.median));
+        let direct = row.headroom().filter(|_| is_first);
+        let direct = direct.map_or("-".to_owned(), |times| format!("{times:.2} x the fastest"));
+        format!("| {title}{invalid} | {} | {peer} | {floor} | {direct} |", cells.join(" | "))
+    };
+    let quantities = row.quantities();
+    if quantities.is_empty() {
+        return vec![line(Quantity::Cost, true)];
+    }
+    quantities.iter().enumerate().map(|(index, quantity)| line(*quantity, index == 0)).collect()
+}
+
+fn cell(row: &RowReport, kind: Kind, quantity: Quantity) -> String {
+    row.value(kind, quantity).map_or("-".to_owned(), |value| {
+        let digits = match value.median.abs() {
+            ..3.0 => 2,
+            ..100.0 => 1,
+            _ => 0,
+        };
+        format!("{:.digits$} [{:.digits$} to {:.digits$}]", value.median, value.min, value.max)
     })
 }
 

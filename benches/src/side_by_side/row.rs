@@ -2,15 +2,30 @@
 
 use anyhow::{Result, bail};
 
-/// The load generator of a row.
+use crate::large_table::Spread;
+use crate::site::Table;
+use crate::subject::Kind;
+
+/// One request, which is sent over and over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request {
+    /// Whether clients come over TLS.
+    pub(crate) tls: bool,
+    /// The path that is asked for; it ends in one of [`crate::origin::BODIES`].
+    pub(crate) path: &'static str,
+    /// The length of the request body, of a POST; 0 is a GET.
+    pub(crate) upload: usize,
+    /// Whether it asks to close the connection behind it.
+    pub(crate) closes: bool,
+}
+
+/// A load generator, and how it is set up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Load {
     /// wrk: HTTP/1.1 over this many connections, one request at a time on each.
     Wrk {
         /// Connections.
         connections: u32,
-        /// Whether each request asks to close the connection behind it.
-        close: bool,
     },
     /// This program: a TLS connection for each request, this many at a time.
     Handshakes {
@@ -19,17 +34,72 @@ pub(crate) enum Load {
         /// Whether sessions are resumed.
         resumed: bool,
     },
-    /// This program: connections that have had one answer each and wait. What is measured is resident memory.
-    Idle {
-        /// Connections.
-        connections: u32,
-    },
     /// h2load: HTTP/2 over this many connections.
     H2load {
         /// Connections.
         connections: u32,
         /// Requests at a time on each.
         streams: u32,
+    },
+    /// This program: as many requests per second as `--rate` says, whether answers come or not.
+    OpenLoop {
+        /// Connections, with one request at a time each.
+        connections: usize,
+    },
+}
+
+impl Load {
+    /// Whether it asks as fast as it gets answers, so that a proxy has no time to idle.
+    pub(crate) const fn saturates(self) -> bool {
+        !matches!(self, Self::OpenLoop { .. })
+    }
+}
+
+/// What is done to the proxies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Test {
+    /// Processor time, and where the load generator knows it latency, under a load.
+    Load {
+        /// The load.
+        load: Load,
+        /// What is asked.
+        request: Request,
+        /// Whether forwarding bytes is a floor for it: the origin can then also be asked directly. Not so for TLS, which the
+        /// origin does not speak, and not for new connections, of which a forwarder needs two.
+        has_floor: bool,
+    },
+    /// What is noticed of endpoints and routes that change all the time.
+    Churn {
+        /// Hosts that are routed.
+        hosts: u32,
+    },
+    /// From the start of a proxy to its last route.
+    ColdStart {
+        /// Hosts, with a certificate of its own each.
+        hosts: u32,
+    },
+    /// A table, beside a single route.
+    LargeTable {
+        /// What is routed.
+        table: Table,
+        /// How requests are spread over it.
+        spread: Spread,
+        /// The path of those that are not.
+        path: &'static str,
+        /// Who has such tables.
+        kinds: &'static [Kind],
+    },
+    /// Resident memory of a table, beside that of a single route.
+    Routes {
+        /// Routes, each of a host of its own.
+        routes: u32,
+    },
+    /// Resident memory of connections that have had one answer each and wait.
+    Idle {
+        /// Connections.
+        connections: u32,
+        /// What is asked once.
+        request: Request,
     },
 }
 
@@ -40,28 +110,26 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// What it measures, in words.
     pub(crate) title: &'static str,
-    /// The load.
-    pub(crate) load: Load,
-    /// Whether clients come over TLS.
-    pub(crate) tls: bool,
-    /// The path that is asked for; one of [`crate::origin::BODIES`].
-    pub(crate) path: &'static str,
-    /// The length of the request body, of a POST; 0 is a GET.
-    pub(crate) upload: usize,
-    /// Whether forwarding bytes is a floor for it: the origin can then also be asked directly. Not so for TLS, which the
-    /// origin does not speak, and not for new connections, of which a forwarder needs two.
-    pub(crate) has_floor: bool,
+    /// How.
+    pub(crate) test: Test,
 }
 
-impl Row {
-    /// Whether each request asks to close the connection behind it.
-    pub(crate) const fn closes(&self) -> bool {
-        matches!(self.load, Load::Wrk { close: true, .. } | Load::Handshakes { .. })
-    }
+/// The smallest request there is.
+pub(crate) const SMALL: Request = Request { tls: false, path: "/130B", upload: 0, closes: false };
+
+const SMALL_TLS: Request = Request { tls: true, ..SMALL };
+const SMALL_TLS_ONCE: Request = Request { closes: true, ..SMALL_TLS };
+const KEEP_ALIVE: Load = Load::Wrk { connections: 32 };
+const LARGE: Load = Load::Wrk { connections: 16 };
+
+/// A load that a TCP forwarder can be given as well.
+const fn with_floor(load: Load, request: Request) -> Test {
+    Test::Load { load, request, has_floor: true }
 }
 
-const KEEP_ALIVE: Load = Load::Wrk { connections: 32, close: false };
-const LARGE: Load = Load::Wrk { connections: 16, close: false };
+const fn without_floor(load: Load, request: Request) -> Test {
+    Test::Load { load, request, has_floor: false }
+}
 
 /// All rows. A further one is a further entry here. Those of memory come first: what a proxy keeps of an earlier load would be
 /// taken for theirs.
@@ -69,101 +137,93 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "idle",
         title: "KiB of memory per idle keep-alive connection",
-        load: Load::Idle { connections: 4000 },
-        tls: false,
-        path: "/130B",
-        upload: 0,
-        has_floor: false,
+        test: Test::Idle { connections: 4000, request: SMALL },
     },
     Row {
         name: "idle-tls",
         title: "KiB of memory per idle keep-alive connection over TLS",
-        load: Load::Idle { connections: 4000 },
-        tls: true,
-        path: "/130B",
-        upload: 0,
-        has_floor: false,
+        test: Test::Idle { connections: 4000, request: SMALL_TLS },
     },
+    Row { name: "http1-keepalive-130B", title: "HTTP/1.1 keep-alive, 130 B", test: with_floor(KEEP_ALIVE, SMALL) },
     Row {
-        name: "http1-keepalive-130B",
-        title: "HTTP/1.1 keep-alive, 130 B",
-        load: KEEP_ALIVE,
-        tls: false,
-        path: "/130B",
-        upload: 0,
-        has_floor: true,
+        name: "open-loop",
+        title: "HTTP/1.1 keep-alive, 130 B, at a constant rate",
+        test: with_floor(Load::OpenLoop { connections: 32 }, SMALL),
     },
     Row {
         name: "http1-tls-keepalive",
         title: "HTTP/1.1 over TLS keep-alive, 130 B",
-        load: KEEP_ALIVE,
-        tls: true,
-        path: "/130B",
-        upload: 0,
-        has_floor: false,
+        test: without_floor(KEEP_ALIVE, SMALL_TLS),
     },
     Row {
         name: "new-connection-per-request",
         title: "New TCP connection per request, 130 B",
-        load: Load::Wrk { connections: 32, close: true },
-        tls: false,
-        path: "/130B",
-        upload: 0,
-        has_floor: false,
+        test: without_floor(KEEP_ALIVE, Request { closes: true, ..SMALL }),
     },
     Row {
         name: "full-tls-handshake",
         title: "New TLS 1.3 connection per request, full handshake, ECDSA P-256, X25519, 130 B",
-        load: Load::Handshakes { threads: 8, resumed: false },
-        tls: true,
-        path: "/130B",
-        upload: 0,
-        has_floor: false,
+        test: without_floor(Load::Handshakes { threads: 8, resumed: false }, SMALL_TLS_ONCE),
     },
     Row {
         name: "resumed-tls-handshake",
         title: "New TLS 1.3 connection per request, resumed, 130 B",
-        load: Load::Handshakes { threads: 8, resumed: true },
-        tls: true,
-        path: "/130B",
-        upload: 0,
-        has_floor: false,
+        test: without_floor(Load::Handshakes { threads: 8, resumed: true }, SMALL_TLS_ONCE),
     },
     Row {
         name: "64KiB",
         title: "HTTP/1.1 keep-alive, 64 KiB response",
-        load: LARGE,
-        tls: false,
-        path: "/64KiB",
-        upload: 0,
-        has_floor: true,
+        test: with_floor(LARGE, Request { path: "/64KiB", ..SMALL }),
     },
     Row {
         name: "1MiB",
         title: "HTTP/1.1 keep-alive, 1 MiB response",
-        load: LARGE,
-        tls: false,
-        path: "/1MiB",
-        upload: 0,
-        has_floor: true,
+        test: with_floor(LARGE, Request { path: "/1MiB", ..SMALL }),
     },
     Row {
         name: "1MiB-upload",
         title: "HTTP/1.1 keep-alive, 1 MiB upload",
-        load: LARGE,
-        tls: false,
-        path: "/130B",
-        upload: 1 << 20,
-        has_floor: true,
+        test: with_floor(LARGE, Request { upload: 1 << 20, ..SMALL }),
     },
     Row {
         name: "http2-tls",
         title: "HTTP/2 over TLS, 8 x 16 streams, 130 B",
-        load: Load::H2load { connections: 8, streams: 16 },
-        tls: true,
-        path: "/130B",
-        upload: 0,
-        has_floor: false,
+        test: without_floor(Load::H2load { connections: 8, streams: 16 }, SMALL_TLS),
+    },
+    Row {
+        name: "churn",
+        title: "HTTP/1.1 keep-alive, 130 B, at a constant rate, while endpoints change 50 and routes 5 times a second (Edgeward only)",
+        test: Test::Churn { hosts: 1000 },
+    },
+    Row {
+        name: "large-table",
+        title: "HTTP/1.1 keep-alive, 130 B, 100,000 hosts with 10 paths each, Zipf (Edgeward only)",
+        test: Test::LargeTable {
+            table: Table { paths: 10, ..Table::with_hosts(100_000) },
+            spread: Spread::Zipf,
+            path: "/p00003/130B",
+            kinds: &[Kind::Edgeward],
+        },
+    },
+    Row {
+        name: "10k-paths",
+        title: "HTTP/1.1 keep-alive, 130 B, the last of 10,000 paths of one host",
+        test: Test::LargeTable {
+            table: Table { paths: 10_000, is_for_peers: true, ..Table::with_hosts(1) },
+            spread: Spread::None,
+            path: "/p09999/130B",
+            kinds: &[Kind::Edgeward, Kind::Nginx, Kind::Haproxy, Kind::Envoy],
+        },
+    },
+    Row {
+        name: "memory-per-route",
+        title: "KiB of memory per route, of 5,000 with a host each",
+        test: Test::Routes { routes: 5000 },
+    },
+    Row {
+        name: "cold-start",
+        title: "Cold start with 10,000 hosts that have a certificate each",
+        test: Test::ColdStart { hosts: 10_000 },
     },
 ];
 

@@ -1,53 +1,141 @@
-//! What all proxies serve: one certificate, one origin, and for Edgeward the manifests of many hosts.
+//! What the proxies of one run serve: certificates, an origin, and a table of hosts and paths.
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
+use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::CertificateDer;
 
-/// A directory of its own with what the proxies read, and the origin's address.
+use crate::manifests;
+use crate::row::Request;
+
+/// Ingresses in a file.
+const IN_A_FILE: usize = 1000;
+
+/// The hosts and paths that are routed, all to the same origin.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Table {
+    /// Hosts.
+    pub(crate) hosts: u32,
+    /// Paths of each: `/` if it is one, else `/p00000` and so on.
+    pub(crate) paths: u32,
+    /// Whether each host has a certificate of its own; else they share one.
+    pub(crate) own_certificates: bool,
+    /// Whether the peers have all of it too; else they have one host that takes everything.
+    pub(crate) is_for_peers: bool,
+}
+
+impl Table {
+    /// Hosts that share a certificate and have one path each; of Edgeward only.
+    pub(crate) const fn with_hosts(hosts: u32) -> Self {
+        Self { hosts, paths: 1, own_certificates: false, is_for_peers: false }
+    }
+
+    /// The names of the hosts.
+    pub(crate) fn hosts(self) -> impl Iterator<Item = String> {
+        (0..self.hosts).map(host)
+    }
+
+    /// The paths of each host.
+    pub(crate) fn paths(self) -> Vec<String> {
+        if self.paths == 1 {
+            vec!["/".to_owned()]
+        } else {
+            (0..self.paths).map(|path| format!("/p{path:05}")).collect()
+        }
+    }
+}
+
+/// The name of a host; all are covered by the shared certificate.
+pub(crate) fn host(index: u32) -> String {
+    format!("h{index:05}.bench.test")
+}
+
+/// A directory of its own with what the proxies read.
 #[derive(Debug)]
 pub(crate) struct Site {
     directory: tempfile::TempDir,
-    /// The certificate that all proxies serve.
+    /// What is routed.
+    pub(crate) table: Table,
+    /// The certificate that all hosts share.
     pub(crate) certificate: CertificateDer<'static>,
+    /// The certificate of the last host.
+    pub(crate) last_certificate: CertificateDer<'static>,
     /// Where the origin listens.
     pub(crate) origin: SocketAddr,
     /// The host that requests are for.
     pub(crate) host: String,
-    next_port: std::cell::Cell<u16>,
 }
 
-/// The name of a host; all are covered by the certificate.
-fn host(index: u32) -> String {
-    format!("h{index:05}.bench.test")
+/// Whom a load is for, and what is asked there.
+#[derive(Debug)]
+pub(crate) struct Target<'s> {
+    /// Where the load generator's files go.
+    pub(crate) site: &'s Site,
+    /// Where to connect to.
+    pub(crate) address: SocketAddr,
+    /// The host asked for.
+    pub(crate) host: String,
+    /// The certificate that it is to have.
+    pub(crate) certificate: CertificateDer<'static>,
+    /// What is asked.
+    pub(crate) request: Request,
+    /// A file with other hosts and paths, one of each in a line, that are asked for instead, in this order. Only wrk takes it.
+    pub(crate) spread: Option<PathBuf>,
 }
+
+/// The next port to try: below the range that the kernel takes ports of outgoing connections from.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
 
 impl Site {
-    /// Writes certificate, key and manifests of `hosts` hosts.
-    pub(crate) fn new(hosts: u32) -> Result<Self> {
+    /// Writes certificates, keys and manifests for a table whose origin listens there.
+    pub(crate) fn new(table: Table, origin: SocketAddr) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("side-by-side-").tempdir()?;
-        // Below the range that the kernel takes ports of outgoing connections from.
-        let next_port = std::cell::Cell::new(20_000);
-        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-        let certificate = rcgen::CertificateParams::new(vec!["*.bench.test".to_owned()])?.self_signed(&key)?;
-        let site = Self {
-            origin: free_address(&next_port)?,
-            certificate: certificate.der().clone(),
-            host: host(hosts / 2),
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+        let certificate = CertificateParams::new(vec!["*.bench.test".to_owned()])?.self_signed(&key)?;
+        let mut site = Self {
             directory,
-            next_port,
+            table,
+            certificate: certificate.der().clone(),
+            last_certificate: certificate.der().clone(),
+            origin,
+            host: host(table.hosts / 2),
         };
-        let (certificate, key) = (certificate.pem(), key.serialize_pem());
+        for directory in ["manifests", "certificates", "servers"] {
+            std::fs::create_dir(site.path(directory))?;
+        }
+        let (certificate, key_pem) = (certificate.pem(), key.serialize_pem());
         site.write("certificate.pem", &certificate)?;
-        site.write("key.pem", &key)?;
-        site.write("both.pem", &[certificate.as_str(), key.as_str()].concat())?;
-        std::fs::create_dir(site.path("manifests"))?;
-        site.write("manifests/origin.yaml", &manifests_of_origin(site.origin, &certificate, &key))?;
-        site.write("manifests/ingresses.yaml", &(0..hosts).map(ingress).collect::<String>())?;
+        site.write("key.pem", &key_pem)?;
+        site.write("both.pem", &[certificate.as_str(), key_pem.as_str()].concat())?;
+        site.write("manifests/service.yaml", &manifests::service(origin, &certificate, &key_pem))?;
+        site.write("manifests/endpoints.yaml", &manifests::endpoints(origin))?;
+        site.write_table(&key, &key_pem)?;
         Ok(site)
+    }
+
+    fn write_table(&mut self, key: &KeyPair, key_pem: &str) -> Result<()> {
+        let (hosts, paths): (Vec<String>, _) = (self.table.hosts().collect(), self.table.paths());
+        for (index, hosts) in hosts.chunks(IN_A_FILE).enumerate() {
+            let mut text = String::new();
+            for host in hosts {
+                let mut secret = "certificate";
+                if self.table.own_certificates {
+                    secret = host.split('.').next().unwrap_or_default();
+                    // The key is the same for all, which nobody who serves them can make use of.
+                    let certificate = CertificateParams::new(vec![host.clone()])?.self_signed(key)?;
+                    text += &manifests::secret(secret, &certificate.pem(), key_pem);
+                    self.write(&format!("certificates/{host}.pem"), &[certificate.pem().as_str(), key_pem].concat())?;
+                    self.last_certificate = certificate.der().clone();
+                }
+                text += &manifests::ingress(host, &paths, secret);
+            }
+            self.write(&format!("manifests/ingresses-{index}.yaml"), &text)?;
+        }
+        Ok(())
     }
 
     /// A file of this site.
@@ -62,9 +150,15 @@ impl Site {
         Ok(path)
     }
 
-    /// A loopback address that nothing listens on.
-    pub(crate) fn free_address(&self) -> Result<SocketAddr> {
-        free_address(&self.next_port)
+    /// Writes a file of this site so that nobody ever sees a part of it.
+    pub(crate) fn replace(&self, name: &str, text: &str) -> Result<()> {
+        std::fs::rename(self.write("new", text)?, self.path(name)).with_context(|| format!("cannot replace {name}"))
+    }
+
+    /// What a load on one of the proxies of this site is for.
+    pub(crate) fn target(&self, address: SocketAddr, request: Request) -> Target<'_> {
+        let (host, certificate) = (self.host.clone(), self.certificate.clone());
+        Target { site: self, address, host, certificate, request, spread: None }
     }
 
     /// What a child wrote to its log, for an error message.
@@ -75,97 +169,23 @@ impl Site {
     }
 }
 
-fn free_address(next: &std::cell::Cell<u16>) -> Result<SocketAddr> {
-    while next.get() < 32_000 {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, next.get()));
-        next.set(next.get() + 1);
+/// A loopback address that nothing listens on, and that is given away once.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    loop {
+        let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+        ensure!(port < 32_000, "no port between 20000 and 32000 is free");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         if TcpListener::bind(address).is_ok() {
             return Ok(address);
         }
     }
-    bail!("no port between 20000 and 32000 is free")
 }
 
-fn indented(text: &str) -> String {
-    text.lines().fold(String::new(), |mut out, line| {
-        let _ = writeln!(out, "    {line}");
-        out
+/// Lines of a file, each made of one host or path.
+pub(crate) fn lines(items: impl IntoIterator<Item = String>, line: impl Fn(&mut String, &str)) -> String {
+    items.into_iter().fold(String::new(), |mut text, item| {
+        line(&mut text, &item);
+        let _ = writeln!(text);
+        text
     })
-}
-
-/// The Service `origin` with its one endpoint, and the certificate's Secret.
-fn manifests_of_origin(origin: SocketAddr, certificate: &str, key: &str) -> String {
-    let (ip, port) = (origin.ip(), origin.port());
-    let (certificate, key) = (indented(certificate), indented(key));
-    format!(
-        "apiVersion: v1
-kind: Service
-metadata:
-  name: origin
-  namespace: bench
-spec:
-  clusterIP: 10.96.0.10
-  ports:
-  - name: http
-    port: 80
-    targetPort: {port}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata:
-  name: origin-1
-  namespace: bench
-  labels:
-    kubernetes.io/service-name: origin
-addressType: IPv4
-ports:
-- name: http
-  port: {port}
-endpoints:
-- addresses: [{ip}]
-  conditions:
-    ready: true
----
-apiVersion: v1
-kind: Secret
-metadata:
-  name: certificate
-  namespace: bench
-type: kubernetes.io/tls
-stringData:
-  tls.crt: |
-{certificate}  tls.key: |
-{key}"
-    )
-}
-
-/// One host over HTTP and HTTPS, without the redirect between the two.
-fn ingress(index: u32) -> String {
-    let host = host(index);
-    format!(
-        "---
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata:
-  name: host-{index}
-  namespace: bench
-  annotations:
-    nginx.ingress.kubernetes.io/ssl-redirect: \"false\"
-spec:
-  tls:
-  - hosts: [{host}]
-    secretName: certificate
-  rules:
-  - host: {host}
-    http:
-      paths:
-      - path: /
-        pathType: Prefix
-        backend:
-          service:
-            name: origin
-            port:
-              number: 80
-"
-    )
 }

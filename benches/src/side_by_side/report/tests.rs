@@ -2,7 +2,8 @@ use super::*;
 use crate::row::select;
 
 fn measurement(cost: f64, busy_share: f64) -> Measurement {
-    Measurement { cost, per_second: 1e6 / cost, busy_share, foreign_share: 0.0 }
+    let values = BTreeMap::from([(Quantity::Cost, cost)]);
+    Measurement { values, per_second: 1e6 / cost, busy_share: Some(busy_share), foreign_share: 0.0 }
 }
 
 /// A row in which the proxies cost that much in each round.
@@ -22,9 +23,9 @@ fn row(rounds: &[[f64; 4]], busy: f64) -> RowReport {
 #[test]
 fn edgeward_is_compared_with_the_cheapest_peer_round_by_round() {
     let row = row(&[[20.0, 30.0, 25.0, 15.0], [40.0, 60.0, 50.0, 30.0], [20.0, 10.0, 26.0, 15.0]], 1.0);
-    assert_eq!(row.best_peer(), Some(Kind::Haproxy));
-    assert_eq!(row.ratio(Kind::Haproxy).map(|ratio| ratio.median), Some(1.25));
-    assert_eq!(row.ratio(Kind::Floor).map(|ratio| ratio.median), Some(0.75));
+    assert_eq!(row.best_peer(Quantity::Cost), Some(Kind::Haproxy));
+    assert_eq!(row.ratio(Kind::Haproxy, Quantity::Cost).map(|ratio| ratio.median), Some(1.25));
+    assert_eq!(row.ratio(Kind::Floor, Quantity::Cost).map(|ratio| ratio.median), Some(0.75));
     assert_eq!(row.headroom(), Some(100_000.0 / (1e6 / 15.0)));
     assert!(row.objections().is_empty());
 }
@@ -40,9 +41,10 @@ fn a_row_with_faults_an_idle_proxy_or_no_quiet_round_says_so() {
 
     let kinds = [Kind::Edgeward, Kind::Nginx, Kind::Haproxy, Kind::Floor];
     let subjects = kinds.map(|kind| SubjectReport { kind, version: "1".to_owned(), resident_kib: 1024 }).into();
-    let report = Report { rounds: 1, seconds: 1, hosts: 10, clients: Vec::new(), subjects, rows: vec![faulty] };
+    let report =
+        Report { rounds: 1, seconds: 1, hosts: 10, rate: 5000, clients: Vec::new(), subjects, rows: vec![faulty] };
     let text = markdown(&report);
-    assert!(text.contains("| HTTP/1.1 keep-alive, 130 B **(invalid)** | 1.0 [1.0 to 1.0] |"), "{text}");
+    assert!(text.contains("| HTTP/1.1 keep-alive, 130 B **(invalid)** | 1.00 [1.00 to 1.00] |"), "{text}");
     assert!(text.contains("is invalid**: nginx: 3 of 9 requests failed."), "{text}");
 }
 
@@ -52,6 +54,22 @@ fn without_edgeward_there_is_nothing_to_compare() {
     for round in &mut row.rounds {
         round.remove(&Kind::Edgeward);
     }
-    assert_eq!(row.best_peer(), Some(Kind::Haproxy));
-    assert_eq!(row.ratio(Kind::Haproxy), None);
+    assert_eq!(row.best_peer(Quantity::Cost), Some(Kind::Haproxy));
+    assert_eq!(row.ratio(Kind::Haproxy, Quantity::Cost), None);
+}
+
+#[test]
+fn a_row_has_a_line_for_each_quantity_and_each_has_its_own_best_peer() {
+    let mut row = row(&[[20.0, 30.0, 25.0, 15.0]], 1.0);
+    for (kind, p99) in [(Kind::Edgeward, 100.0), (Kind::Nginx, 110.0), (Kind::Haproxy, 120.0)] {
+        for measurement in row.rounds[0].entry(kind).or_default() {
+            measurement.values.insert(Quantity::P99, p99);
+        }
+    }
+    assert_eq!(row.best_peer(Quantity::P99), Some(Kind::Nginx));
+    let subjects = vec![SubjectReport { kind: Kind::Edgeward, version: String::new(), resident_kib: 0 }];
+    let report = Report { rounds: 1, seconds: 1, hosts: 1, rate: 1, clients: Vec::new(), subjects, rows: vec![row] };
+    let lines = lines(&report, &report.rows[0]);
+    assert_eq!(lines.len(), 2);
+    assert!(lines[1].contains("130 B: p99 of the latency in µs | 100 [100 to 100] | 1.10 (nginx;"), "{}", lines[1]);
 }

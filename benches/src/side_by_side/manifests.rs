@@ -1,0 +1,111 @@
+//! What Edgeward serves, as the manifests of Kubernetes.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+fn indented(text: &str) -> String {
+    text.lines().fold(String::new(), |mut out, line| {
+        let _ = writeln!(out, "    {line}");
+        out
+    })
+}
+
+/// The Service `origin`, and the Secret with the certificate of all hosts.
+pub(crate) fn service(origin: SocketAddr, certificate: &str, key: &str) -> String {
+    let port = origin.port();
+    let secret = secret("certificate", certificate, key);
+    format!(
+        "apiVersion: v1
+kind: Service
+metadata:
+  name: origin
+  namespace: bench
+spec:
+  clusterIP: 10.96.0.10
+  ports:
+  - name: http
+    port: 80
+    targetPort: {port}
+{secret}"
+    )
+}
+
+/// The endpoints of the Service.
+pub(crate) fn endpoints(origin: SocketAddr) -> String {
+    let (ip, port) = (origin.ip(), origin.port());
+    format!(
+        "apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: origin-1
+  namespace: bench
+  labels:
+    kubernetes.io/service-name: origin
+addressType: IPv4
+ports:
+- name: http
+  port: {port}
+endpoints:
+- addresses: [{ip}]
+  conditions:
+    ready: true
+"
+    )
+}
+
+/// A certificate with its key.
+pub(crate) fn secret(name: &str, certificate: &str, key: &str) -> String {
+    let (certificate, key) = (indented(certificate), indented(key));
+    format!(
+        "---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {name}
+  namespace: bench
+type: kubernetes.io/tls
+stringData:
+  tls.crt: |
+{certificate}  tls.key: |
+{key}"
+    )
+}
+
+/// One host over HTTP and HTTPS, without the redirect between the two.
+pub(crate) fn ingress(host: &str, paths: &[String], secret: &str) -> String {
+    let name = host.split('.').next().unwrap_or_default();
+    let mut text = format!(
+        "---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: {name}
+  namespace: bench
+  annotations:
+    nginx.ingress.kubernetes.io/ssl-redirect: \"false\"
+spec:
+  tls:
+  - hosts: [{host}]
+    secretName: {secret}
+  rules:
+  - host: {host}
+    http:
+      paths:
+"
+    );
+    for path in paths {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "      - path: {path}
+        pathType: Prefix
+        backend:
+          service:
+            name: origin
+            port:
+              number: 80
+"
+        );
+    }
+    text
+}

@@ -70,6 +70,13 @@ pub(crate) enum Role {
         #[arg(long)]
         listen: SocketAddr,
     },
+    /// The gRPC server behind the proxies.
+    #[command(hide = true)]
+    GrpcOrigin {
+        /// The address to listen on.
+        #[arg(long)]
+        listen: SocketAddr,
+    },
     /// The TCP forwarder that no proxy in user space can undercut.
     #[command(hide = true)]
     Floor {

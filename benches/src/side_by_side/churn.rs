@@ -13,7 +13,7 @@ use crate::measure::Measured;
 use crate::process::Process;
 use crate::report::{Measurement, Quantity};
 use crate::row::{Load, Request, SMALL};
-use crate::site::{self, Site, Table};
+use crate::site::{self, Origins, Site, Table};
 use crate::subject::{self, Kind, Subject};
 use crate::{manifests, probe};
 
@@ -51,9 +51,9 @@ impl Measured for Churn<'_> {
 
 impl<'a> Churn<'a> {
     /// Starts everything.
-    pub(crate) fn new(args: &'a Args, hosts: u32) -> Result<Self> {
+    pub(crate) fn new(args: &'a Args, origins: Origins, hosts: u32) -> Result<Self> {
         let (one, other) = (site::free_address()?, site::free_address()?);
-        let site = Site::new(Table::with_hosts(hosts), one)?;
+        let site = Site::new(Table::with_hosts(hosts), Origins { http: one, ..origins })?;
         let start = |address| subject::start_origin(&site, args, address);
         let origins = [(one, start(one)?), (other, start(other)?)];
         let edgeward = subject::start(Kind::Edgeward, &site, args, SMALL.path)?;
@@ -106,7 +106,8 @@ impl<'a> Churn<'a> {
         let mut count = 0;
         while !stop.load(Ordering::Relaxed) {
             count += 1;
-            self.site.replace("manifests/endpoints.yaml", &manifests::endpoints(self.origins[count % 2].0))?;
+            self.site
+                .replace("manifests/endpoints.yaml", &manifests::endpoints("origin", self.origins[count % 2].0))?;
             if count % ENDPOINTS_PER_ROUTE == 0 {
                 self.change_route(routes)?;
                 routes += 1;

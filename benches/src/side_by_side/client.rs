@@ -83,7 +83,7 @@ impl Clients<'_> {
                 run_command(command, wrk::parse, time, account)
             }
             Load::H2load { connections, streams } => {
-                let command = |seconds| Ok(h2load::command(target, connections, streams, self.cpus, seconds));
+                let command = |seconds| h2load::command(target, connections, streams, self.cpus, seconds);
                 run_command(command, h2load::parse, time, account)
             }
             Load::Handshakes { threads, resumed } => {

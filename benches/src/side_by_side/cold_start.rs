@@ -1,6 +1,5 @@
 //! Cold starts: how long it takes from nothing to the first and to the last route, and what it takes in memory.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -10,15 +9,15 @@ use crate::cpu;
 use crate::probe;
 use crate::report::{Measurement, Quantity};
 use crate::row::{Request, SMALL};
-use crate::site::{Site, Table};
+use crate::site::{Origins, Site, Table};
 use crate::subject::{self, Kind};
 
 /// The time between two looks.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Hosts that each have a certificate of their own.
-pub(crate) fn site(origin: SocketAddr, hosts: u32) -> Result<Site> {
-    Site::new(Table { own_certificates: true, is_for_peers: true, ..Table::with_hosts(hosts) }, origin)
+pub(crate) fn site(origins: Origins, hosts: u32) -> Result<Site> {
+    Site::new(Table { own_certificates: true, is_for_peers: true, ..Table::with_hosts(hosts) }, origins)
 }
 
 /// Starts a proxy, and ends it when it has answered for the last host with that host's certificate.

@@ -1,6 +1,5 @@
 //! Large tables: what a request costs when there are many hosts or paths, beside what it costs when there is one route.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -10,7 +9,7 @@ use crate::load::{Bench, Run};
 use crate::measure::Measured;
 use crate::report::{Measurement, Quantity};
 use crate::row::{Load, Request, SMALL};
-use crate::site::{self, Site, Table};
+use crate::site::{self, Origins, Site, Table};
 use crate::subject::{self, Kind, Subject};
 
 /// The requests that are sent in turn.
@@ -55,14 +54,14 @@ impl<'a> Pair<'a> {
     /// Starts both. Requests without a spread, and the one that is checked, are for `path`.
     pub(crate) fn new(
         args: &'a Args,
-        origin: SocketAddr,
+        origins: Origins,
         kind: Kind,
         table: Table,
         spread: Spread,
         path: &'static str,
     ) -> Result<Self> {
         let side = |table: Table, requests: Vec<String>| -> Result<Side> {
-            let site = Site::new(table, origin)?;
+            let site = Site::new(table, origins)?;
             let requests = site.write("requests.txt", &requests.join("\n"))?;
             let subject = subject::start(kind, &site, args, path)?;
             Ok(Side { site, subject, requests })

@@ -9,7 +9,7 @@ use crate::client::{Clients, Outcome, Time};
 use crate::cpu::{Account, Spent};
 use crate::process::Process;
 use crate::report::{Measurement, Quantity};
-use crate::row::{Load, Request};
+use crate::row::{Load, Protocol, Request};
 use crate::site::Target;
 use crate::{origin, probe};
 
@@ -70,9 +70,11 @@ impl Bench<'_> {
                 return Some(format!("the load generator was late itself, by {:?}", latency.late));
             }
         }
-        // h2load counts the bodies only.
-        let length =
-            if let Load::H2load { .. } = self.load { origin::body_length(request.path)? as u64 } else { bytes };
+        // h2load counts the bodies only; the message of a call is one.
+        let length = match (self.load, request.protocol) {
+            (Load::H2load { .. }, Protocol::Http) => origin::body_length(request.path)? as u64,
+            _ => bytes,
+        };
         // Answers that were under way at the end are in the bytes and not in the requests.
         let under_way = match self.load {
             Load::Wrk { connections } => u64::from(connections),

@@ -10,6 +10,7 @@ mod client;
 mod cold_start;
 mod cpu;
 mod floor;
+mod grpc;
 mod large_table;
 mod load;
 mod manifests;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let result = match &args.role {
         Some(Role::Origin { listen }) => origin::serve(*listen),
+        Some(Role::GrpcOrigin { listen }) => grpc::serve(*listen),
         Some(Role::Floor { listen, to }) => floor::serve(*listen, *to),
         None => compare(&args),
     };

@@ -12,35 +12,45 @@ fn indented(text: &str) -> String {
 
 /// The Service `origin`, and the Secret with the certificate of all hosts.
 pub(crate) fn service(origin: SocketAddr, certificate: &str, key: &str) -> String {
+    named_service("origin", origin) + &secret("certificate", certificate, key)
+}
+
+/// A Service, its endpoint, and the Ingress of a host whose requests go there as gRPC.
+pub(crate) fn grpc(host: &str, origin: SocketAddr) -> String {
+    let ingress = ingress(host, &["/".to_owned()], "certificate")
+        .replace("annotations:\n", "annotations:\n    nginx.ingress.kubernetes.io/backend-protocol: GRPC\n")
+        .replace("name: origin", "name: grpc");
+    [named_service("grpc", origin), "---\n".to_owned(), endpoints("grpc", origin), ingress].concat()
+}
+
+fn named_service(name: &str, origin: SocketAddr) -> String {
     let port = origin.port();
-    let secret = secret("certificate", certificate, key);
     format!(
         "apiVersion: v1
 kind: Service
 metadata:
-  name: origin
+  name: {name}
   namespace: bench
 spec:
-  clusterIP: 10.96.0.10
   ports:
   - name: http
     port: 80
     targetPort: {port}
-{secret}"
+"
     )
 }
 
-/// The endpoints of the Service.
-pub(crate) fn endpoints(origin: SocketAddr) -> String {
+/// The endpoint of a Service.
+pub(crate) fn endpoints(service: &str, origin: SocketAddr) -> String {
     let (ip, port) = (origin.ip(), origin.port());
     format!(
         "apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata:
-  name: origin-1
+  name: {service}-1
   namespace: bench
   labels:
-    kubernetes.io/service-name: origin
+    kubernetes.io/service-name: {service}
 addressType: IPv4
 ports:
 - name: http

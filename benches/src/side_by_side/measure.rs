@@ -10,7 +10,7 @@ use crate::large_table::Pair;
 use crate::load::{Bench, WARM_UP};
 use crate::report::{Measurement, Report, RowReport, SubjectReport};
 use crate::row::{Row, SMALL, Test};
-use crate::site::{self, Site, Table};
+use crate::site::{self, Origins, Site, Table};
 use crate::subject::{self, Kind, Subject};
 use crate::{cold_start, cpu, memory, packages, probe};
 
@@ -23,8 +23,9 @@ const ROUNDS_OF_OWN: u32 = 3;
 /// Starts everything, measures all rows, ends everything.
 pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
     ensure!(!args.subjects.is_empty(), "there is nothing to measure: see --subjects");
-    let site = Site::new(Table::with_hosts(args.hosts), site::free_address()?)?;
-    let _origin = subject::start_origin(&site, args, site.origin)?;
+    let origins = Origins { http: site::free_address()?, grpc: site::free_address()? };
+    let site = Site::new(Table::with_hosts(args.hosts), origins)?;
+    let _origins = [subject::start_origin(&site, args, origins.http)?, subject::start_grpc_origin(&site, args)?];
     let mut kinds = args.subjects.clone();
     kinds.sort();
     kinds.dedup();
@@ -84,7 +85,7 @@ fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row, report
                 probe::ask(&subject.target(site, request)?).with_context(|| subject.kind.name())?;
             }
             if has_floor {
-                let run = bench.run(&site.target(site.origin, request), None)?;
+                let run = bench.run(&site.target(site.origins.http, request), None)?;
                 report.faults.extend(run.fault.map(|fault| format!("direct: {fault}")));
                 report.direct_per_second = load.saturates().then(|| run.outcome.per_second());
             }
@@ -103,23 +104,23 @@ fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row, report
             Ok((memory::idle(&subject.target(site, request)?, subject, connections)?, None))
         }),
         Test::Routes { routes } => few.measure(&own(&[Kind::Edgeward, Kind::Nginx, Kind::Haproxy]), report, |kind| {
-            Ok((memory::routes(args, site.origin, *kind, routes)?, None))
+            Ok((memory::routes(args, site.origins, *kind, routes)?, None))
         }),
         Test::ColdStart { hosts } => {
-            let site = cold_start::site(site.origin, hosts)?;
+            let site = cold_start::site(site.origins, hosts)?;
             few.measure(&own(&[Kind::Edgeward, Kind::Nginx, Kind::Haproxy]), report, |kind| {
                 Ok((cold_start::measure(args, &site, *kind)?, None))
             })
         }
         Test::Churn { hosts } => {
             let kinds = own(&[Kind::Edgeward]);
-            let churn = kinds.iter().map(|_| Churn::new(args, hosts)).collect::<Result<Vec<_>>>()?;
+            let churn = kinds.iter().map(|_| Churn::new(args, site.origins, hosts)).collect::<Result<Vec<_>>>()?;
             few.measure(&churn, report, Churn::measure)
         }
         Test::LargeTable { table, spread, path, kinds } => {
             let start = |kind: &Kind| {
                 eprintln!("{}: starting {}", row.name, kind.name());
-                Pair::new(args, site.origin, *kind, table, spread, path)
+                Pair::new(args, site.origins, *kind, table, spread, path)
             };
             let pairs = own(kinds).iter().map(start).collect::<Result<Vec<_>>>()?;
             few.measure(&pairs, report, Pair::measure)

@@ -1,6 +1,5 @@
 //! What proxies take in memory.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,7 +7,7 @@ use anyhow::Result;
 use crate::args::Args;
 use crate::report::{Measurement, Quantity};
 use crate::row::SMALL;
-use crate::site::{Site, Table, Target};
+use crate::site::{Origins, Site, Table, Target};
 use crate::subject::{self, Kind, Subject};
 use crate::{cpu, probe};
 
@@ -24,9 +23,9 @@ pub(crate) fn idle(target: &Target<'_>, subject: &Subject, connections: u32) -> 
 }
 
 /// Starts a proxy with a single route, and one with that many: what each of the others costs.
-pub(crate) fn routes(args: &Args, origin: SocketAddr, kind: Kind, routes: u32) -> Result<Measurement> {
+pub(crate) fn routes(args: &Args, origins: Origins, kind: Kind, routes: u32) -> Result<Measurement> {
     let taken = |hosts| -> Result<f64> {
-        let site = Site::new(Table { is_for_peers: true, ..Table::with_hosts(hosts) }, origin)?;
+        let site = Site::new(Table { is_for_peers: true, ..Table::with_hosts(hosts) }, origins)?;
         let subject = subject::start(kind, &site, args, SMALL.path)?;
         std::thread::sleep(MOMENT);
         Ok(cpu::proportional_kib(&subject.process.family()) as f64)

@@ -48,7 +48,8 @@ pub(crate) fn command(kind: Kind, site: &Site, args: &Args, at: Addresses) -> Re
         let port = |address: SocketAddr| address.port().to_string();
         let text = template
             .replace("@DIR@", &site.path("").to_string_lossy())
-            .replace("@ORIGIN_PORT@", &port(site.origin))
+            .replace("@ORIGIN_PORT@", &port(site.origins.http))
+            .replace("@GRPC_PORT@", &port(site.origins.grpc))
             .replace("@HTTP_PORT@", &port(at.http))
             .replace("@HTTPS_PORT@", &at.https.map(port).unwrap_or_default());
         Ok(site.write(name, &text)?.into())
@@ -83,7 +84,7 @@ pub(crate) fn command(kind: Kind, site: &Site, args: &Args, at: Addresses) -> Re
             (packages::from_pypi("caddy")?, Some("version"), arguments.chain([file("Caddyfile", CADDY)?]).collect())
         }
         Kind::Floor => {
-            let arguments = ["floor", "--listen", &at.http.to_string(), "--to", &site.origin.to_string()];
+            let arguments = ["floor", "--listen", &at.http.to_string(), "--to", &site.origins.http.to_string()];
             (std::env::current_exe()?, None, arguments.map(OsString::from).into())
         }
         Kind::Edgeward => {

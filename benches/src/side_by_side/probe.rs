@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustls::client::WantsClientCert;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned, WantsVerifier};
 
-use crate::answer;
-use crate::origin;
-use crate::row::Request;
+use crate::row::{Protocol, Request};
 use crate::site::Target;
+use crate::{answer, grpc, origin};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -22,6 +20,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// others. Returns how many bytes the whole response has, head included.
 pub(crate) fn ask(target: &Target<'_>) -> Result<u64> {
     let Target { address, host, request, .. } = target;
+    if request.protocol == Protocol::Grpc {
+        return grpc::call(target);
+    }
     let answered = if request.tls {
         tls_stream(target).and_then(|stream| exchange(stream, host, request))
     } else {
@@ -70,6 +71,13 @@ pub(crate) fn tls_config() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>>
     Ok(ClientConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&[&rustls::version::TLS13])?)
 }
 
+/// A configuration that takes the certificate of that host and no other.
+pub(crate) fn trusting_config(target: &Target<'_>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(target.certificate.clone())?;
+    Ok(tls_config()?.with_root_certificates(roots).with_no_client_auth())
+}
+
 fn connect(address: SocketAddr) -> Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
@@ -78,11 +86,8 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
 }
 
 fn tls_stream(target: &Target<'_>) -> Result<StreamOwned<ClientConnection, TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(target.certificate.clone())?;
-    let config: ConfigBuilder<ClientConfig, WantsClientCert> = tls_config()?.with_root_certificates(roots);
     let name = ServerName::try_from(target.host.clone())?;
-    let connection = ClientConnection::new(Arc::new(config.with_no_client_auth()), name)?;
+    let connection = ClientConnection::new(Arc::new(trusting_config(target)?), name)?;
     Ok(StreamOwned::new(connection, connect(target.address)?))
 }
 

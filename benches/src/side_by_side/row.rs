@@ -2,13 +2,25 @@
 
 use anyhow::{Result, bail};
 
+use crate::grpc;
 use crate::large_table::Spread;
 use crate::site::Table;
 use crate::subject::Kind;
 
+/// What clients and proxies speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// A request and a response, in HTTP/1.1 or, with h2load, HTTP/2; to the origin in HTTP/1.1.
+    Http,
+    /// A unary call, in HTTP/2 also to the origin.
+    Grpc,
+}
+
 /// One request, which is sent over and over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request {
+    /// What is spoken.
+    pub(crate) protocol: Protocol,
     /// Whether clients come over TLS.
     pub(crate) tls: bool,
     /// The path that is asked for; it ends in one of [`crate::origin::BODIES`].
@@ -115,7 +127,8 @@ pub(crate) struct Row {
 }
 
 /// The smallest request there is.
-pub(crate) const SMALL: Request = Request { tls: false, path: "/130B", upload: 0, closes: false };
+pub(crate) const SMALL: Request =
+    Request { protocol: Protocol::Http, tls: false, path: "/130B", upload: 0, closes: false };
 
 const SMALL_TLS: Request = Request { tls: true, ..SMALL };
 const SMALL_TLS_ONCE: Request = Request { closes: true, ..SMALL_TLS };
@@ -189,6 +202,14 @@ pub(crate) const ROWS: &[Row] = &[
         name: "http2-tls",
         title: "HTTP/2 over TLS, 8 x 16 streams, 130 B",
         test: without_floor(Load::H2load { connections: 8, streams: 16 }, SMALL_TLS),
+    },
+    Row {
+        name: "grpc-unary",
+        title: "gRPC, unary call of 64 B over TLS, 8 x 16 streams, HTTP/2 to the origin",
+        test: without_floor(
+            Load::H2load { connections: 8, streams: 16 },
+            Request { protocol: Protocol::Grpc, path: grpc::PATH, ..SMALL_TLS },
+        ),
     },
     Row {
         name: "churn",

@@ -10,7 +10,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::CertificateDer;
 
 use crate::manifests;
-use crate::row::Request;
+use crate::row::{Protocol, Request};
 
 /// Ingresses in a file.
 const IN_A_FILE: usize = 1000;
@@ -49,6 +49,18 @@ impl Table {
     }
 }
 
+/// Where the origins listen that all proxies forward to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origins {
+    /// The one for HTTP/1.1.
+    pub(crate) http: SocketAddr,
+    /// The one for calls.
+    pub(crate) grpc: SocketAddr,
+}
+
+/// The host that calls are for. Peers tell calls by their path.
+const GRPC_HOST: &str = "grpc.bench.test";
+
 /// The name of a host; all are covered by the shared certificate.
 pub(crate) fn host(index: u32) -> String {
     format!("h{index:05}.bench.test")
@@ -64,8 +76,8 @@ pub(crate) struct Site {
     pub(crate) certificate: CertificateDer<'static>,
     /// The certificate of the last host.
     pub(crate) last_certificate: CertificateDer<'static>,
-    /// Where the origin listens.
-    pub(crate) origin: SocketAddr,
+    /// Where the origins listen.
+    pub(crate) origins: Origins,
     /// The host that requests are for.
     pub(crate) host: String,
 }
@@ -91,8 +103,8 @@ pub(crate) struct Target<'s> {
 static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
 
 impl Site {
-    /// Writes certificates, keys and manifests for a table whose origin listens there.
-    pub(crate) fn new(table: Table, origin: SocketAddr) -> Result<Self> {
+    /// Writes certificates, keys and manifests for a table with these origins.
+    pub(crate) fn new(table: Table, origins: Origins) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("side-by-side-").tempdir()?;
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let certificate = CertificateParams::new(vec!["*.bench.test".to_owned()])?.self_signed(&key)?;
@@ -101,7 +113,7 @@ impl Site {
             table,
             certificate: certificate.der().clone(),
             last_certificate: certificate.der().clone(),
-            origin,
+            origins,
             host: host(table.hosts / 2),
         };
         for directory in ["manifests", "certificates", "servers"] {
@@ -111,8 +123,9 @@ impl Site {
         site.write("certificate.pem", &certificate)?;
         site.write("key.pem", &key_pem)?;
         site.write("both.pem", &[certificate.as_str(), key_pem.as_str()].concat())?;
-        site.write("manifests/service.yaml", &manifests::service(origin, &certificate, &key_pem))?;
-        site.write("manifests/endpoints.yaml", &manifests::endpoints(origin))?;
+        site.write("manifests/service.yaml", &manifests::service(origins.http, &certificate, &key_pem))?;
+        site.write("manifests/grpc.yaml", &manifests::grpc(GRPC_HOST, origins.grpc))?;
+        site.write("manifests/endpoints.yaml", &manifests::endpoints("origin", origins.http))?;
         site.write_table(&key, &key_pem)?;
         Ok(site)
     }
@@ -145,8 +158,13 @@ impl Site {
 
     /// Writes a file of this site.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        self.write_bytes(name, text.as_bytes())
+    }
+
+    /// Writes a file of this site.
+    pub(crate) fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.path(name);
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
 
@@ -157,7 +175,11 @@ impl Site {
 
     /// What a load on one of the proxies of this site is for.
     pub(crate) fn target(&self, address: SocketAddr, request: Request) -> Target<'_> {
-        let (host, certificate) = (self.host.clone(), self.certificate.clone());
+        let host = match request.protocol {
+            Protocol::Http => self.host.clone(),
+            Protocol::Grpc => GRPC_HOST.to_owned(),
+        };
+        let certificate = self.certificate.clone();
         Target { site: self, address, host, certificate, request, spread: None }
     }
 

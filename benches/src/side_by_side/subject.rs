@@ -11,9 +11,9 @@ use serde::Serialize;
 use crate::args::Args;
 use crate::peers::{self, Addresses, Peer};
 use crate::process::{Process, pinned};
-use crate::row::{Request, SMALL};
+use crate::row::{Protocol, Request, SMALL};
 use crate::site::{Site, Target};
-use crate::{cpu, packages, probe, site};
+use crate::{cpu, grpc, packages, probe, site};
 
 /// How long a proxy may take from its start to its first right answer.
 const START: Duration = Duration::from_secs(180);
@@ -93,13 +93,21 @@ impl Subject {
 
 /// Starts an origin on the client's cores.
 pub(crate) fn start_origin(site: &Site, args: &Args, listen: SocketAddr) -> Result<Process> {
-    let own = std::env::current_exe()?;
-    let mut command = pinned(&args.client_cpus, own);
-    command.args(["origin", "--listen", &listen.to_string()]);
-    let log = site.path(&format!("origin-{}.log", listen.port()));
+    start_server("origin", site, args, &site.target(listen, SMALL))
+}
+
+/// Starts the server of calls on the client's cores.
+pub(crate) fn start_grpc_origin(site: &Site, args: &Args) -> Result<Process> {
+    let request = Request { protocol: Protocol::Grpc, path: grpc::PATH, ..SMALL };
+    start_server("grpc-origin", site, args, &site.target(site.origins.grpc, request))
+}
+
+fn start_server(role: &str, site: &Site, args: &Args, target: &Target<'_>) -> Result<Process> {
+    let mut command = pinned(&args.client_cpus, std::env::current_exe()?);
+    command.args([role, "--listen", &target.address.to_string()]);
+    let log = site.path(&format!("{role}-{}.log", target.address.port()));
     let mut process = Process::start(&mut command, &log)?;
-    let pause = Duration::from_millis(20);
-    wait(&mut process, "the origin", pause, site, &log, || probe::ask(&site.target(listen, SMALL)).map(drop))?;
+    wait(&mut process, role, Duration::from_millis(20), site, &log, || probe::ask(target).map(drop))?;
     Ok(process)
 }
 

@@ -3,20 +3,34 @@
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::Result;
+
 use super::Outcome;
+use crate::grpc;
 use crate::process::pinned;
+use crate::row::Protocol;
 use crate::site::Target;
 
 /// The command for a load of that many seconds.
-pub(crate) fn command(target: &Target<'_>, connections: u32, streams: u32, cpus: &str, seconds: u64) -> Command {
-    let Target { address, host, request, .. } = target;
+pub(crate) fn command(
+    target: &Target<'_>,
+    connections: u32,
+    streams: u32,
+    cpus: &str,
+    seconds: u64,
+) -> Result<Command> {
+    let Target { site, address, host, request, .. } = target;
     let scheme = if request.tls { "https" } else { "http" };
     let mut command = pinned(cpus, "h2load");
     command.arg("-t1").arg(format!("-c{connections}")).arg(format!("-m{streams}")).arg(format!("-D{seconds}"));
     command.arg("--groups=X25519").arg("--tls13-ciphers=TLS_AES_256_GCM_SHA384");
     command.arg(format!("--connect-to={address}"));
+    if request.protocol == Protocol::Grpc {
+        command.arg("-d").arg(site.write_bytes("message", grpc::MESSAGE)?);
+        command.args(["-H", "content-type: application/grpc", "-H", "te: trailers"]);
+    }
     command.arg(format!("{scheme}://{host}{}", request.path));
-    command
+    Ok(command)
 }
 
 /// Reads what h2load prints.

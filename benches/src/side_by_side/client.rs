@@ -1,5 +1,6 @@
 //! The load generators: how they are run, and what they say of what they got.
 
+pub(crate) mod echo;
 mod h2load;
 pub(crate) mod handshakes;
 pub(crate) mod open_loop;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use self::echo::Echo;
 use self::handshakes::Handshakes;
 use self::open_loop::{Latency, OpenLoop};
 use crate::cpu::Account;
@@ -88,6 +90,10 @@ impl Clients<'_> {
             }
             Load::Handshakes { threads, resumed } => {
                 let load = Handshakes::new(target, threads, resumed)?;
+                run_thread(|begin| load.run(time, begin), account)
+            }
+            Load::Echo { connections } => {
+                let load = Echo::new(target, connections)?;
                 run_thread(|begin| load.run(time, begin), account)
             }
             Load::OpenLoop { connections } => {

@@ -80,7 +80,7 @@ impl Bench<'_> {
             Load::Wrk { connections } => u64::from(connections),
             Load::Handshakes { threads, .. } => u64::from(threads),
             Load::H2load { connections, streams } => u64::from(connections * streams),
-            Load::OpenLoop { .. } => 0,
+            Load::Echo { .. } | Load::OpenLoop { .. } => 0,
         };
         // The date, and so the length of a head, does not change; but a byte or two per answer is not a wrong answer.
         let expected = outcome.requests * length;

@@ -26,6 +26,7 @@ mod row;
 mod site;
 mod statistics;
 mod subject;
+mod websocket;
 
 use std::io::Write;
 use std::process::ExitCode;

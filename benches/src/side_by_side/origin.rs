@@ -1,17 +1,19 @@
 //! The HTTP server behind the proxies: as cheap as it can be, for it shares a core with the load generator.
 //!
-//! It answers requests, whose bodies it reads and drops, over connections that stay open unless a request asks to close them.
+//! It answers requests, whose bodies it reads and drops, over connections that stay open unless a request asks to close them,
+//! and echoes the messages of WebSockets.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::answer::field;
+use crate::websocket;
 
 /// What the paths that are answered end in, and the length of each body.
 pub(crate) const BODIES: &[(&str, usize)] = &[("/130B", 130), ("/64KiB", 64 << 10), ("/1MiB", 1 << 20)];
@@ -30,6 +32,8 @@ struct Connection {
     /// The response that is being written, and how much of it is.
     output: Option<(usize, usize)>,
     close: bool,
+    /// Of a WebSocket: what is to be written.
+    echo: Option<Vec<u8>>,
 }
 
 /// Serves until the process is ended.
@@ -67,7 +71,8 @@ fn run(mut listener: TcpListener) -> Result<Infallible> {
                 while let Ok((mut stream, _)) = listener.accept() {
                     stream.set_nodelay(true)?;
                     poll.registry().register(&mut stream, Token(next), Interest::READABLE | Interest::WRITABLE)?;
-                    let connection = Connection { stream, input: Vec::new(), body: None, output: None, close: false };
+                    let connection =
+                        Connection { stream, input: Vec::new(), body: None, output: None, close: false, echo: None };
                     connections.insert(next, connection);
                     next += 1;
                 }
@@ -84,6 +89,9 @@ impl Connection {
     /// Reads and answers until there is nothing more to do now. Returns whether the connection stays.
     fn advance(&mut self, responses: &[Vec<u8>]) -> bool {
         loop {
+            if self.echo.is_some() {
+                return self.echo().is_ok();
+            }
             if let Some((index, written)) = self.output {
                 match self.stream.write(&responses[index][written..]) {
                     Ok(count) if written + count == responses[index].len() => self.output = None,
@@ -105,6 +113,11 @@ impl Connection {
                 }
             } else if let Some(end) = self.input.windows(4).position(|window| window == b"\r\n\r\n") {
                 let head = &self.input[..end];
+                if websocket::is_handshake(head) {
+                    self.input.drain(..end + 4);
+                    self.echo = Some(websocket::response());
+                    continue;
+                }
                 self.body = Some((content_length(head), choose(head)));
                 self.close = asks_to_close(head);
                 self.input.drain(..end + 4);
@@ -119,6 +132,30 @@ impl Connection {
             if self.body.is_none() && self.input.len() > BUFFER {
                 return false;
             }
+        }
+    }
+}
+
+impl Connection {
+    /// Echoes messages until there is nothing more to do now; an error is the end of the connection.
+    fn echo(&mut self) -> Result<()> {
+        let output = self.echo.get_or_insert_default();
+        loop {
+            while !output.is_empty() {
+                match self.stream.write(output) {
+                    Ok(count) => drop(output.drain(..count)),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let mut buffer = [0; 1024];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => bail!("it is closed"),
+                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+            websocket::echo(&mut self.input, output)?;
         }
     }
 }

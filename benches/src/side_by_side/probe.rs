@@ -10,6 +10,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned, WantsVerifier};
 
+use crate::client::echo;
 use crate::row::{Protocol, Request};
 use crate::site::Target;
 use crate::{answer, grpc, origin};
@@ -20,8 +21,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// others. Returns how many bytes the whole response has, head included.
 pub(crate) fn ask(target: &Target<'_>) -> Result<u64> {
     let Target { address, host, request, .. } = target;
-    if request.protocol == Protocol::Grpc {
-        return grpc::call(target);
+    match request.protocol {
+        Protocol::Http => {}
+        Protocol::Grpc => return grpc::call(target),
+        Protocol::WebSocket => return echo::ask(target),
     }
     let answered = if request.tls {
         tls_stream(target).and_then(|stream| exchange(stream, host, request))

@@ -6,6 +6,7 @@ use crate::grpc;
 use crate::large_table::Spread;
 use crate::site::Table;
 use crate::subject::Kind;
+use crate::websocket;
 
 /// What clients and proxies speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(crate) enum Protocol {
     Http,
     /// A unary call, in HTTP/2 also to the origin.
     Grpc,
+    /// Messages that are echoed.
+    WebSocket,
 }
 
 /// One request, which is sent over and over.
@@ -52,6 +55,11 @@ pub(crate) enum Load {
         connections: u32,
         /// Requests at a time on each.
         streams: u32,
+    },
+    /// This program: WebSocket messages, one at a time on each connection. They are counted as requests.
+    Echo {
+        /// Connections.
+        connections: usize,
     },
     /// This program: as many requests per second as `--rate` says, whether answers come or not.
     OpenLoop {
@@ -209,6 +217,14 @@ pub(crate) const ROWS: &[Row] = &[
         test: without_floor(
             Load::H2load { connections: 8, streams: 16 },
             Request { protocol: Protocol::Grpc, path: grpc::PATH, ..SMALL_TLS },
+        ),
+    },
+    Row {
+        name: "websocket-echo",
+        title: "WebSocket, echo of 64 B over 1,000 connections, per message",
+        test: with_floor(
+            Load::Echo { connections: 1000 },
+            Request { protocol: Protocol::WebSocket, path: websocket::PATH, ..SMALL },
         ),
     },
     Row {

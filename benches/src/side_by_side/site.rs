@@ -176,7 +176,7 @@ impl Site {
     /// What a load on one of the proxies of this site is for.
     pub(crate) fn target(&self, address: SocketAddr, request: Request) -> Target<'_> {
         let host = match request.protocol {
-            Protocol::Http => self.host.clone(),
+            Protocol::Http | Protocol::WebSocket => self.host.clone(),
             Protocol::Grpc => GRPC_HOST.to_owned(),
         };
         let certificate = self.certificate.clone();

@@ -9,7 +9,7 @@ use crate::churn::Churn;
 use crate::large_table::Pair;
 use crate::load::{Bench, WARM_UP};
 use crate::report::{Measurement, Report, RowReport, SubjectReport};
-use crate::row::{Row, SMALL, Test};
+use crate::row::{Group, Row, SMALL, Test};
 use crate::site::{self, Origins, Site, Table};
 use crate::subject::{self, Kind, Subject};
 use crate::{cold_start, cpu, memory, packages, probe};
@@ -79,21 +79,27 @@ fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row, report
     let all = Rounds { args, row, count: args.rounds };
     match row.test {
         Test::Load { load, request, has_floor } => {
-            let subjects = able(subjects, has_floor);
             let bench = Bench { args, load };
-            for subject in &subjects {
-                probe::ask(&subject.target(site, request)?).with_context(|| subject.kind.name())?;
+            let mut able = able(subjects, has_floor);
+            for subject in std::mem::take(&mut able) {
+                match probe::ask(&subject.target(site, request)?) {
+                    Ok(_) => able.push(subject),
+                    Err(error) if request.group == Group::Hybrid && probe::is_refusal(&error) => {
+                        report.left_out.push(subject.kind);
+                    }
+                    Err(error) => return Err(error).context(subject.kind.name()),
+                }
             }
             if has_floor {
                 let run = bench.run(&site.target(site.origins.http, request), None)?;
                 report.faults.extend(run.fault.map(|fault| format!("direct: {fault}")));
                 report.direct_per_second = load.saturates().then(|| run.outcome.per_second());
             }
-            all.measure(&subjects, report, |subject| {
+            all.measure(&able, report, |subject| {
                 let run = bench.run(&subject.target(site, request)?, Some(&subject.process))?;
                 Ok((run.measurement(load.saturates()), run.fault))
             })?;
-            for subject in &subjects {
+            for subject in able {
                 if let Err(error) = probe::ask(&subject.target(site, request)?) {
                     report.faults.push(format!("{}, after the load: {error:#}", subject.kind.name()));
                 }

@@ -8,17 +8,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned, WantsVerifier};
+use rustls::{AlertDescription, ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned, WantsVerifier};
 
 use crate::client::echo;
-use crate::row::{Protocol, Request};
+use crate::row::{Group, Protocol, Request};
 use crate::site::Target;
 use crate::{answer, grpc, origin};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks once. Over TLS it checks the certificate as well, and that it is TLS 1.3 with X25519 and AES-256-GCM, as for all the
-/// others. Returns how many bytes the whole response has, head included.
+/// Asks once. Over TLS it checks the certificate as well, and that it is TLS 1.3 with the group of the request and AES-256-GCM, as for
+/// all the others. Returns how many bytes the whole response has, head included.
 pub(crate) fn ask(target: &Target<'_>) -> Result<u64> {
     let Target { address, host, request, .. } = target;
     match request.protocol {
@@ -33,6 +33,13 @@ pub(crate) fn ask(target: &Target<'_>) -> Result<u64> {
     };
     let scheme = if request.tls { "https" } else { "http" };
     answered.with_context(|| format!("{scheme}://{address}{} for {host}", request.path))
+}
+
+/// Whether a question failed because nothing that the client offers in its handshake is good enough.
+pub(crate) fn is_refusal(error: &anyhow::Error) -> bool {
+    let refusal = rustls::Error::AlertReceived(AlertDescription::HandshakeFailure);
+    let errors = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    errors.filter_map(|error| error.get_ref()?.downcast_ref()).any(|cause: &rustls::Error| *cause == refusal)
 }
 
 /// Whether a page answers 200, whatever else it says.
@@ -63,11 +70,14 @@ pub(crate) fn open(target: &Target<'_>) -> Result<Box<dyn Open>> {
     Ok(Box::new(stream))
 }
 
-/// What all TLS clients of this program offer, and nothing else: what OpenSSL, which the load generators are built with, offers
-/// first.
-pub(crate) fn tls_config() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+/// What all TLS clients of this program offer, and nothing else: this group, and of ciphers what OpenSSL, which the load
+/// generators are built with, offers first.
+pub(crate) fn tls_config(group: Group) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
     let provider = rustls::crypto::CryptoProvider {
-        kx_groups: vec![aws_lc_rs::kx_group::X25519],
+        kx_groups: vec![match group {
+            Group::X25519 => aws_lc_rs::kx_group::X25519,
+            Group::Hybrid => aws_lc_rs::kx_group::X25519MLKEM768,
+        }],
         cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384],
         ..aws_lc_rs::default_provider()
     };
@@ -78,7 +88,7 @@ pub(crate) fn tls_config() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>>
 pub(crate) fn trusting_config(target: &Target<'_>) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(target.certificate.clone())?;
-    Ok(tls_config()?.with_root_certificates(roots).with_no_client_auth())
+    Ok(tls_config(target.request.group)?.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn connect(address: SocketAddr) -> Result<TcpStream> {

@@ -102,6 +102,8 @@ pub(crate) struct RowReport {
     pub(crate) title: &'static str,
     /// Requests per second of the origin without a proxy.
     pub(crate) direct_per_second: Option<f64>,
+    /// Those that cannot do it.
+    pub(crate) left_out: Vec<Kind>,
     /// Why the row is worthless.
     pub(crate) faults: Vec<String>,
     /// Rounds that were dropped because something else ran on the proxy's core.
@@ -136,6 +138,7 @@ impl RowReport {
             name: row.name,
             title: row.title,
             direct_per_second: None,
+            left_out: Vec::new(),
             faults: Vec::new(),
             noisy_rounds: 0,
             rounds: Vec::new(),
@@ -242,6 +245,10 @@ pub(crate) fn markdown(report: &Report) -> String {
         let objections = row.objections();
         if !objections.is_empty() {
             let _ = writeln!(out, "\n**{} is invalid**: {}.", row.title, objections.join("; "));
+        }
+        if !row.left_out.is_empty() {
+            let names: Vec<&str> = row.left_out.iter().map(|kind| kind.name()).collect();
+            let _ = writeln!(out, "\n{}: {} cannot do it.", row.title, names.join(", "));
         }
         if row.noisy_rounds > 0 {
             let _ = writeln!(

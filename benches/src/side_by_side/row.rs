@@ -19,6 +19,15 @@ pub(crate) enum Protocol {
     WebSocket,
 }
 
+/// How keys are agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// X25519, which all can.
+    X25519,
+    /// X25519MLKEM768, which not all can: those that refuse it are left out.
+    Hybrid,
+}
+
 /// One request, which is sent over and over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request {
@@ -26,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) protocol: Protocol,
     /// Whether clients come over TLS.
     pub(crate) tls: bool,
+    /// The one group that TLS clients offer.
+    pub(crate) group: Group,
     /// The path that is asked for; it ends in one of [`crate::origin::BODIES`].
     pub(crate) path: &'static str,
     /// The length of the request body, of a POST; 0 is a GET.
@@ -136,7 +147,7 @@ pub(crate) struct Row {
 
 /// The smallest request there is.
 pub(crate) const SMALL: Request =
-    Request { protocol: Protocol::Http, tls: false, path: "/130B", upload: 0, closes: false };
+    Request { protocol: Protocol::Http, tls: false, group: Group::X25519, path: "/130B", upload: 0, closes: false };
 
 const SMALL_TLS: Request = Request { tls: true, ..SMALL };
 const SMALL_TLS_ONCE: Request = Request { closes: true, ..SMALL_TLS };
@@ -185,6 +196,14 @@ pub(crate) const ROWS: &[Row] = &[
         name: "full-tls-handshake",
         title: "New TLS 1.3 connection per request, full handshake, ECDSA P-256, X25519, 130 B",
         test: without_floor(Load::Handshakes { threads: 8, resumed: false }, SMALL_TLS_ONCE),
+    },
+    Row {
+        name: "x25519mlkem768-handshake",
+        title: "New TLS 1.3 connection per request, full handshake, ECDSA P-256, X25519MLKEM768, 130 B",
+        test: without_floor(
+            Load::Handshakes { threads: 8, resumed: false },
+            Request { group: Group::Hybrid, ..SMALL_TLS_ONCE },
+        ),
     },
     Row {
         name: "resumed-tls-handshake",

@@ -31,6 +31,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
+    /// Where to write bar charts of all rows, as SVG.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plots: Option<PathBuf>,
+
+    /// Measure nothing: the numbers are those of a file that `--json` has written.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) render: Option<PathBuf>,
+
     /// The Edgeward to measure; the one that was built beside this program by default.
     #[arg(long, value_name = "FILE")]
     pub(crate) edgeward: Option<PathBuf>,

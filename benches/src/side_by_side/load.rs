@@ -14,7 +14,7 @@ use crate::site::Target;
 use crate::{origin, probe};
 
 /// The load before each measurement that is not counted.
-pub(crate) const WARM_UP: Duration = Duration::from_secs(1);
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// The share of a constant rate that a proxy has to answer.
 const KEPT: f64 = 0.98;

@@ -19,6 +19,7 @@ mod memory;
 mod origin;
 mod packages;
 mod peers;
+mod plot;
 mod probe;
 mod process;
 mod report;
@@ -53,15 +54,26 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures all rows, then writes the table to standard output and the numbers to the file that was asked for.
+/// Measures all rows, or reads what was measured; then writes the table to standard output, and the files that were asked for.
 fn compare(args: &Args) -> Result<()> {
-    packages::require()?;
-    let rows = row::select(&args.rows)?;
-    process::pin_self(&args.client_cpus)?;
-    let report = measure::all(args, &rows)?;
+    let report = match &args.render {
+        Some(file) => {
+            let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            serde_json::from_slice(&text).with_context(|| format!("{} is no result", file.display()))?
+        }
+        None => {
+            let rows = row::select(&args.rows)?;
+            packages::require()?;
+            process::pin_self(&args.client_cpus)?;
+            measure::all(args, &rows)?
+        }
+    };
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let Some(directory) = &args.plots {
+        plot::write(&report, directory)?;
     }
     std::io::stdout().lock().write_all(report::markdown(&report).as_bytes())?;
     Ok(())

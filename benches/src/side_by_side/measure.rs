@@ -7,18 +7,15 @@ use anyhow::{Context, Result, ensure};
 use crate::args::Args;
 use crate::churn::Churn;
 use crate::large_table::Pair;
-use crate::load::{Bench, WARM_UP};
+use crate::load::Bench;
 use crate::report::{Measurement, Report, RowReport, SubjectReport};
-use crate::row::{Group, Row, SMALL, Test};
+use crate::row::{Group, Request, Row, SMALL, Test};
 use crate::site::{self, Origins, Site, Table};
 use crate::subject::{self, Kind, Subject};
 use crate::{cold_start, cpu, memory, packages, probe};
 
 /// The share of the proxy's core that may go to others, or be stolen, in a measurement that counts.
 const NOISE: f64 = 0.02;
-
-/// Rounds of rows that start proxies of their own, at most.
-const ROUNDS_OF_OWN: u32 = 3;
 
 /// Starts everything, measures all rows, ends everything.
 pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
@@ -36,8 +33,11 @@ pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
             subject::start(*kind, &site, args, SMALL.path)
         })
         .collect::<Result<Vec<_>>>()?;
-    let measurements = u64::from(args.rounds) * 2 * rows.len() as u64 * subjects.len() as u64;
-    eprintln!("at most {} minutes", (measurements * (WARM_UP.as_secs() + u64::from(args.seconds) + 1)).div_ceil(60));
+    let seconds = rows.iter().map(|Row { test, .. }| {
+        let measurements = u64::from(test.rounds(args.rounds)) * 2 * test.kinds(&kinds).len() as u64;
+        measurements * test.seconds(args.seconds.into())
+    });
+    eprintln!("about {} minutes", seconds.sum::<u64>().div_ceil(60));
     let rows = rows
         .iter()
         .map(|row| {
@@ -72,30 +72,19 @@ pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
 
 /// Measures one row.
 fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row, report: &mut RowReport) -> Result<()> {
-    // For those that start proxies of their own.
-    let own =
-        |kinds: &[Kind]| -> Vec<Kind> { kinds.iter().copied().filter(|kind| args.subjects.contains(kind)).collect() };
-    let few = Rounds { args, row, count: args.rounds.min(ROUNDS_OF_OWN) };
-    let all = Rounds { args, row, count: args.rounds };
+    let kinds = row.test.kinds(&args.subjects);
+    let rounds = Rounds { args, row, count: row.test.rounds(args.rounds) };
+    let running: Vec<&Subject> = subjects.iter().filter(|subject| kinds.contains(&subject.kind)).collect();
     match row.test {
         Test::Load { load, request, has_floor } => {
             let bench = Bench { args, load };
-            let mut able = able(subjects, has_floor);
-            for subject in std::mem::take(&mut able) {
-                match probe::ask(&subject.target(site, request)?) {
-                    Ok(_) => able.push(subject),
-                    Err(error) if request.group == Group::Hybrid && probe::is_refusal(&error) => {
-                        report.left_out.push(subject.kind);
-                    }
-                    Err(error) => return Err(error).context(subject.kind.name()),
-                }
-            }
+            let able = able(&running, site, request, report)?;
             if has_floor {
                 let run = bench.run(&site.target(site.origins.http, request), None)?;
                 report.faults.extend(run.fault.map(|fault| format!("direct: {fault}")));
                 report.direct_per_second = load.saturates().then(|| run.outcome.per_second());
             }
-            all.measure(&able, report, |subject| {
+            rounds.measure(&able, report, |subject| {
                 let run = bench.run(&subject.target(site, request)?, Some(&subject.process))?;
                 Ok((run.measurement(load.saturates()), run.fault))
             })?;
@@ -106,37 +95,48 @@ fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row, report
             }
             Ok(())
         }
-        Test::Idle { connections, request } => all.measure(&able(subjects, false), report, |subject| {
+        Test::Idle { connections, request } => rounds.measure(&running, report, |subject| {
             Ok((memory::idle(&subject.target(site, request)?, subject, connections)?, None))
         }),
-        Test::Routes { routes } => few.measure(&own(&[Kind::Edgeward, Kind::Nginx, Kind::Haproxy]), report, |kind| {
-            Ok((memory::routes(args, site.origins, *kind, routes)?, None))
-        }),
+        Test::Routes { routes } => {
+            rounds.measure(&kinds, report, |kind| Ok((memory::routes(args, site.origins, *kind, routes)?, None)))
+        }
         Test::ColdStart { hosts } => {
             let site = cold_start::site(site.origins, hosts)?;
-            few.measure(&own(&[Kind::Edgeward, Kind::Nginx, Kind::Haproxy]), report, |kind| {
-                Ok((cold_start::measure(args, &site, *kind)?, None))
-            })
+            rounds.measure(&kinds, report, |kind| Ok((cold_start::measure(args, &site, *kind)?, None)))
         }
         Test::Churn { hosts } => {
-            let kinds = own(&[Kind::Edgeward]);
-            let churn = kinds.iter().map(|_| Churn::new(args, site.origins, hosts)).collect::<Result<Vec<_>>>()?;
-            few.measure(&churn, report, Churn::measure)
+            let start = |_: &Kind| Churn::new(args, site.origins, hosts);
+            rounds.measure(&kinds.iter().map(start).collect::<Result<Vec<_>>>()?, report, Churn::measure)
         }
-        Test::LargeTable { table, spread, path, kinds } => {
+        Test::LargeTable { table, spread, path, .. } => {
             let start = |kind: &Kind| {
                 eprintln!("{}: starting {}", row.name, kind.name());
                 Pair::new(args, site.origins, *kind, table, spread, path)
             };
-            let pairs = own(kinds).iter().map(start).collect::<Result<Vec<_>>>()?;
-            few.measure(&pairs, report, Pair::measure)
+            rounds.measure(&kinds.iter().map(start).collect::<Result<Vec<_>>>()?, report, Pair::measure)
         }
     }
 }
 
-/// Those that can be given a load: not the floor, when there is none for it.
-fn able(subjects: &[Subject], has_floor: bool) -> Vec<&Subject> {
-    subjects.iter().filter(|subject| has_floor || subject.kind != Kind::Floor).collect()
+/// Those of which a request gets its answer. Those that refuse what not all can do are left out; every other failure is one.
+fn able<'s>(
+    running: &[&'s Subject],
+    site: &Site,
+    request: Request,
+    report: &mut RowReport,
+) -> Result<Vec<&'s Subject>> {
+    let mut able = Vec::new();
+    for subject in running {
+        match probe::ask(&subject.target(site, request)?) {
+            Ok(_) => able.push(*subject),
+            Err(error) if request.group == Group::Hybrid && probe::is_refusal(&error) => {
+                report.left_out.push(subject.kind);
+            }
+            Err(error) => return Err(error).context(subject.kind.name()),
+        }
+    }
+    Ok(able)
 }
 
 /// What is measured in rounds: a proxy, or several of one kind.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::row::Row;
 use crate::statistics::Summary;
@@ -13,7 +13,7 @@ use crate::subject::Kind;
 const BUSY: f64 = 0.9;
 
 /// What is measured; less is better for all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Quantity {
     /// Processor time per request in microseconds, or what else the title of the row names.
@@ -44,7 +44,7 @@ pub(crate) enum Quantity {
 
 impl Quantity {
     /// What the report calls it behind the title of a row; empty where the title says it.
-    const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Cost => "",
             Self::P50 => "p50 of the latency in µs",
@@ -63,7 +63,7 @@ impl Quantity {
 }
 
 /// One measurement of one proxy.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Measurement {
     /// What was measured.
     pub(crate) values: BTreeMap<Quantity, f64>,
@@ -83,7 +83,7 @@ impl Measurement {
 }
 
 /// A proxy.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SubjectReport {
     /// Which one.
     pub(crate) kind: Kind,
@@ -94,12 +94,12 @@ pub(crate) struct SubjectReport {
 }
 
 /// A row.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RowReport {
     /// Its name.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// What it measures.
-    pub(crate) title: &'static str,
+    pub(crate) title: String,
     /// Requests per second of the origin without a proxy.
     pub(crate) direct_per_second: Option<f64>,
     /// Those that cannot do it.
@@ -113,7 +113,7 @@ pub(crate) struct RowReport {
 }
 
 /// Everything.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// Rounds per row.
     pub(crate) rounds: u32,
@@ -135,8 +135,8 @@ impl RowReport {
     /// A row without a number yet.
     pub(crate) fn new(row: &Row) -> Self {
         Self {
-            name: row.name,
-            title: row.title,
+            name: row.name.to_owned(),
+            title: row.title.to_owned(),
             direct_per_second: None,
             left_out: Vec::new(),
             faults: Vec::new(),
@@ -155,7 +155,7 @@ impl RowReport {
     }
 
     /// All that was measured.
-    fn quantities(&self) -> BTreeSet<Quantity> {
+    pub(crate) fn quantities(&self) -> BTreeSet<Quantity> {
         let measurements = self.rounds.iter().flat_map(BTreeMap::values).flatten();
         measurements.flat_map(|measurement| measurement.values.keys().copied()).collect()
     }
@@ -163,6 +163,12 @@ impl RowReport {
     /// A quantity of one proxy.
     fn value(&self, kind: Kind, quantity: Quantity) -> Option<Summary> {
         Summary::of(&self.series(kind, |measurement| measurement.values.get(&quantity).copied()))
+    }
+
+    /// A quantity of all proxies that have it.
+    pub(crate) fn summaries(&self, quantity: Quantity) -> Vec<(Kind, Summary)> {
+        let kinds: BTreeSet<Kind> = self.rounds.iter().flat_map(BTreeMap::keys).copied().collect();
+        kinds.into_iter().filter_map(|kind| Some((kind, self.value(kind, quantity)?))).collect()
     }
 
     /// How many times what Edgeward takes another one does, round by round.
@@ -183,7 +189,7 @@ impl RowReport {
     }
 
     /// Why nobody should believe this row; empty for a good one.
-    fn objections(&self) -> Vec<String> {
+    pub(crate) fn objections(&self) -> Vec<String> {
         let mut objections = self.faults.clone();
         let Some(first) = self.rounds.first() else {
             objections.push("every round was disturbed by something else on the proxy's core".to_owned());
@@ -266,7 +272,12 @@ fn lines(report: &Report, row: &RowReport) -> Vec<String> {
     let invalid = if row.objections().is_empty() { "" } else { " **(invalid)**" };
     let line = |quantity: Quantity, is_first: bool| {
         let label = quantity.label();
-        let title = if label.is_empty() { row.title.to_owned() } else { format!("{}: {label}", row.title) };
+        let title = match (is_first, label) {
+            (true, "") => row.title.clone(),
+            (true, _) => format!("{}: {label}", row.title),
+            // The row goes on.
+            (false, _) => format!("… {label}"),
+        };
         let cells: Vec<String> = report.subjects.iter().map(|subject| cell(row, subject.kind, quantity)).collect();
         let peer = row.best_peer(quantity).and_then(|peer| Some((peer, row.ratio(peer, quantity)?)));
         let peer = peer.map_or("-".to_owned(), |(peer, ratio)| {
@@ -287,13 +298,19 @@ fn lines(report: &Report, row: &RowReport) -> Vec<String> {
 
 fn cell(row: &RowReport, kind: Kind, quantity: Quantity) -> String {
     row.value(kind, quantity).map_or("-".to_owned(), |value| {
-        let digits = match value.median.abs() {
-            ..3.0 => 2,
-            ..100.0 => 1,
-            _ => 0,
-        };
-        format!("{:.digits$} [{:.digits$} to {:.digits$}]", value.median, value.min, value.max)
+        let [median, min, max] = [value.median, value.min, value.max].map(|bound| number(bound, value.median));
+        format!("{median} [{min} to {max}]")
     })
+}
+
+/// A number for people, with as many digits as one of the size of `like` is good for.
+pub(crate) fn number(number: f64, like: f64) -> String {
+    let digits = match like.abs() {
+        ..3.0 => 2,
+        ..100.0 => 1,
+        _ => 0,
+    };
+    format!("{number:.digits$}")
 }
 
 #[cfg(test)]

@@ -134,6 +134,39 @@ pub(crate) enum Test {
     },
 }
 
+impl Test {
+    /// About how many seconds one measurement takes, of loads that last as many.
+    pub(crate) fn seconds(self, load: u64) -> u64 {
+        let with_warm_up = load + 2;
+        match self {
+            Self::Load { .. } => with_warm_up,
+            Self::Churn { .. } => 2 * with_warm_up,
+            Self::LargeTable { .. } => 4 * with_warm_up,
+            Self::Idle { .. } => 4,
+            Self::Routes { .. } => 10,
+            Self::ColdStart { .. } => 15,
+        }
+    }
+
+    /// Those of these that it is for.
+    pub(crate) fn kinds(self, of: &[Kind]) -> Vec<Kind> {
+        const WITH_TABLES: &[Kind] = &[Kind::Edgeward, Kind::Nginx, Kind::Haproxy];
+        let is_for = |kind: &Kind| match self {
+            Self::Load { has_floor, .. } => has_floor || *kind != Kind::Floor,
+            Self::Idle { .. } => *kind != Kind::Floor,
+            Self::Churn { .. } => *kind == Kind::Edgeward,
+            Self::LargeTable { kinds, .. } => kinds.contains(kind),
+            Self::Routes { .. } | Self::ColdStart { .. } => WITH_TABLES.contains(kind),
+        };
+        of.iter().copied().filter(is_for).collect()
+    }
+
+    /// How many rounds it has of so many: few, if it starts proxies of its own.
+    pub(crate) fn rounds(self, of: u32) -> u32 {
+        if matches!(self, Self::Load { .. } | Self::Idle { .. }) { of } else { of.min(FEW_ROUNDS) }
+    }
+}
+
 /// One row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
@@ -144,6 +177,9 @@ pub(crate) struct Row {
     /// How.
     pub(crate) test: Test,
 }
+
+/// Rounds of a row that starts proxies of its own, at most.
+const FEW_ROUNDS: u32 = 3;
 
 /// The smallest request there is.
 pub(crate) const SMALL: Request =

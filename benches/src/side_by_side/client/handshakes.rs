@@ -31,7 +31,8 @@ pub(crate) struct Handshakes {
 
 impl Handshakes {
     pub(crate) fn new(target: &Target<'_>, threads: u32, resumed: bool) -> Result<Self> {
-        let config = probe::tls_config(target.request.group)?.dangerous().with_custom_certificate_verifier(Arc::new(Trusting));
+        let config =
+            probe::tls_config(target.request.group)?.dangerous().with_custom_certificate_verifier(Arc::new(Trusting));
         Ok(Self {
             to: target.address,
             host: target.host.clone(),

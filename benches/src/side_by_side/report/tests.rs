@@ -71,5 +71,15 @@ fn a_row_has_a_line_for_each_quantity_and_each_has_its_own_best_peer() {
     let report = Report { rounds: 1, seconds: 1, hosts: 1, rate: 1, clients: Vec::new(), subjects, rows: vec![row] };
     let lines = lines(&report, &report.rows[0]);
     assert_eq!(lines.len(), 2);
-    assert!(lines[1].contains("130 B: p99 of the latency in µs | 100 [100 to 100] | 1.10 (nginx;"), "{}", lines[1]);
+    assert!(lines[1].contains("… p99 of the latency in µs | 100 [100 to 100] | 1.10 (nginx;"), "{}", lines[1]);
+}
+
+#[test]
+fn a_report_is_read_as_it_was_written() {
+    let subjects = vec![SubjectReport { kind: Kind::Edgeward, version: "1".to_owned(), resident_kib: 1 }];
+    let rows = vec![row(&[[20.0, 30.0, 25.0, 15.0]], 1.0)];
+    let report = Report { rounds: 1, seconds: 1, hosts: 1, rate: 1, clients: Vec::new(), subjects, rows };
+    let text = serde_json::to_string(&report).expect("it can be written");
+    let again: Report = serde_json::from_str(&text).expect("it can be read");
+    assert_eq!(markdown(&again), markdown(&report));
 }

@@ -11,8 +11,9 @@ use crate::subject::Kind;
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// Rounds per row. In each, every proxy is measured twice, in the order A B C, C B A.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// Rounds per row, of those that start proxies of their own 3 at most. In each, every proxy is measured twice, in the order
+    /// A B C, C B A.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: u32,
 
     /// Seconds per measurement; a warm-up of a second before each is not counted.

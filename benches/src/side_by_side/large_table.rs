@@ -62,11 +62,12 @@ impl<'a> Pair<'a> {
     ) -> Result<Self> {
         let side = |table: Table, requests: Vec<String>| -> Result<Side> {
             let site = Site::new(table, origins)?;
-            let requests = site.write("requests.txt", &requests.join("\n"))?;
+            // Each is another one, so that the two lists are alike to the client and its caches.
+            let numbered = requests.iter().enumerate().map(|(number, request)| format!("{request}?{number:05}\n"));
+            let requests = site.write("requests.txt", &numbered.collect::<String>())?;
             let subject = subject::start(kind, &site, args, path)?;
             Ok(Side { site, subject, requests })
         };
-        // What the client sends is as long, and comes from as long a list.
         let single = vec![format!("{} {path}", site::host(0)); REQUESTS];
         let spread = match spread {
             Spread::Zipf => zipf(table),
@@ -84,18 +85,19 @@ impl<'a> Pair<'a> {
             target.spread = Some(side.requests.clone());
             bench.run(&target, Some(&side.subject.process))
         };
-        let [first, second, third, fourth] = [run(&self.one)?, run(&self.many)?, run(&self.many)?, run(&self.one)?];
-        let (one, many) = (f64::midpoint(first.cost(), fourth.cost()), f64::midpoint(second.cost(), third.cost()));
+        let runs = [run(&self.one)?, run(&self.many)?, run(&self.many)?, run(&self.one)?];
+        let [one, many, many_again, one_again] = runs.each_ref().map(Run::cost);
+        let (one, many) = (f64::midpoint(one, one_again), f64::midpoint(many, many_again));
+        let values =
+            [(Quantity::Cost, many), (Quantity::CostOfOne, one), (Quantity::Extra, (many / one - 1.0) * 100.0)];
         let measurement = Measurement {
-            values: [(Quantity::Cost, many), (Quantity::CostOfOne, one), (Quantity::Extra, (many / one - 1.0) * 100.0)]
-                .into(),
-            foreign_share: [&first, &second, &third, &fourth]
-                .map(|run| run.spent.foreign_share())
-                .into_iter()
-                .fold(0.0, f64::max),
-            ..second.measurement(true)
+            values: values.into(),
+            per_second: runs[1].outcome.per_second(),
+            // The worst of the four.
+            busy_share: runs.iter().map(|run| run.spent.busy_share()).min_by(f64::total_cmp),
+            foreign_share: runs.iter().map(|run| run.spent.foreign_share()).fold(0.0, f64::max),
         };
-        Ok((measurement, [first, second, third, fourth].into_iter().find_map(|run| run.fault)))
+        Ok((measurement, runs.into_iter().find_map(|run| run.fault)))
     }
 }
 

@@ -75,6 +75,6 @@ fn compare(args: &Args) -> Result<()> {
     if let Some(directory) = &args.plots {
         plot::write(&report, directory)?;
     }
-    std::io::stdout().lock().write_all(report::markdown(&report).as_bytes())?;
+    std::io::stdout().lock().write_all(report::markdown::markdown(&report).as_bytes())?;
     Ok(())
 }

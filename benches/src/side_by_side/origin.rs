@@ -162,7 +162,7 @@ impl Connection {
 
 /// The index of the response to a request; the last one is 404.
 fn choose(head: &[u8]) -> usize {
-    let path = head.split(|b| *b == b' ').nth(1).unwrap_or_default();
+    let path = head.split(|b| matches!(b, b' ' | b'?')).nth(1).unwrap_or_default();
     BODIES.iter().position(|(known, _)| path.ends_with(known.as_bytes())).unwrap_or(BODIES.len())
 }
 

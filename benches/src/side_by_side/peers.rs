@@ -172,3 +172,30 @@ fn edgeward(args: &Args) -> Result<PathBuf> {
     }
     bail!("there is no {}: run `cargo build --release -p edgeward` first", program.display())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: Table = Table { paths: 2, is_for_peers: true, ..Table::with_hosts(1) };
+
+    #[test]
+    fn nginx_has_a_server_for_each_host_and_a_location_for_each_path() {
+        let text = nginx_servers(Table { hosts: 2, own_certificates: true, ..TABLE });
+        assert_eq!(text.matches("server {").count(), 2);
+        assert_eq!(text.matches("location /p00001 { proxy_pass http://origin; }").count(), 2);
+        assert!(
+            text.contains("server_name h00001.bench.test; ssl_certificate @DIR@/certificates/h00001.bench.test.pem;")
+        );
+        assert_eq!(text.matches('{').count(), text.matches('}').count());
+    }
+
+    #[test]
+    fn envoy_has_its_routes_in_order_and_no_table_of_hosts() {
+        let routes = envoy_routes(TABLE).expect("one host");
+        let first = routes.lines().next().unwrap_or_default();
+        assert_eq!(first, "- {match: {path_separated_prefix: \"/p00000\"}, route: {cluster: origin}}");
+        assert_eq!(routes.lines().count(), 2);
+        assert!(envoy_routes(Table { hosts: 2, ..TABLE }).is_err());
+    }
+}

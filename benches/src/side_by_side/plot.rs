@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::report::{Quantity, Report, RowReport};
+use crate::report::{Quantity, Report, RowReport, markdown};
 use crate::statistics::Summary;
 use crate::subject::Kind;
 
@@ -16,6 +16,8 @@ const BARS: f64 = 110.0;
 /// How long the longest bar is: to its right stands the number.
 const LONGEST: f64 = 480.0;
 const LINE: f64 = 24.0;
+/// Characters of a line of the title, beside a word that calls the row invalid.
+const TITLE: usize = 80;
 
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2937}.title{font-weight:600;font-size:15px}\
                      .invalid{fill:#b91c1c}.edgeward{fill:#c2410c}.peer{fill:#94a3b8}.floor{fill:#d6d3d1}\
@@ -41,9 +43,9 @@ fn chart(row: &RowReport) -> Option<String> {
     if panels.is_empty() {
         return None;
     }
-    let lines: usize =
-        panels.iter().map(|(quantity, bars)| bars.len() + usize::from(!quantity.label().is_empty())).sum();
-    let height = MARGIN * 2.0 + LINE * (lines + 1) as f64;
+    let title = wrapped(&row.title);
+    let lines = title.len() + panels.iter().map(|(_, bars)| bars.len() + 1).sum::<usize>();
+    let height = MARGIN * 2.0 + LINE * lines as f64;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\">\n\
          <style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
@@ -58,22 +60,23 @@ fn chart(row: &RowReport) -> Option<String> {
             escaped(text)
         );
     };
-    text(MARGIN, y, "title", "start", &row.title);
     if !row.objections().is_empty() {
         text(WIDTH - MARGIN, y, "title invalid", "end", "invalid");
     }
+    for line in title {
+        text(MARGIN, y, "title", "start", &line);
+        y += LINE;
+    }
     let mut bars = String::new();
-    y += LINE;
     for (quantity, summaries) in panels {
-        if !quantity.label().is_empty() {
-            text(MARGIN, y, "", "start", quantity.label());
-            y += LINE;
-        }
+        let label = if quantity == Quantity::Cost { row.unit.as_str() } else { quantity.label() };
+        text(MARGIN, y, "", "start", label);
+        y += LINE;
         let largest = summaries.iter().map(|(_, summary)| summary.max).fold(f64::MIN_POSITIVE, f64::max);
         let x = |value: f64| BARS + LONGEST * (value / largest).max(0.0);
         for (kind, summary) in summaries {
             text(BARS - 8.0, y, "", "end", kind.name());
-            text(x(summary.max) + 8.0, y, "", "start", &crate::report::number(summary.median, summary.median));
+            text(x(summary.max) + 8.0, y, "", "start", &markdown::number(summary.median, summary.median));
             let _ = writeln!(
                 bars,
                 "<rect x=\"{BARS}\" y=\"{:.0}\" width=\"{:.1}\" height=\"{:.0}\" class=\"{}\"/>\n\
@@ -90,6 +93,22 @@ fn chart(row: &RowReport) -> Option<String> {
         }
     }
     Some(svg + &bars + "</svg>\n")
+}
+
+/// A title in lines that fit.
+fn wrapped(title: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in title.split(' ') {
+        if let Some(line) = lines.last_mut()
+            && line.len() + word.len() < TITLE
+        {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
 }
 
 const fn class(kind: Kind) -> &'static str {
@@ -124,6 +143,14 @@ mod tests {
         assert!(svg.contains("width=\"480.0\" height=\"18\" class=\"peer\""), "{svg}");
         assert!(svg.contains(">a &lt; b &amp; c</text>"), "{svg}");
         assert_eq!(svg.matches("<text").count(), svg.matches("</text>").count());
+    }
+
+    #[test]
+    fn a_long_title_is_broken_between_words() {
+        let title = ["word"; 40].join(" ");
+        let lines = wrapped(&title);
+        assert!(lines.len() == 3 && lines.iter().all(|line| line.len() <= TITLE), "{lines:?}");
+        assert_eq!(lines.join(" "), title);
     }
 
     #[test]

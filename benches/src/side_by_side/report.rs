@@ -1,7 +1,8 @@
-//! The numbers, as JSON and as a Markdown table.
+//! The numbers: what is kept of measurements, what it comes to, and when it is worth nothing.
+
+pub(crate) mod markdown;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub(crate) enum Quantity {
     P99,
     /// Microseconds that 999 of 1000 answers took at most.
     P999,
+    /// Microseconds that the load generator itself was late at most in 99 of 100 cases; part of the latencies.
+    Late,
     /// What `P99` was in the same run without changes.
     QuietP99,
     /// `P99` over `QuietP99`.
@@ -43,6 +46,11 @@ pub(crate) enum Quantity {
 }
 
 impl Quantity {
+    /// Whether it says something of a proxy without its other numbers, so that proxies are compared by it.
+    const fn is_comparable(self) -> bool {
+        !matches!(self, Self::Late | Self::QuietP99 | Self::Inflation | Self::Added | Self::Extra)
+    }
+
     /// What the report calls it behind the title of a row; empty where the title says it.
     pub(crate) const fn label(self) -> &'static str {
         match self {
@@ -50,6 +58,7 @@ impl Quantity {
             Self::P50 => "p50 of the latency in µs",
             Self::P99 => "p99 of the latency in µs",
             Self::P999 => "p99.9 of the latency in µs",
+            Self::Late => "p99 of how late the load generator was itself in µs",
             Self::QuietP99 => "p99 without changes in µs",
             Self::Inflation => "p99 over p99 without changes",
             Self::Added => "% of a core that the changes take",
@@ -100,6 +109,8 @@ pub(crate) struct RowReport {
     pub(crate) name: String,
     /// What it measures.
     pub(crate) title: String,
+    /// The unit of [`Quantity::Cost`].
+    pub(crate) unit: String,
     /// Requests per second of the origin without a proxy.
     pub(crate) direct_per_second: Option<f64>,
     /// Those that cannot do it.
@@ -137,6 +148,7 @@ impl RowReport {
         Self {
             name: row.name.to_owned(),
             title: row.title.to_owned(),
+            unit: row.test.unit().to_owned(),
             direct_per_second: None,
             left_out: Vec::new(),
             faults: Vec::new(),
@@ -175,7 +187,7 @@ impl RowReport {
     fn ratio(&self, other: Kind, quantity: Quantity) -> Option<Summary> {
         let series = |kind| self.series(kind, |measurement| measurement.values.get(&quantity).copied());
         let (ours, theirs) = (series(Kind::Edgeward), series(other));
-        if ours.len() != theirs.len() {
+        if ours.len() != theirs.len() || !quantity.is_comparable() {
             return None;
         }
         Summary::of(&theirs.iter().zip(&ours).map(|(theirs, ours)| theirs / ours).collect::<Vec<_>>())
@@ -215,102 +227,6 @@ impl RowReport {
             kinds.filter_map(|kind| Summary::of(&self.series(*kind, |measurement| Some(measurement.per_second))));
         Some(self.direct_per_second? / rates.map(|rate| rate.median).fold(f64::MIN_POSITIVE, f64::max))
     }
-}
-
-/// The report for people.
-pub(crate) fn markdown(report: &Report) -> String {
-    let mut out = String::new();
-    // Writing to a String cannot fail, here and below.
-    let _ = writeln!(
-        out,
-        "Processor time per request in µs where no other unit is named, median of {} rounds of 2 x {} s [lowest to highest]. One worker each. A \
-         constant rate is one of {} requests per second.\n",
-        report.rounds, report.seconds, report.rate
-    );
-    for subject in &report.subjects {
-        let mib = subject.resident_kib as f64 / 1024.0;
-        let version = if subject.version.is_empty() { "part of this program" } else { &subject.version };
-        let hosts = if subject.kind == Kind::Edgeward { format!(", {} hosts", report.hosts) } else { String::new() };
-        let _ = writeln!(out, "- {}: {version}{hosts}; {mib:.0} MiB resident after the last row", subject.kind.name());
-    }
-    let _ = writeln!(out, "- load: {}\n", report.clients.join("; "));
-    let names: Vec<&str> = report.subjects.iter().map(|subject| subject.kind.name()).collect();
-    let _ = writeln!(out, "| row | {} | best peer / Edgeward | floor / Edgeward | direct |", names.join(" | "));
-    let _ = writeln!(out, "|---|{}---|---|---|", "---|".repeat(names.len()));
-    for row in &report.rows {
-        for line in lines(report, row) {
-            let _ = writeln!(out, "{line}");
-        }
-    }
-    let _ = writeln!(
-        out,
-        "\nA ratio above 1 means that Edgeward takes less. The floor forwards bytes and parses nothing. `direct` is the rate \
-         of the origin without a proxy."
-    );
-    for row in &report.rows {
-        let objections = row.objections();
-        if !objections.is_empty() {
-            let _ = writeln!(out, "\n**{} is invalid**: {}.", row.title, objections.join("; "));
-        }
-        if !row.left_out.is_empty() {
-            let names: Vec<&str> = row.left_out.iter().map(|kind| kind.name()).collect();
-            let _ = writeln!(out, "\n{}: {} cannot do it.", row.title, names.join(", "));
-        }
-        if row.noisy_rounds > 0 {
-            let _ = writeln!(
-                out,
-                "\n{}: {} of {} rounds were dropped as noisy.",
-                row.title, row.noisy_rounds, report.rounds
-            );
-        }
-    }
-    out
-}
-
-/// The lines of a row in the table: one for each quantity, or an empty one.
-fn lines(report: &Report, row: &RowReport) -> Vec<String> {
-    let invalid = if row.objections().is_empty() { "" } else { " **(invalid)**" };
-    let line = |quantity: Quantity, is_first: bool| {
-        let label = quantity.label();
-        let title = match (is_first, label) {
-            (true, "") => row.title.clone(),
-            (true, _) => format!("{}: {label}", row.title),
-            // The row goes on.
-            (false, _) => format!("… {label}"),
-        };
-        let cells: Vec<String> = report.subjects.iter().map(|subject| cell(row, subject.kind, quantity)).collect();
-        let peer = row.best_peer(quantity).and_then(|peer| Some((peer, row.ratio(peer, quantity)?)));
-        let peer = peer.map_or("-".to_owned(), |(peer, ratio)| {
-            let (low, high) = ratio.interval;
-            format!("{:.2} ({}; 95 %: {low:.2} to {high:.2})", ratio.median, peer.name())
-        });
-        let floor = row.ratio(Kind::Floor, quantity).map_or("-".to_owned(), |ratio| format!("{:.2}", ratio.median));
-        let direct = row.headroom().filter(|_| is_first);
-        let direct = direct.map_or("-".to_owned(), |times| format!("{times:.2} x the fastest"));
-        format!("| {title}{invalid} | {} | {peer} | {floor} | {direct} |", cells.join(" | "))
-    };
-    let quantities = row.quantities();
-    if quantities.is_empty() {
-        return vec![line(Quantity::Cost, true)];
-    }
-    quantities.iter().enumerate().map(|(index, quantity)| line(*quantity, index == 0)).collect()
-}
-
-fn cell(row: &RowReport, kind: Kind, quantity: Quantity) -> String {
-    row.value(kind, quantity).map_or("-".to_owned(), |value| {
-        let [median, min, max] = [value.median, value.min, value.max].map(|bound| number(bound, value.median));
-        format!("{median} [{min} to {max}]")
-    })
-}
-
-/// A number for people, with as many digits as one of the size of `like` is good for.
-pub(crate) fn number(number: f64, like: f64) -> String {
-    let digits = match like.abs() {
-        ..3.0 => 2,
-        ..100.0 => 1,
-        _ => 0,
-    };
-    format!("{number:.digits$}")
 }
 
 #[cfg(test)]

@@ -148,6 +148,18 @@ impl Test {
         }
     }
 
+    /// The unit of its cost.
+    pub(crate) const fn unit(self) -> &'static str {
+        match self {
+            Self::Load { load: Load::Echo { .. }, .. } => "µs of processor time per message",
+            Self::Load { .. } | Self::Churn { .. } | Self::LargeTable { .. } => "µs of processor time per request",
+            Self::Idle { .. } => "KiB per connection",
+            Self::Routes { .. } => "KiB per route",
+            // It has none.
+            Self::ColdStart { .. } => "",
+        }
+    }
+
     /// Those of these that it is for.
     pub(crate) fn kinds(self, of: &[Kind]) -> Vec<Kind> {
         const WITH_TABLES: &[Kind] = &[Kind::Edgeward, Kind::Nginx, Kind::Haproxy];

@@ -45,8 +45,8 @@ pub(crate) struct Latency {
 
 impl Latency {
     /// What the report has of it, in microseconds.
-    pub(crate) fn values(self) -> [(Quantity, f64); 3] {
-        [(Quantity::P50, self.p50), (Quantity::P99, self.p99), (Quantity::P999, self.p999)]
+    pub(crate) fn values(self) -> [(Quantity, f64); 4] {
+        [(Quantity::P50, self.p50), (Quantity::P99, self.p99), (Quantity::P999, self.p999), (Quantity::Late, self.late)]
             .map(|(quantity, duration)| (quantity, duration.as_secs_f64() * 1e6))
     }
 }

@@ -1,3 +1,4 @@
+use super::markdown::{lines, markdown};
 use super::*;
 use crate::row::select;
 

@@ -1,7 +1,7 @@
 //! Processor time: of processes, to the nanosecond, and of cores.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -155,9 +155,10 @@ impl Spent {
         self.used / self.took
     }
 
-    /// The share of its core that the proxy used, of what others left of it.
-    pub(crate) fn busy_share(&self) -> f64 {
-        self.used / (self.took - self.foreign).max(self.used)
+    /// The share of its core that the proxy used, of what others left of it, under a load that lasted so long. The account takes
+    /// longer, by the start and the end of the load generator.
+    pub(crate) fn busy_share(&self, load: Duration) -> f64 {
+        self.used / (load.as_nanos() as f64 - self.foreign).max(self.used)
     }
 
     /// The share of its core that went to others.

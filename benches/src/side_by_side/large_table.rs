@@ -94,7 +94,7 @@ impl<'a> Pair<'a> {
             values: values.into(),
             per_second: runs[1].outcome.per_second(),
             // The worst of the four.
-            busy_share: runs.iter().map(|run| run.spent.busy_share()).min_by(f64::total_cmp),
+            busy_share: runs.iter().map(Run::busy_share).min_by(f64::total_cmp),
             foreign_share: runs.iter().map(|run| run.spent.foreign_share()).fold(0.0, f64::max),
         };
         Ok((measurement, runs.into_iter().find_map(|run| run.fault)))

@@ -96,13 +96,18 @@ impl Run {
         self.spent.used / 1e3 / self.outcome.requests.max(1) as f64
     }
 
+    /// The share of its core that the proxy used.
+    pub(crate) fn busy_share(&self) -> f64 {
+        self.spent.busy_share(self.outcome.took)
+    }
+
     /// What the report has of it, of a load that keeps the proxy busy or does not.
     pub(crate) fn measurement(&self, saturates: bool) -> Measurement {
         let latencies = self.outcome.latency.map(|latency| latency.values());
         Measurement {
             values: [(Quantity::Cost, self.cost())].into_iter().chain(latencies.into_iter().flatten()).collect(),
             per_second: self.outcome.per_second(),
-            busy_share: saturates.then(|| self.spent.busy_share()),
+            busy_share: saturates.then(|| self.busy_share()),
             foreign_share: self.spent.foreign_share(),
         }
     }

@@ -72,7 +72,7 @@ pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
 
 /// Measures one row.
 fn measure_row(args: &Args, site: &Site, subjects: &[Subject], row: &Row, report: &mut RowReport) -> Result<()> {
-    let kinds = row.test.kinds(&args.subjects);
+    let kinds = row.test.kinds(&subjects.iter().map(|subject| subject.kind).collect::<Vec<_>>());
     let rounds = Rounds { args, row, count: row.test.rounds(args.rounds) };
     let running: Vec<&Subject> = subjects.iter().filter(|subject| kinds.contains(&subject.kind)).collect();
     match row.test {

@@ -280,9 +280,9 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "grpc-unary",
-        title: "gRPC, unary call of 64 B over TLS, 8 x 16 streams, HTTP/2 to the origin",
+        title: "gRPC, unary call of 64 B over TLS, 8 x 32 streams, HTTP/2 to the origin",
         test: without_floor(
-            Load::H2load { connections: 8, streams: 16 },
+            Load::H2load { connections: 8, streams: 32 },
             Request { protocol: Protocol::Grpc, path: grpc::PATH, ..SMALL_TLS },
         ),
     },

@@ -32,7 +32,7 @@ pub(crate) fn request(host: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Whether a request head begins a handshake that [`RESPONSE`] ends.
+/// Whether a request head begins a handshake that [`response`] ends.
 pub(crate) fn is_handshake(head: &[u8]) -> bool {
     field(head, b"upgrade:").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
         && field(head, b"sec-websocket-key:") == Some(KEY.as_bytes())

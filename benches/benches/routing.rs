@@ -4,6 +4,7 @@
 
 #![allow(missing_docs, reason = "criterion's macros make public functions without documentation")]
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -178,6 +179,19 @@ fn lookup(c: &mut Criterion) {
             });
         }
     }
+    let table = table(1, 10_000);
+    let host = host(0);
+    for (name, path) in [
+        ("first", path(0)),
+        ("last", path(9_999)),
+        ("longer than a path", path(9_999) + "0/orders"),
+        ("no path", "/api/v2".to_owned()),
+        ("many elements", "/api/v1/".to_owned() + &"a/".repeat(100)),
+    ] {
+        group.bench_function(BenchmarkId::new(name, "1 hosts x 10000 paths"), |b| {
+            b.iter(|| black_box(table.find(black_box(&host), black_box(path.as_bytes()))));
+        });
+    }
     group.finish();
 }
 
@@ -217,5 +231,22 @@ fn build(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(routing, lookup, decision, build);
+/// What a publication of a few hosts among many costs: the others are shared with the table before.
+fn replace(c: &mut Criterion) {
+    let mut group = c.benchmark_group("replace");
+    group.sample_size(20);
+    let old = table(100_000, 1);
+    for (name, first) in [("3 known", 50_000), ("3 new", 100_000)] {
+        let origin = Origin::object("Ingress", "default", "web");
+        let routes = (first..first + 3).map(|index| route(&host(index), "/new", &origin));
+        let new = RouteTable::new(routes, TrailingSlash::Redirect, |_| true).hosts().to_vec();
+        let replaced: BTreeSet<HostPattern> = new.iter().map(|routes| routes.host.clone()).collect();
+        group.bench_function(format!("{name} of 100000 hosts"), |b| {
+            b.iter_with_large_drop(|| old.with(&replaced, new.clone()));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(routing, lookup, decision, build, replace);
 criterion_main!(routing);

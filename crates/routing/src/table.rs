@@ -1,12 +1,16 @@
 //! The route table: all routes, indexed by host and then by path.
 
+mod paths;
+
 use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
+use self::paths::{Key, PathTrie};
 use crate::host::HostPattern;
-use crate::path::{PathPattern, TrailingSlash};
+use crate::path::TrailingSlash;
 use crate::route::Route;
 
 /// All routes of a snapshot.
@@ -20,29 +24,44 @@ pub struct RouteTable {
     places: Arc<Places>,
 }
 
-/// Where in a table the routes of a host pattern are.
+/// Where in a table the routes of a host pattern are. The patterns are in the table and nowhere else.
 #[derive(Debug, Default, Clone)]
 struct Places {
-    exact: HashMap<Box<str>, u32>,
-    wildcard: HashMap<Box<str>, u32>,
+    /// Keyed at random. What is in the table comes from the configuration; clients only look.
+    hasher: DefaultHashBuilder,
+    exact: HashTable<u32>,
+    wildcard: HashTable<u32>,
     any: Option<u32>,
 }
 
 impl Places {
-    fn add(&mut self, host: &HostPattern, place: u32) {
-        match host {
-            HostPattern::Exact(host) => _ = self.exact.insert(host.clone(), place),
-            HostPattern::Wildcard(suffix) => _ = self.wildcard.insert(suffix.clone(), place),
-            HostPattern::Any => self.any = Some(place),
-        }
+    /// Adds the last one of `hosts`.
+    fn add_last(&mut self, hosts: &[Arc<HostRoutes>]) {
+        let Some((last, before)) = hosts.split_last() else { return };
+        let place = u32::try_from(before.len()).unwrap_or(u32::MAX);
+        let (table, name) = match &last.host {
+            HostPattern::Exact(host) => (&mut self.exact, host),
+            HostPattern::Wildcard(suffix) => (&mut self.wildcard, suffix),
+            HostPattern::Any => return self.any = Some(place),
+        };
+        let hash = |name: &str| self.hasher.hash_one(name);
+        table.insert_unique(hash(name), place, |place| hash(name_at(hosts, *place)));
     }
 
-    fn of(&self, pattern: &HostPattern) -> Option<u32> {
-        match pattern {
-            HostPattern::Exact(host) => self.exact.get(host).copied(),
-            HostPattern::Wildcard(suffix) => self.wildcard.get(suffix).copied(),
-            HostPattern::Any => self.any,
-        }
+    fn exact(&self, hosts: &[Arc<HostRoutes>], host: &str) -> Option<u32> {
+        self.exact.find(self.hasher.hash_one(host), |place| name_at(hosts, *place) == host).copied()
+    }
+
+    fn wildcard(&self, hosts: &[Arc<HostRoutes>], suffix: &str) -> Option<u32> {
+        self.wildcard.find(self.hasher.hash_one(suffix), |place| name_at(hosts, *place) == suffix).copied()
+    }
+}
+
+/// The name in the host pattern at a place.
+fn name_at(hosts: &[Arc<HostRoutes>], place: u32) -> &str {
+    match hosts.get(place as usize).map(|routes| &routes.host) {
+        Some(HostPattern::Exact(name) | HostPattern::Wildcard(name)) => name,
+        Some(HostPattern::Any) | None => "",
     }
 }
 
@@ -54,17 +73,8 @@ pub struct HostRoutes {
     /// Whether a certificate is configured for this host (ingress-nginx: it has a `tls` section, or the wildcard above it
     /// has), which is what `ssl-redirect` asks.
     pub has_certificate: bool,
-    routes: Vec<Arc<Route>>,
-    exact: HashMap<Box<[u8]>, u32>,
-    /// By the prefix without its trailing slash (`""` is `/`).
-    prefix: HashMap<Box<[u8]>, u32>,
-    /// By the prefix with its trailing slash; only under [`TrailingSlash::Redirect`].
-    below: HashMap<Box<[u8]>, u32>,
-    /// By the path without its trailing slash, for patterns written with one; only under [`TrailingSlash::Redirect`].
-    add_slash: HashMap<Box<[u8]>, u32>,
-    /// How many bytes the longest prefix has: no need to try longer ones.
-    longest: usize,
-    trailing_slash: TrailingSlash,
+    routes: Box<[Arc<Route>]>,
+    paths: PathTrie,
 }
 
 /// What a lookup found.
@@ -88,26 +98,30 @@ impl RouteTable {
         trailing_slash: TrailingSlash,
         has_certificate: impl Fn(&HostPattern) -> bool,
     ) -> Self {
-        let mut hosts: Vec<HostRoutes> = Vec::new();
+        let mut hosts: Vec<(HostPattern, Vec<Arc<Route>>)> = Vec::new();
         let mut known: HashMap<HostPattern, usize> = HashMap::new();
         for route in routes {
             let route = route.into();
             let index = *known.entry(route.host.clone()).or_insert_with_key(|host| {
-                hosts.push(HostRoutes::empty(host.clone(), has_certificate(host), trailing_slash));
+                hosts.push((host.clone(), Vec::new()));
                 hosts.len() - 1
             });
-            hosts[index].insert(route);
+            hosts[index].1.push(route);
         }
-        Self::of(hosts.into_iter().map(Arc::new).collect())
+        let indexed = hosts.into_iter().map(|(host, routes)| {
+            let has_certificate = has_certificate(&host);
+            Arc::new(HostRoutes::new(host, has_certificate, trailing_slash, routes))
+        });
+        Self::of(indexed.collect())
     }
 
     /// Indexes the routes of these hosts, of which each is there once. It costs nothing for the routes themselves, so
     /// that a table whose hosts are mostly those of another one is made fast.
     pub fn of(hosts: Vec<Arc<HostRoutes>>) -> Self {
         // Nearly all host patterns are exact.
-        let mut places = Places { exact: HashMap::with_capacity(hosts.len()), ..Places::default() };
-        for (place, routes) in (0..).zip(&hosts) {
-            places.add(&routes.host, place);
+        let mut places = Places { exact: HashTable::with_capacity(hosts.len()), ..Places::default() };
+        for end in 1..=hosts.len() {
+            places.add_last(&hosts[..end]);
         }
         Self { hosts, places: Arc::new(places) }
     }
@@ -117,37 +131,43 @@ impl RouteTable {
     #[must_use]
     pub fn with(&self, replaced: &BTreeSet<HostPattern>, new: Vec<Arc<HostRoutes>>) -> Self {
         let staying: BTreeSet<&HostPattern> = new.iter().map(|routes| &routes.host).collect();
-        if replaced.iter().any(|host| self.places.of(host).is_some() && !staying.contains(host)) {
+        if replaced.iter().any(|host| self.place(host).is_some() && !staying.contains(host)) {
             let others = self.hosts.iter().filter(|routes| !replaced.contains(&routes.host)).cloned();
             return Self::of(others.chain(new).collect());
         }
         let mut table = Self { hosts: self.hosts.clone(), places: Arc::clone(&self.places) };
         for routes in new {
-            match table.places.of(&routes.host) {
+            match table.place(&routes.host) {
                 Some(place) => table.hosts[place as usize] = routes,
                 None => {
-                    let place = u32::try_from(table.hosts.len()).unwrap_or(u32::MAX);
-                    Arc::make_mut(&mut table.places).add(&routes.host, place);
                     table.hosts.push(routes);
+                    Arc::make_mut(&mut table.places).add_last(&table.hosts);
                 }
             }
         }
         table
     }
 
+    fn place(&self, pattern: &HostPattern) -> Option<u32> {
+        match pattern {
+            HostPattern::Exact(host) => self.places.exact(&self.hosts, host),
+            HostPattern::Wildcard(suffix) => self.places.wildcard(&self.hosts, suffix),
+            HostPattern::Any => self.places.any,
+        }
+    }
+
     /// The routes of a host pattern itself, whatever it covers.
     pub fn of_pattern(&self, pattern: &HostPattern) -> Option<&Arc<HostRoutes>> {
-        self.hosts.get(self.places.of(pattern)? as usize)
+        self.hosts.get(self.place(pattern)? as usize)
     }
 
     /// The routes of a normalised host: exact, then one-label wildcard, then any.
     pub fn host(&self, host: &str) -> Option<&HostRoutes> {
-        let Places { exact, wildcard, any } = &*self.places;
-        let place = exact.get(host).copied().or_else(|| {
+        let place = self.places.exact(&self.hosts, host).or_else(|| {
             let (label, suffix) = host.split_once('.')?;
-            (!label.is_empty()).then(|| wildcard.get(suffix).copied())?
+            (!label.is_empty()).then(|| self.places.wildcard(&self.hosts, suffix))?
         });
-        self.hosts.get(place.or(*any)? as usize).map(Arc::as_ref)
+        self.hosts.get(place.or(self.places.any)? as usize).map(Arc::as_ref)
     }
 
     /// Finds the route for a normalised host and path.
@@ -168,6 +188,14 @@ impl RouteTable {
         self.hosts.iter().map(|host| host.routes.len()).sum()
     }
 
+    /// How many bytes the table takes beside the [`Route`]s themselves, hosts that it shares with other tables included.
+    pub fn index_bytes(&self) -> usize {
+        let Places { exact, wildcard, .. } = &*self.places;
+        let hosts: usize = self.hosts.iter().map(|routes| routes.index_bytes()).sum();
+        let list = self.hosts.capacity() * size_of::<Arc<HostRoutes>>();
+        size_of::<Places>() + exact.allocation_size() + wildcard.allocation_size() + list + hosts
+    }
+
     /// Whether there is no route at all.
     pub fn is_empty(&self) -> bool {
         self.hosts.is_empty()
@@ -182,56 +210,16 @@ impl HostRoutes {
         trailing_slash: TrailingSlash,
         routes: impl IntoIterator<Item = Arc<Route>>,
     ) -> Self {
-        let mut indexed = Self::empty(host, has_certificate, trailing_slash);
-        for route in routes {
-            indexed.insert(route);
+        let mut routes: Vec<_> = routes.into_iter().collect();
+        let mut keys = sorted_keys(&routes, trailing_slash);
+        if keys.len() < routes.len() {
+            let mut first: Vec<usize> = keys.iter().map(|(_, number)| *number).collect();
+            first.sort_unstable();
+            routes = first.into_iter().map(|number| Arc::clone(&routes[number])).collect();
+            keys = sorted_keys(&routes, trailing_slash);
         }
-        indexed
-    }
-
-    fn empty(host: HostPattern, has_certificate: bool, trailing_slash: TrailingSlash) -> Self {
-        Self {
-            host,
-            has_certificate,
-            routes: Vec::new(),
-            exact: HashMap::new(),
-            prefix: HashMap::new(),
-            below: HashMap::new(),
-            add_slash: HashMap::new(),
-            longest: 0,
-            trailing_slash,
-        }
-    }
-
-    fn insert(&mut self, route: Arc<Route>) {
-        let index = u32::try_from(self.routes.len()).unwrap_or(u32::MAX);
-        let bare = route.path.as_str().strip_suffix('/').filter(|bare| !bare.is_empty());
-        if let Some(bare) = bare
-            && self.trailing_slash == TrailingSlash::Redirect
-        {
-            let slot = self.add_slash.entry(bare.as_bytes().into()).or_insert(index);
-            // nginx redirects for the exact location of the two, where there are both (ngx_http_core_find_static_location).
-            if matches!(route.path, PathPattern::Exact(_))
-                && self.routes.get(*slot as usize).is_some_and(|held| matches!(held.path, PathPattern::Prefix(_)))
-            {
-                *slot = index;
-            }
-        }
-        let kept = match &route.path {
-            PathPattern::Exact(path) => *self.exact.entry(path.as_bytes().into()).or_insert(index),
-            PathPattern::Prefix(path) => {
-                self.longest = self.longest.max(path.len());
-                if bare.is_some() && self.trailing_slash == TrailingSlash::Redirect {
-                    *self.below.entry(path.as_bytes().into()).or_insert(index)
-                } else {
-                    let bare = path.strip_suffix('/').unwrap_or(path);
-                    *self.prefix.entry(bare.as_bytes().into()).or_insert(index)
-                }
-            }
-        };
-        if kept == index {
-            self.routes.push(route);
-        }
+        let paths = PathTrie::new(&keys, trailing_slash);
+        Self { host, has_certificate, paths, routes: routes.into() }
     }
 
     /// The routes, in the order in which they were given.
@@ -239,44 +227,35 @@ impl HostRoutes {
         &self.routes
     }
 
-    fn route(&self, index: u32) -> &Arc<Route> {
-        &self.routes[index as usize]
+    fn index_bytes(&self) -> usize {
+        let name = match &self.host {
+            HostPattern::Exact(name) | HostPattern::Wildcard(name) => name.len(),
+            HostPattern::Any => 0,
+        };
+        // An `Arc` has two counts in front.
+        let shared = size_of::<Self>() + 2 * size_of::<usize>();
+        shared + name + self.routes.len() * size_of::<Arc<Route>>() + self.paths.bytes()
     }
 
     fn find(&self, path: &[u8]) -> RouteMatch<'_> {
-        if let Some(index) = self.exact.get(path) {
-            return RouteMatch::Route(self, self.route(*index));
-        }
-        let found = self.find_prefix(path);
-        if let Some(index) = self.add_slash.get(path) {
+        let found = self.paths.find(path);
+        let [route, slashed] = [found.route, found.slashed].map(|number| self.routes.get(number?));
+        match (route, slashed) {
             // A prefix that takes the path exactly, as nginx's inclusive location does, needs no redirect.
-            if found.is_none_or(|route| route.path.as_str().len() != path.len()) {
-                return RouteMatch::AddSlash(self, self.route(*index));
-            }
+            (Some(route), Some(_)) if route.path.as_str().len() == path.len() => RouteMatch::Route(self, route),
+            (_, Some(slashed)) => RouteMatch::AddSlash(self, slashed),
+            (Some(route), None) => RouteMatch::Route(self, route),
+            (None, None) => RouteMatch::NoPath(self),
         }
-        found.map_or(RouteMatch::NoPath(self), |route| RouteMatch::Route(self, route))
     }
+}
 
-    /// The longest prefix by element: tries the path itself, then cuts it at each slash from the right. The number of
-    /// probes is the depth of the path, whatever the number of routes.
-    fn find_prefix(&self, path: &[u8]) -> Option<&Arc<Route>> {
-        let mut end = path.len();
-        loop {
-            // `path[..end]` is an element boundary: the end of the path or just before a slash.
-            if end <= self.longest {
-                if !self.below.is_empty()
-                    && end < path.len()
-                    && let Some(index) = self.below.get(&path[..=end])
-                {
-                    return Some(self.route(*index));
-                }
-                if let Some(index) = self.prefix.get(&path[..end]) {
-                    return Some(self.route(*index));
-                }
-            }
-            end = path[..end].iter().rposition(|b| *b == b'/')?;
-        }
-    }
+/// The keys of these routes with their numbers, sorted; of equal ones the first.
+fn sorted_keys(routes: &[Arc<Route>], trailing_slash: TrailingSlash) -> Vec<(Key<'_>, usize)> {
+    let mut keys: Vec<_> = routes.iter().map(|route| Key::of(&route.path, trailing_slash)).zip(0..).collect();
+    keys.sort_unstable();
+    keys.dedup_by_key(|(key, _)| *key);
+    keys
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod reference;
+mod size;
+
 use std::cmp::Reverse;
 
 use proptest::prelude::*;
@@ -7,6 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::backend::BackendId;
 use crate::fixture::route;
+use crate::path::PathPattern;
 use crate::route::Target;
 
 fn table(routes: &[(&str, &str)], trailing_slash: TrailingSlash) -> RouteTable {

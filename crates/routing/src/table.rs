@@ -39,30 +39,32 @@ impl Places {
     fn add_last(&mut self, hosts: &[Arc<HostRoutes>]) {
         let Some((last, before)) = hosts.split_last() else { return };
         let place = u32::try_from(before.len()).unwrap_or(u32::MAX);
-        let (table, name) = match &last.host {
-            HostPattern::Exact(host) => (&mut self.exact, host),
-            HostPattern::Wildcard(suffix) => (&mut self.wildcard, suffix),
+        let table = match &last.host {
+            HostPattern::Exact(_) => &mut self.exact,
+            HostPattern::Wildcard(_) => &mut self.wildcard,
             HostPattern::Any => return self.any = Some(place),
         };
-        let hash = |name: &str| self.hasher.hash_one(name);
-        table.insert_unique(hash(name), place, |place| hash(name_at(hosts, *place)));
+        let hash = |place: u32| self.hasher.hash_one(name_at(hosts, place));
+        table.insert_unique(hash(place), place, |place| hash(*place));
     }
 
     fn exact(&self, hosts: &[Arc<HostRoutes>], host: &str) -> Option<u32> {
-        self.exact.find(self.hasher.hash_one(host), |place| name_at(hosts, *place) == host).copied()
+        self.find(&self.exact, hosts, host)
     }
 
     fn wildcard(&self, hosts: &[Arc<HostRoutes>], suffix: &str) -> Option<u32> {
-        self.wildcard.find(self.hasher.hash_one(suffix), |place| name_at(hosts, *place) == suffix).copied()
+        self.find(&self.wildcard, hosts, suffix)
+    }
+
+    fn find(&self, table: &HashTable<u32>, hosts: &[Arc<HostRoutes>], name: &str) -> Option<u32> {
+        let name = name.as_bytes();
+        table.find(self.hasher.hash_one(name), |place| name_at(hosts, *place) == name).copied()
     }
 }
 
 /// The name in the host pattern at a place.
-fn name_at(hosts: &[Arc<HostRoutes>], place: u32) -> &str {
-    match hosts.get(place as usize).map(|routes| &routes.host) {
-        Some(HostPattern::Exact(name) | HostPattern::Wildcard(name)) => name,
-        Some(HostPattern::Any) | None => "",
-    }
+fn name_at(hosts: &[Arc<HostRoutes>], place: u32) -> &[u8] {
+    hosts.get(place as usize).map_or(&[], |routes| routes.paths.name())
 }
 
 /// The routes of one host pattern.
@@ -127,7 +129,7 @@ impl RouteTable {
     }
 
     /// This table with the routes of `replaced` taken out and `new` put in, whose hosts are among them. Where no host goes
-    /// away it costs no more than a copy of the list.
+    /// away it costs no more than a copy of the list, and of the places where a host is new.
     #[must_use]
     pub fn with(&self, replaced: &BTreeSet<HostPattern>, new: Vec<Arc<HostRoutes>>) -> Self {
         let staying: BTreeSet<&HostPattern> = new.iter().map(|routes| &routes.host).collect();
@@ -218,7 +220,7 @@ impl HostRoutes {
             routes = first.into_iter().map(|number| Arc::clone(&routes[number])).collect();
             keys = sorted_keys(&routes, trailing_slash);
         }
-        let paths = PathTrie::new(&keys, trailing_slash);
+        let paths = PathTrie::new(name(&host), &keys, trailing_slash);
         Self { host, has_certificate, paths, routes: routes.into() }
     }
 
@@ -228,13 +230,9 @@ impl HostRoutes {
     }
 
     fn index_bytes(&self) -> usize {
-        let name = match &self.host {
-            HostPattern::Exact(name) | HostPattern::Wildcard(name) => name.len(),
-            HostPattern::Any => 0,
-        };
         // An `Arc` has two counts in front.
         let shared = size_of::<Self>() + 2 * size_of::<usize>();
-        shared + name + self.routes.len() * size_of::<Arc<Route>>() + self.paths.bytes()
+        shared + name(&self.host).len() + self.routes.len() * size_of::<Arc<Route>>() + self.paths.heap_bytes()
     }
 
     fn find(&self, path: &[u8]) -> RouteMatch<'_> {
@@ -247,6 +245,13 @@ impl HostRoutes {
             (Some(route), None) => RouteMatch::Route(self, route),
             (None, None) => RouteMatch::NoPath(self),
         }
+    }
+}
+
+fn name(pattern: &HostPattern) -> &str {
+    match pattern {
+        HostPattern::Exact(name) | HostPattern::Wildcard(name) => name,
+        HostPattern::Any => "",
     }
 }
 

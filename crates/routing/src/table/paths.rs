@@ -1,13 +1,14 @@
 //! The paths of one host: a radix trie in one block of bytes.
 //!
-//! A lookup reads the block from front to back and nothing else, so that it touches few cache lines, compares every byte
-//! of the path once, and costs no more for a path that is one of ten thousand. Beginnings that paths share are stored
-//! once.
+//! A lookup reads the block from front to back and nothing else, so that it touches few cache lines and pages, compares
+//! every byte of the path once, and costs no more for a path that is one of ten thousand. Beginnings that paths share are
+//! stored once. A small block is not even behind a pointer.
 //!
-//! A node is: a head (number of children and which values follow), the length of its label, the label, the number of
-//! the route that takes exactly this text, the number of the route that takes what begins with it, the bytes with which
-//! its children go on (in ascending order), and where the children are (4 bytes each, little-endian). Lengths and
-//! numbers are varints (LEB128). The root comes first.
+//! In front is the name of the host, which a lookup compares first, then come the nodes, the root first. A node is: a head
+//! (number of children and which values follow), the length of its label, the label, the number of the route that takes
+//! exactly this text, the number of the route that takes what begins with it, the bytes with which its children go on (in
+//! ascending order), and where in the block the children are (4 bytes each, little-endian). Lengths and numbers are
+//! varints (LEB128).
 
 use std::ops::Range;
 
@@ -40,8 +41,41 @@ impl<'r> Key<'r> {
 /// The paths of one host and the numbers of their routes.
 #[derive(Debug)]
 pub(super) struct PathTrie {
-    nodes: Box<[u8]>,
+    block: Block,
+    /// How many bytes of the block are the name of the host.
+    name: u8,
     trailing_slash: TrailingSlash,
+}
+
+/// Bytes that are where the trie is as long as they are few: a host with some ten paths.
+#[derive(Debug)]
+enum Block {
+    /// With zeros behind.
+    Near([u8; NEAR]),
+    Far(Box<[u8]>),
+}
+
+/// Enough for a name and ten paths of twenty bytes that begin alike.
+const NEAR: usize = 127;
+
+impl Block {
+    fn new(bytes: Vec<u8>) -> Self {
+        let mut near = [0; NEAR];
+        match near.get_mut(..bytes.len()) {
+            Some(front) => {
+                front.copy_from_slice(&bytes);
+                Self::Near(near)
+            }
+            None => Self::Far(bytes.into()),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Near(bytes) => bytes,
+            Self::Far(bytes) => bytes,
+        }
+    }
 }
 
 /// The numbers of the routes that a lookup found.
@@ -55,27 +89,33 @@ pub(super) struct Found {
 }
 
 impl PathTrie {
-    /// Builds the trie of these keys, sorted and each there once, with the numbers of their routes.
-    pub(super) fn new(keys: &[(Key<'_>, usize)], trailing_slash: TrailingSlash) -> Self {
-        let mut nodes = Vec::new();
+    /// Builds the trie of these keys, sorted and each there once, with the numbers of their routes. `name` is the host's.
+    pub(super) fn new(name: &str, keys: &[(Key<'_>, usize)], trailing_slash: TrailingSlash) -> Self {
+        // No host name is longer than 253 bytes, and what is cut off would match no host.
+        let name = &name.as_bytes()[..name.len().min(u8::MAX.into())];
+        let mut block = name.to_vec();
         let mut open = vec![Subtree { keys: 0..keys.len(), depth: 0, link: None }];
         while let Some(subtree) = open.pop() {
             if let Some(link) = subtree.link {
                 // Beyond 4 GiB the last nodes are out of reach; the keys alone would take as much.
-                let offset = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
-                nodes[link..link + LINK].copy_from_slice(&offset.to_le_bytes());
+                let offset = u32::try_from(block.len()).unwrap_or(u32::MAX);
+                block[link..link + LINK].copy_from_slice(&offset.to_le_bytes());
             }
-            subtree.write(keys, &mut nodes, &mut open);
+            subtree.write(keys, &mut block, &mut open);
         }
-        Self { nodes: nodes.into(), trailing_slash }
+        Self { block: Block::new(block), name: name.len() as u8, trailing_slash }
+    }
+
+    /// The name of the host.
+    pub(super) fn name(&self) -> &[u8] {
+        &self.block.bytes()[..usize::from(self.name)]
     }
 
     /// Looks a path up.
     pub(super) fn find(&self, path: &[u8]) -> Found {
         let mut found = Found::default();
-        let mut next = self.node(0);
-        let mut at = 0;
-        while let Some(node) = next {
+        let (mut offset, mut at) = (usize::from(self.name), 0);
+        while let Some(node) = self.node(offset) {
             let rest = &path[at..];
             if !rest.starts_with(node.label) {
                 if node.label.strip_prefix(rest) == Some(b"/") {
@@ -90,21 +130,25 @@ impl PathTrie {
             let Some(first) = path.get(at) else {
                 if node.exact.is_some() {
                     found.route = node.exact;
-                } else {
-                    let below = self.child(&node, b'/').filter(|below| below.label.is_empty());
-                    found.slashed = below.and_then(|below| self.slashed(&below, path));
+                } else if let Some(below) = node.child(b'/').and_then(|below| self.node(below))
+                    && below.label.is_empty()
+                {
+                    found.slashed = self.slashed(&below, path);
                 }
                 break;
             };
-            at += 1;
-            next = self.child(&node, *first);
+            let Some(below) = node.child(*first) else { break };
+            (offset, at) = (below, at + 1);
         }
         found
     }
 
     /// How many bytes the trie takes on the heap.
-    pub(super) fn bytes(&self) -> usize {
-        self.nodes.len()
+    pub(super) fn heap_bytes(&self) -> usize {
+        match &self.block {
+            Block::Near(_) => 0,
+            Block::Far(bytes) => bytes.len(),
+        }
     }
 
     /// Whether `path[..at]` is a whole number of elements. A prefix that ends in a slash ends an element by itself, unless
@@ -120,8 +164,9 @@ impl PathTrie {
         node.exact.or(node.prefix).filter(|_| may_be)
     }
 
+    #[inline]
     fn node(&self, offset: usize) -> Option<Node<'_>> {
-        let mut bytes = self.nodes.get(offset..)?;
+        let mut bytes = self.block.bytes().get(offset..)?;
         let head = varint(&mut bytes)?;
         let label_length = varint(&mut bytes)?;
         let label = bytes.split_off(..label_length)?;
@@ -129,12 +174,6 @@ impl PathTrie {
         let prefix = if head & HAS_PREFIX != 0 { Some(varint(&mut bytes)?) } else { None };
         let firsts = bytes.split_off(..head >> FLAG_BITS)?;
         Some(Node { label, exact, prefix, firsts, links: bytes })
-    }
-
-    fn child(&self, node: &Node<'_>, first: u8) -> Option<Node<'_>> {
-        let place = node.firsts.iter().position(|byte| *byte == first)?;
-        let (links, _) = node.links.as_chunks::<LINK>();
-        self.node(u32::from_le_bytes(*links.get(place)?) as usize)
     }
 }
 
@@ -149,6 +188,22 @@ struct Node<'t> {
     links: &'t [u8],
 }
 
+impl Node<'_> {
+    /// Where in the block the child is that goes on with a byte.
+    #[inline]
+    fn child(&self, first: u8) -> Option<usize> {
+        // They are in order, and fewer than 255, as the bytes of text are. Counting the smaller ones takes no branch that
+        // depends on the path.
+        let place =
+            usize::from(self.firsts.iter().fold(0u8, |count, byte| count.wrapping_add(u8::from(*byte < first))));
+        if self.firsts.get(place) != Some(&first) {
+            return None;
+        }
+        let (links, _) = self.links.as_chunks::<LINK>();
+        links.get(place).map(|link| u32::from_le_bytes(*link) as usize)
+    }
+}
+
 /// Keys that begin with the same bytes, of which a node is still to be written.
 struct Subtree {
     keys: Range<usize>,
@@ -159,8 +214,8 @@ struct Subtree {
 }
 
 impl Subtree {
-    /// Writes the node at the end of `nodes`, and leaves what is below it in `open`, the first on top.
-    fn write(&self, all: &[(Key<'_>, usize)], nodes: &mut Vec<u8>, open: &mut Vec<Self>) {
+    /// Writes the node at the end of `block`, and leaves what is below it in `open`, the first on top.
+    fn write(&self, all: &[(Key<'_>, usize)], block: &mut Vec<u8>, open: &mut Vec<Self>) {
         let keys = &all[self.keys.clone()];
         // They are sorted: what the first and the last share, all do.
         let [first, last] =
@@ -174,15 +229,15 @@ impl Subtree {
         let children = || below.chunk_by(|(a, _), (b, _)| a.text[end] == b.text[end]);
 
         let flags = if exact.is_some() { HAS_EXACT } else { 0 } | if prefix.is_some() { HAS_PREFIX } else { 0 };
-        put_varint(nodes, children().count() << FLAG_BITS | flags);
-        put_varint(nodes, label.len());
-        nodes.extend_from_slice(label);
-        [exact, prefix].into_iter().flatten().for_each(|number| put_varint(nodes, number));
-        nodes.extend(children().map(|keys| keys[0].0.text[end]));
+        put_varint(block, children().count() << FLAG_BITS | flags);
+        put_varint(block, label.len());
+        block.extend_from_slice(label);
+        [exact, prefix].into_iter().flatten().for_each(|number| put_varint(block, number));
+        block.extend(children().map(|keys| keys[0].0.text[end]));
         let (already, mut start) = (open.len(), self.keys.start + ended);
         for keys in children() {
-            open.push(Self { keys: start..start + keys.len(), depth: end + 1, link: Some(nodes.len()) });
-            nodes.extend_from_slice(&[0; LINK]);
+            open.push(Self { keys: start..start + keys.len(), depth: end + 1, link: Some(block.len()) });
+            block.extend_from_slice(&[0; LINK]);
             start += keys.len();
         }
         open[already..].reverse();
@@ -198,6 +253,7 @@ fn put_varint(bytes: &mut Vec<u8>, mut value: usize) {
 }
 
 /// Takes a varint off the front.
+#[inline]
 fn varint(bytes: &mut &[u8]) -> Option<usize> {
     let mut value = 0;
     for shift in (0..usize::BITS).step_by(7) {

@@ -94,10 +94,18 @@ fn check_roots(roots: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How much the control threads yield to the workers where both want a processor: they are behind them in the queue, and
+/// still have a quarter of a processor that a worker keeps busy.
+const CONTROL_NICENESS: i32 = 5;
+
 fn control_runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("control")
+        .on_thread_start(|| {
+            // On Linux it is the thread that is meant. A system that forbids it has them at one level, as before.
+            let _ = rustix::process::setpriority_process(None, CONTROL_NICENESS);
+        })
         .enable_all()
         .build()
         .context("cannot start the control threads; are limits on threads or open files too low?")

@@ -195,6 +195,23 @@ async fn a_cancelled_stream_is_a_client_that_went_away() {
 }
 
 #[tokio::test]
+async fn a_client_may_go_away_while_nobody_takes_its_body() {
+    let _turn = turn::shared().await;
+    // The kernel takes connections for it, and as much as fits into its buffers.
+    let endpoint = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let site = Site::new();
+    site.manifests.write("service.yaml", service("web", &[endpoint.local_addr().unwrap()]));
+    site.ingress(&Ingress::new("web").annotation("proxy-body-size", "0").host(HOST, "web"));
+    let edgeward = site.serve().await;
+    let mut client = by_alpn(&edgeward).await;
+    let request = hyper::Request::put(format!("https://{HOST}/stuck")).body(()).unwrap();
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(1), client.send(request, vec![0; 32 << 20])).await;
+    assert!(answer.is_err(), "{answer:?}");
+    let entry = edgeward.access_log_entry(|entry| entry["request_uri"] == "/stuck").await;
+    assert_eq!((&entry["status"], &entry["reason"]), (&499.into(), &"client_closed".into()));
+}
+
+#[tokio::test]
 async fn http_2_can_be_switched_off() {
     let _turn = turn::shared().await;
     let site = Site::with_host(HOST, "web").await;

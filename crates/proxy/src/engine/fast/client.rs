@@ -32,8 +32,8 @@ pub(super) enum Behind {
 ///
 /// Whatever fails, fails with what it is called in the records: [`Reason::ClientClosed`] and its like.
 pub(super) trait Client: Send {
-    /// Whether other requests go by on the connection meanwhile, so that nothing of this one stands in their way, and
-    /// framing is not a matter of its head.
+    /// Whether other requests go by on the connection meanwhile, so that nothing of this one stands in their way, framing is
+    /// not a matter of its head, and the client can leave before its body has been read.
     const IS_MULTIPLEXED: bool;
 
     /// The connection that it is on.
@@ -45,7 +45,8 @@ pub(super) trait Client: Send {
     /// Reads a piece of the body, without its coding. Nothing is read only at its end.
     fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<Result<(), Reason>>;
 
-    /// Ready when the client has left. Its request must have been read to its end.
+    /// Ready when the client has left. Its request must have been read to its end, unless the client is
+    /// [multiplexed](Self::IS_MULTIPLEXED).
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Reason>;
 
     /// Sends some of what is behind the first `sent` bytes of `pieces`, of which the first is the head of the response, and

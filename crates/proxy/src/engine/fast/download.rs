@@ -63,7 +63,8 @@ impl<C: Client> Ends<'_, '_, C> {
         if let Err(reason) = self.client.check_cut() {
             return Poll::Ready(reason);
         }
-        if self.client.is_body_read()
+        // A body has to be read for the end behind it to be seen, unless the end is a message of its own.
+        if (C::IS_MULTIPLEXED || self.client.is_body_read())
             && let Poll::Ready(reason) = self.client.poll_left(cx)
         {
             return Poll::Ready(reason);
@@ -193,6 +194,11 @@ impl Download {
     /// The head as sent.
     pub(super) fn into_head(self) -> Vec<u8> {
         self.head
+    }
+
+    /// Whether the client has any of it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.is_head_sent || self.sent > 0
     }
 
     /// Whether the endpoint said all that it had to say, and no more.

@@ -13,7 +13,7 @@ use edgeward_routing::decide::{Action, Decision, Reason, RequestHead as _, decid
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::super::answer::Answer;
+use super::super::answer::{Answer, LINGER};
 use super::super::context::{End, RequestContext};
 use super::super::failure;
 use super::FastPath;
@@ -234,7 +234,12 @@ impl<'a, C: Client> Exchange<'a, C> {
         let outcome = poll_fn(|cx| download.poll(cx, &mut ends, upload)).await;
         if outcome.is_ok() && !upload.is_over() {
             // Some answer first and read then. The client has its answer whatever becomes of the rest.
-            let _ = poll_fn(|cx| ends.poll_rest(cx, upload)).await;
+            let rest = poll_fn(|cx| ends.poll_rest(cx, upload));
+            let _ = match C::IS_MULTIPLEXED {
+                // Its stream counts no more, so that there could be any number of these.
+                true => timeout(LINGER, rest).await.unwrap_or(Ok(())),
+                false => rest.await,
+            };
         }
         if let Some(current) = self.ctx.tries.last_mut() {
             current.body_bytes += download.received();
@@ -245,7 +250,10 @@ impl<'a, C: Client> Exchange<'a, C> {
         if outcome.is_ok() && is_reusable && download.is_clean() && upload.is_done() {
             pool.put(address, tcp);
         }
-        self.response = Some(Sent { status, head: download.into_head(), body_bytes });
+        // A head that cannot be sent is answered for, as one that cannot be read.
+        if download.has_begun() || !matches!(outcome, Err(Reason::UpstreamInvalid)) {
+            self.response = Some(Sent { status, head: download.into_head(), body_bytes });
+        }
         outcome.map_err(Failure::from)
     }
 
@@ -256,7 +264,7 @@ impl<'a, C: Client> Exchange<'a, C> {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
             }
-            match self.client.is_body_read() {
+            match C::IS_MULTIPLEXED || self.client.is_body_read() {
                 true => self.client.poll_left(cx).map(Err),
                 // It has to be read to be seen, which is for later.
                 false => self.client.check_cut().map_or_else(|reason| Poll::Ready(Err(reason)), |()| Poll::Pending),

@@ -21,6 +21,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Accept, HttpSession, handshake};
 use pingora::protocols::{Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Ssl};
 use pingora::proxy::HttpProxy;
+use tokio::time::timeout;
 
 use super::super::pingora::PingoraEngine;
 use super::FastPath;
@@ -84,9 +85,10 @@ pub(super) async fn serve(engine: &FastPath, stream: Stream, pingora: &Arc<HttpP
         }
     })
     .await;
-    // What is still under way finds its stream gone, and ends with that.
+    // What is still under way finds its stream gone, and ends with that; or with the connection, whose end waits for this.
     drop(frames);
-    while requests.next().await.is_some() {}
+    let rest = async { while requests.next().await.is_some() {} };
+    let _ = timeout(engine.shared.limits.linger, rest).await;
 }
 
 impl Streams<'_> {

@@ -1,7 +1,7 @@
 //! Heads of HTTP/2 in the form of HTTP/1, which is what endpoints get, and back.
 
 use bytes::{BufMut, Bytes};
-use http::header::{COOKIE, EXPECT, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v2::server::HttpSession;
@@ -23,7 +23,7 @@ pub(super) fn of(session: &HttpSession, limits: &Limits) -> Option<RequestHead> 
     }
     let is_plain = request.method != Method::CONNECT
         && target.starts_with(b"/")
-        && target.iter().all(|byte| *byte > b' ')
+        && target.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
         && !request.headers.contains_key(EXPECT);
     let is_small = target.len() <= limits.uri_bytes
         && request.headers.len() <= limits.header_fields
@@ -41,8 +41,12 @@ pub(super) fn of(session: &HttpSession, limits: &Limits) -> Option<RequestHead> 
     if let Some(authority) = authority {
         put_field(&mut out, b"host", authority.as_str().as_bytes());
     }
+    let mut has_length = false;
     for (name, value) in &request.headers {
-        let is_written = name == HOST && authority.is_some() || name == COOKIE && cookies > 1;
+        let is_written = name == HOST && authority.is_some()
+            || name == COOKIE && cookies > 1
+            // Another one is the same: the layer below has seen to that.
+            || name == CONTENT_LENGTH && std::mem::replace(&mut has_length, true);
         if !is_written {
             put_field(&mut out, name.as_str().as_bytes(), value.as_bytes());
         }
@@ -52,7 +56,7 @@ pub(super) fn of(session: &HttpSession, limits: &Limits) -> Option<RequestHead> 
         let cookies: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
         put_field(&mut out, b"cookie", &cookies.join(&b"; "[..]));
     }
-    if !session.is_body_done() && !request.headers.contains_key(http::header::CONTENT_LENGTH) {
+    if !session.is_body_done() && !has_length {
         out.put_slice(b"transfer-encoding: chunked\r\n");
     }
     out.put_slice(b"\r\n");
@@ -69,7 +73,10 @@ pub(super) fn response(head: &[u8]) -> Option<ResponseHeader> {
         let colon = memchr::memchr(b':', line)?;
         let name = HeaderName::from_bytes(&line[..colon]).ok()?;
         let value = HeaderValue::from_maybe_shared(head.slice_ref(line[colon + 1..].trim_ascii())).ok()?;
-        fields.append(name, value);
+        // It has no meaning in a response, and HTTP/2 knows it in requests only (RFC 9113 section 8.2.2).
+        if name != TE {
+            fields.append(name, value);
+        }
     }
     let mut parts = http::Response::new(()).into_parts().0;
     (parts.status, parts.headers) = (status, fields);
@@ -84,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_response_is_the_same_in_both_forms() {
-        let header = response(b"HTTP/1.1 404 Not Found\r\nX-A: 1\r\nx-a:  2 \r\nEmpty:\r\n\r\n").unwrap();
+        let header = response(b"HTTP/1.1 404 Not Found\r\nX-A: 1\r\nTE: gzip\r\nx-a:  2 \r\nEmpty:\r\n\r\n").unwrap();
         assert_eq!(header.status, 404);
         let fields: Vec<_> = header.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(fields, [("x-a", &b"1"[..]), ("x-a", b"2"), ("empty", b"")]);

@@ -12,6 +12,7 @@ use edgeward_tests::h2_client::H2Client;
 use edgeward_tests::tls::Hello;
 use edgeward_tests::turn;
 
+use crate::scale::is_release;
 use crate::site::Site;
 
 const HOST: &str = "guards.test";
@@ -25,9 +26,10 @@ const MORE: usize = 500;
 /// A kind of request, and what one may cost at most.
 struct Row {
     kind: Kind,
-    /// System calls that move data: the least is two reads and two writes.
+    /// System calls that move data: the least is two reads and two writes, and now and then one finds nothing.
     transfers: f64,
-    /// Instructions outside of the kernel, in thousands, of a release build.
+    /// Instructions outside of the kernel, in thousands, of a release build. What another processor makes of copying and
+    /// encryption has room in it.
     instructions: f64,
 }
 
@@ -41,11 +43,11 @@ enum Kind {
 }
 
 const ROWS: [Row; 5] = [
-    Row { kind: Kind::KeepAlive, transfers: 4.1, instructions: 100.0 },
-    Row { kind: Kind::KeepAliveTls, transfers: 4.1, instructions: 100.0 },
-    Row { kind: Kind::Http2Tls, transfers: 4.1, instructions: 100.0 },
-    Row { kind: Kind::NewConnection, transfers: 5.1, instructions: 100.0 },
-    Row { kind: Kind::Body64KiB, transfers: 10.1, instructions: 100.0 },
+    Row { kind: Kind::KeepAlive, transfers: 4.6, instructions: 28.0 },
+    Row { kind: Kind::KeepAliveTls, transfers: 4.6, instructions: 36.0 },
+    Row { kind: Kind::Http2Tls, transfers: 4.6, instructions: 82.0 },
+    Row { kind: Kind::NewConnection, transfers: 4.6, instructions: 42.0 },
+    Row { kind: Kind::Body64KiB, transfers: 4.6, instructions: 27.0 },
 ];
 
 impl Kind {
@@ -155,6 +157,8 @@ async fn a_request_costs_no_more_than_it_must() {
             (Counter::Strace, "system calls that move data", transfers, 1.0),
             (Counter::Valgrind, "thousand instructions", instructions, 1000.0),
         ] {
+            // Without full optimisation it is some two thirds more.
+            let limit = if is_release() { limit } else { 2.0 * limit };
             let each = counter.each(&site, kind).await / scale;
             eprintln!("{kind:?}: {each:.2} {unit}, limit {limit}");
             if each > limit {

@@ -202,7 +202,8 @@ async fn a_client_may_go_away_while_nobody_takes_its_body() {
     let site = Site::new();
     site.manifests.write("service.yaml", service("web", &[endpoint.local_addr().unwrap()]));
     site.ingress(&Ingress::new("web").annotation("proxy-body-size", "0").host(HOST, "web"));
-    let edgeward = site.serve().await;
+    // Pingora waits for the endpoint alone.
+    let edgeward = site.launch().argument("--fast-path=true").start().await;
     let mut client = by_alpn(&edgeward).await;
     let request = hyper::Request::put(format!("https://{HOST}/stuck")).body(()).unwrap();
     let answer = tokio::time::timeout(std::time::Duration::from_secs(1), client.send(request, vec![0; 32 << 20])).await;

@@ -28,7 +28,8 @@ const EDITS: usize = 15;
 /// Between two edits: one edit is measured, not how a stream of them is gathered.
 const PAUSE: Duration = Duration::from_millis(300);
 
-fn is_release() -> bool {
+/// Whether the binary under test is fully optimised.
+pub(crate) fn is_release() -> bool {
     binary().components().any(|component| component.as_os_str() == "release")
 }
 

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use bytes::BytesMut;
 use edgeward_routing::decide;
-use http::Version;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue, Version};
 use memchr::memchr;
 
 /// Most fields of a response that are understood. Clients are held to [`Limits::header_fields`], endpoints to this.
@@ -130,9 +131,7 @@ impl RequestHead {
         if words.next() == Some(b"HTTP/1.0") {
             head.version = Version::HTTP_10;
         }
-        for line in lines.take_while(|line| !line.is_empty()) {
-            let Some(colon) = memchr(b':', line) else { continue };
-            let field = Field { name: &line[..colon], value: line[colon + 1..].trim_ascii() };
+        for field in fields_of(lines) {
             match field.name.len() {
                 14 if field.is(b"content-length") => {
                     let length = std::str::from_utf8(field.value).ok().and_then(|length| length.parse().ok());
@@ -252,7 +251,8 @@ fn authority_end(target: &[u8]) -> Option<usize> {
     Some(length.map_or(target.len(), |length| start + length))
 }
 
-fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The lines of a head, without their ends.
+pub(crate) fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = head;
     std::iter::from_fn(move || {
         let end = memchr(b'\n', rest)?;
@@ -260,6 +260,26 @@ fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = &rest[end + 1..];
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     })
+}
+
+/// The fields in the lines of a head behind its first one, up to the empty line.
+pub(crate) fn fields_of<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = Field<'a>> {
+    lines.take_while(|line| !line.is_empty()).filter_map(|line| {
+        let colon = memchr(b':', line)?;
+        Some(Field { name: &line[..colon], value: line[colon + 1..].trim_ascii() })
+    })
+}
+
+/// How many bytes fields take in HTTP/1.
+pub(crate) fn fields_length(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+/// The one field that the cookies are in HTTP/1, where HTTP/2 brought them in several (RFC 9113 section 8.2.3).
+pub(crate) fn joined_cookies(fields: &HeaderMap) -> Option<Vec<u8>> {
+    let cookies = || fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    cookies().nth(1)?;
+    Some(cookies().collect::<Vec<_>>().join(&b"; "[..]))
 }
 
 /// The head of a response in HTTP/1. Its bytes stay where they were read.

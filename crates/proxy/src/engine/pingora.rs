@@ -30,6 +30,8 @@ use crate::connection::Connection;
 use crate::record::{Request, Response};
 use head::Head;
 
+pub(super) use head::breach;
+
 /// The proxy application. One per worker, so that workers share no connection pool and no lock.
 pub(super) struct PingoraEngine(Arc<Shared>);
 
@@ -57,17 +59,6 @@ impl PingoraEngine {
         proxy.server_options = Some(server_options);
         proxy.h2_options = Some(shared.limits.h2_options());
         proxy
-    }
-
-    /// What this request breaks of the limits on request heads, if anything.
-    fn breach(&self, request: &RequestHeader) -> Option<(u16, Reason)> {
-        if request.raw_path().len() > self.limits.uri_bytes {
-            return Some((414, Reason::UriTooLong));
-        }
-        let fields = request.headers.len();
-        let bytes: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        (fields > self.limits.header_fields || bytes > self.limits.header_bytes)
-            .then_some((431, Reason::HeadersTooLarge))
     }
 
     /// Sends an answer of the proxy's own.
@@ -112,7 +103,7 @@ impl ProxyHttp for PingoraEngine {
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
         let head = Head::of(session.req_header());
         ctx.request_id.set(head.as_ref());
-        if let Some((status, reason)) = self.breach(session.req_header()) {
+        if let Some((status, reason)) = breach(session.req_header(), &self.limits) {
             self.answer(session, ctx, Answer { status, location: None, reason }).await?;
             return Ok(true);
         }

@@ -4,7 +4,7 @@ use edgeward_routing::decide::RequestHead as _;
 use http::{HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::head::{Field, RequestHead};
+use crate::head::{RequestHead, fields_length, fields_of, lines};
 
 /// The head of a request as received.
 #[derive(Debug, Clone, Copy)]
@@ -79,10 +79,7 @@ impl<'a> Response<'a> {
             Self::Wire(head) => (None, Some(head)),
         };
         let map = map.into_iter().flat_map(move |map| map.headers.get_all(name)).map(HeaderValue::as_bytes);
-        let wire = wire.into_iter().flat_map(|head| head.split(|byte| *byte == b'\n')).filter_map(|line| {
-            let colon = line.iter().position(|byte| *byte == b':')?;
-            Some(Field { name: &line[..colon], value: line[colon + 1..].trim_ascii() })
-        });
+        let wire = wire.into_iter().flat_map(|head| fields_of(lines(head).skip(1)));
         map.chain(wire.filter(move |field| field.is(name.as_str().as_bytes())).map(|field| field.value))
     }
 
@@ -92,7 +89,7 @@ impl<'a> Response<'a> {
             Self::Map(map) => {
                 // Version, status and what separates them: `HTTP/1.1 200 OK` and the empty line at the end.
                 let line = 13 + map.get_reason_phrase().map_or(0, str::len) + 4;
-                line + map.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
+                line + fields_length(&map.headers)
             }
             Self::Wire(head) => head.len(),
         }

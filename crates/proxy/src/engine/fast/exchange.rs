@@ -301,14 +301,10 @@ impl<'a, C: Client> Exchange<'a, C> {
         self.ctx.finish(&self.engine.shared, end);
         if self.is_kept && self.client.is_body_read() { Then::Next } else { Then::Close }
     }
-
-    /// What a response says of the connection.
-    pub(super) fn connection_field(&self) -> Option<ConnectionField> {
-        connection_field::<C>(self.is_kept)
-    }
 }
 
-fn connection_field<C: Client>(is_kept: bool) -> Option<ConnectionField> {
+/// What a response says of the connection.
+pub(super) fn connection_field<C: Client>(is_kept: bool) -> Option<ConnectionField> {
     match is_kept {
         _ if C::IS_MULTIPLEXED => None,
         true => Some(ConnectionField::KeepAlive),

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection};
 use super::client::{self, Behind, Client};
-use super::exchange::{Exchange, Sent};
+use super::exchange::{Exchange, Sent, connection_field};
 use super::field::put_field;
 use super::response::put_end;
 use crate::head::BodyLength;
@@ -35,7 +35,7 @@ impl<C: Client> Exchange<'_, C> {
                 put_field(&mut out, name.as_bytes(), value);
             }
         });
-        put_end(&mut out, self.connection_field());
+        put_end(&mut out, connection_field::<C>(self.is_kept));
         let body_bytes = if self.head.method() == "HEAD" { 0 } else { body.len() };
         let behind = if self.is_kept || is_on_its_way { Behind::Nothing } else { Behind::End };
         let sent = client::send(&mut self.client, &out, &body.as_bytes()[..body_bytes], behind).await;

@@ -1,9 +1,12 @@
 //! Pingora's request head, as the routing crate sees it.
 
-use edgeward_routing::decide::RequestHead;
+use edgeward_routing::decide::{Reason, RequestHead};
 use http::Version;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
+
+use crate::head::fields_length;
+use crate::limits::Limits;
 
 /// A request head whose target and authority are text.
 pub(super) struct Head<'a> {
@@ -48,6 +51,16 @@ impl RequestHead for Head<'_> {
     }
 }
 
+/// What a request breaks of the limits on request heads, if anything.
+pub(in super::super) fn breach(request: &RequestHeader, limits: &Limits) -> Option<(u16, Reason)> {
+    if request.raw_path().len() > limits.uri_bytes {
+        return Some((414, Reason::UriTooLong));
+    }
+    let is_too_large =
+        request.headers.len() > limits.header_fields || fields_length(&request.headers) > limits.header_bytes;
+    is_too_large.then_some((431, Reason::HeadersTooLarge))
+}
+
 /// What the client expects (RFC 9110 section 10.1.1): an expectation of HTTP/1.0 is to be ignored.
 pub(super) fn expectation(request: &RequestHeader) -> Option<&[u8]> {
     let expectation = request.headers.get(http::header::EXPECT).filter(|_| request.version >= Version::HTTP_11);
@@ -61,6 +74,5 @@ pub(super) fn wire_length(session: &Session) -> u64 {
     }
     let request = session.req_header();
     let line = request.method.as_str().len() + request.raw_path().len() + 12;
-    let fields: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    (line + fields + 2) as u64
+    (line + fields_length(&request.headers) + 2) as u64
 }

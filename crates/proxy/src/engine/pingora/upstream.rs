@@ -66,14 +66,12 @@ fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]
     fields.flat_map(|field| head::elements(field.as_bytes()))
 }
 
-/// Makes one field of the cookies that HTTP/2 may bring in several: HTTP/1 knows one only (RFC 9113 section 8.2.3).
+/// Makes one field of the cookies that HTTP/2 may bring in several.
 pub(super) fn join_cookies(request: &mut RequestHeader) -> Result<()> {
-    let cookies: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if cookies.len() < 2 {
-        return Ok(());
+    match head::joined_cookies(&request.headers) {
+        Some(joined) => request.insert_header(COOKIE, joined),
+        None => Ok(()),
     }
-    let joined = cookies.join(&b"; "[..]);
-    request.insert_header(COOKIE, joined)
 }
 
 /// Removes what an endpoint says to this proxy rather than to the client (RFC 9110 section 7.6.1). A `101` is the

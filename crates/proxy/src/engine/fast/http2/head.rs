@@ -6,8 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v2::server::HttpSession;
 
+use super::super::super::pingora::breach;
 use super::super::field::put_field;
-use crate::head::RequestHead;
+use crate::head::{RequestHead, fields_length, fields_of, joined_cookies, lines};
 use crate::limits::Limits;
 
 /// The head of a request. `None` when it is one for the other engine, which refuses it or knows what to do: beyond the
@@ -15,23 +16,14 @@ use crate::limits::Limits;
 pub(super) fn of(session: &HttpSession, limits: &Limits) -> Option<RequestHead> {
     let request = session.req_header();
     let target = request.raw_path();
-    let mut length = target.len();
-    let mut cookies = 0;
-    for (name, value) in &request.headers {
-        length += name.as_str().len() + value.len() + 4;
-        cookies += usize::from(name == COOKIE);
-    }
     let is_plain = request.method != Method::CONNECT
         && target.starts_with(b"/")
         && target.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
         && !request.headers.contains_key(EXPECT);
-    let is_small = target.len() <= limits.uri_bytes
-        && request.headers.len() <= limits.header_fields
-        && length - target.len() <= limits.header_bytes;
-    if !is_plain || !is_small {
+    if !is_plain || breach(request, limits).is_some() {
         return None;
     }
-    let mut out = Vec::with_capacity(length + 128);
+    let mut out = Vec::with_capacity(target.len() + fields_length(&request.headers) + 128);
     out.put_slice(request.method.as_str().as_bytes());
     out.put_u8(b' ');
     out.put_slice(target);
@@ -41,20 +33,19 @@ pub(super) fn of(session: &HttpSession, limits: &Limits) -> Option<RequestHead> 
     if let Some(authority) = authority {
         put_field(&mut out, b"host", authority.as_str().as_bytes());
     }
+    let cookies = joined_cookies(&request.headers);
     let mut has_length = false;
     for (name, value) in &request.headers {
         let is_written = name == HOST && authority.is_some()
-            || name == COOKIE && cookies > 1
+            || name == COOKIE && cookies.is_some()
             // Another one is the same: the layer below has seen to that.
             || name == CONTENT_LENGTH && std::mem::replace(&mut has_length, true);
         if !is_written {
             put_field(&mut out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
-    if cookies > 1 {
-        // HTTP/1 knows one field only (RFC 9113 section 8.2.3).
-        let cookies: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-        put_field(&mut out, b"cookie", &cookies.join(&b"; "[..]));
+    if let Some(cookies) = cookies {
+        put_field(&mut out, b"cookie", &cookies);
     }
     if !session.is_body_done() && !has_length {
         out.put_slice(b"transfer-encoding: chunked\r\n");
@@ -66,13 +57,12 @@ pub(super) fn of(session: &HttpSession, limits: &Limits) -> Option<RequestHead> 
 /// The head of a response that was written as one of HTTP/1. `None` when that is not possible.
 pub(super) fn response(head: &[u8]) -> Option<ResponseHeader> {
     let head = Bytes::copy_from_slice(head);
-    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut lines = lines(&head);
     let status = StatusCode::from_bytes(lines.next()?.split(|byte| *byte == b' ').nth(1)?).ok()?;
     let mut fields = HeaderMap::with_capacity(16);
-    for line in lines.take_while(|line| !line.is_empty()) {
-        let colon = memchr::memchr(b':', line)?;
-        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(line[colon + 1..].trim_ascii())).ok()?;
+    for field in fields_of(lines) {
+        let name = HeaderName::from_bytes(field.name).ok()?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).ok()?;
         // It has no meaning in a response, and HTTP/2 knows it in requests only (RFC 9113 section 8.2.2).
         if name != TE {
             fields.append(name, value);

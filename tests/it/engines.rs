@@ -202,7 +202,7 @@ async fn exchange(edgeward: &Edgeward, script: &Script, request: &str, path: &st
         match reader.response(&mut rest, method, &mut interim).await {
             Ok(message) => text.push_str(&normalized(&message)),
             Err(Broken::Closed) => {}
-            Err(broken) => text.push_str(&format!("{broken:?} in {}", answers.escape_ascii())),
+            Err(broken) => text.push_str(&format!("{broken:?} in {}", undated(&answers).escape_ascii())),
         }
         text.push_str(" | ");
     }
@@ -210,6 +210,12 @@ async fn exchange(edgeward: &Edgeward, script: &Script, request: &str, path: &st
     tokio::time::sleep(Duration::from_millis(1)).await;
     let received = script.lock().unwrap().received.join(" | ");
     (text, received.replace(&edgeward.http.port().to_string(), "PORT"))
+}
+
+/// What was read, without the lines that say when.
+fn undated(answers: &[u8]) -> Vec<u8> {
+    let lines = answers.split_inclusive(|&byte| byte == b'\n');
+    lines.filter(|line| !line.starts_with(b"Date: ")).flatten().copied().collect()
 }
 
 /// A message with its fields sorted by name, which says the same (RFC 9110 section 5.3), and without what never is the same.

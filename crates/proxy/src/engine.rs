@@ -1,7 +1,7 @@
 //! Engines: they execute what [`decide`](edgeward_routing::decide::decide()) decides.
 //!
 //! There are two. The [`fast`] path is our own, and serves what most requests are: whatever goes to endpoints that speak
-//! HTTP/1 in the clear. It hands requests on to the engine on [`pingora`] for everything else: gRPC, tunnels, and TLS to
+//! HTTP/1 in the clear, tunnels included. It hands requests on to the engine on [`pingora`] for everything else: gRPC, and TLS to
 //! endpoints. Decisions, policies, retries, balancing and records are the same for both; so are their answers.
 
 mod answer;
@@ -10,6 +10,7 @@ mod context;
 mod failure;
 mod fast;
 mod pingora;
+mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -77,6 +77,11 @@ impl RequestContext {
         self.route.as_ref().map_or(&self.snapshot.settings.default_policies, |route| &route.policies)
     }
 
+    /// How long a tunnel may be silent in both directions.
+    pub(super) fn tunnel_idle(&self, shared: &Shared) -> Duration {
+        shared.options.upgraded_idle.max(self.policies().timeouts.read)
+    }
+
     /// The endpoint of the try under way or just ended.
     pub(super) fn endpoint(&self) -> Option<&Endpoint> {
         self.current.as_ref().map(|current| &current.endpoint)

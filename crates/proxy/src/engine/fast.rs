@@ -19,6 +19,7 @@ mod pool;
 mod request;
 mod respond;
 mod response;
+mod tunnel;
 mod upload;
 
 use std::sync::Arc;

@@ -25,7 +25,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::answer::Answer;
 use super::context::{End, RequestContext};
-use super::{Shared, failure};
+use super::{Shared, failure, upgrade};
 use crate::connection::Connection;
 use crate::record::{Request, Response};
 use head::Head;
@@ -167,7 +167,7 @@ impl ProxyHttp for PingoraEngine {
         let mut peer = upstream::peer(endpoint.addr, tls, protocol.is_http2(), &timeouts, &self.options);
         if ctx.upgrade.is_some() {
             // Fixed from here on, so that it has to be the tunnel's. The answer is waited for with a deadline of its own.
-            peer.options.read_timeout = Some(self.tunnel_idle(ctx));
+            peer.options.read_timeout = Some(ctx.tunnel_idle(self));
         }
         ctx.begin_try(endpoint);
         Ok(Box::new(peer))
@@ -290,8 +290,8 @@ impl ProxyHttp for PingoraEngine {
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS
             && let (Some(connection), Some(protocol)) = (&ctx.connection, &ctx.upgrade)
         {
-            connection.upgraded(protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
-            session.set_read_timeout(Some(self.tunnel_idle(ctx)));
+            connection.upgraded(upgrade::is_websocket(protocol));
+            session.set_read_timeout(Some(ctx.tunnel_idle(self)));
         }
         // An older client knows no chunks: the end of the connection ends the body (RFC 9112 section 6.1).
         if session.req_header().version < Version::HTTP_11
@@ -425,11 +425,6 @@ fn close_while_draining(session: &mut Session, ctx: &RequestContext) {
 }
 
 impl PingoraEngine {
-    /// How long a tunnel may be silent in both directions.
-    fn tunnel_idle(&self, ctx: &RequestContext) -> Duration {
-        self.options.upgraded_idle.max(ctx.policies().timeouts.read)
-    }
-
     /// Whether the request may be sent once more: nothing of a response is out, its body can be repeated, tries are left,
     /// and so is retry budget.
     fn may_retry(&self, session: &Session, ctx: &RequestContext) -> bool {

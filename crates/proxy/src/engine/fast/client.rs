@@ -13,6 +13,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::connection::{Connection, Phase};
 use crate::pipe::Pipe;
+use crate::stream::Stream;
 
 /// What goes to a client next: head, head of a chunk, data, and what follows it.
 pub(super) type Pieces<'a> = [&'a [u8]; 4];
@@ -89,6 +90,15 @@ pub(super) trait Client: Send {
     /// Sends up to `length` bytes that are in a pipe, if the client [takes](Self::takes_pipe) one.
     fn poll_send_from(&mut self, _: &mut Context<'_>, _: &Pipe, _length: usize) -> Poll<Result<usize, Reason>> {
         Poll::Ready(Err(Reason::Internal))
+    }
+
+    /// The connection itself, which speaks another protocol behind a `101`.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Internal`] when it has other requests on it.
+    fn upgraded(&mut self) -> Result<Pin<&mut Stream>, Reason> {
+        Err(Reason::Internal)
     }
 
     /// Fails once a drain has cut the connection.

@@ -29,7 +29,7 @@ pub(super) struct Ends<'a, 'd, C> {
 
 impl<C: Client> Ends<'_, '_, C> {
     /// Reads from the endpoint behind what `buf` has. A buffer is taken only when there is something to read.
-    fn read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<Result<usize, Reason>> {
+    pub(super) fn read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<Result<usize, Reason>> {
         let failed = Poll::Ready(Err(Reason::UpstreamClosed));
         if buf.capacity() == 0 {
             match self.tcp.poll_read_ready(cx) {

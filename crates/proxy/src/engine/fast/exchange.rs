@@ -15,15 +15,16 @@ use tokio::time::timeout;
 
 use super::super::answer::{Answer, LINGER};
 use super::super::context::{End, RequestContext};
-use super::super::failure;
+use super::super::{failure, upgrade};
 use super::FastPath;
 use super::client::{self, Client};
 use super::download::{Download, Ends};
 use super::patience::Patience;
 use super::request::{self, ConnectionOptions};
 use super::response::{self, ConnectionField, Delivery, Length};
+use super::tunnel::Tunnel;
 use super::upload::Upload;
-use crate::head::{BodyLength, RequestHead};
+use crate::head::{BodyLength, RequestHead, elements};
 use crate::record::{Request, Response};
 use crate::stream::Deadline;
 
@@ -80,7 +81,11 @@ impl<'a, C: Client> Exchange<'a, C> {
         if matches!(action, Action::Proxy(_)) {
             let protocol = ctx.policies().protocol;
             let is_plain = !protocol.is_http2() && !protocol.is_tls(ctx.downstream.tls);
-            if !is_plain || head.values(b"upgrade").next().is_some() {
+            if !is_plain {
+            // What changes protocol in the middle of a body is none of the upgrades that are made.
+            if !C::IS_MULTIPLEXED && head.is_http11() && head.body() == BodyLength::Bytes(0) {
+                ctx.upgrade = upgrade::protocol(head.values(b"upgrade").flat_map(elements));
+            }
                 return Err((client, head));
             }
         }
@@ -199,8 +204,8 @@ impl<'a, C: Client> Exchange<'a, C> {
         let begun = loop {
             let response = poll_fn(|cx| ends.poll_response(cx, upload, &mut buf)).await?;
             match response.status {
-                // Nobody asked for another protocol.
-                101 => return Err(Reason::UpstreamInvalid.into()),
+                101 if self.ctx.upgrade.is_none() => return Err(Reason::UpstreamInvalid.into()),
+                101 => break response,
                 100..=199 => {
                     // The client was told to continue by this proxy.
                     if response.status != 100 && self.head.is_http11() {
@@ -214,6 +219,22 @@ impl<'a, C: Client> Exchange<'a, C> {
                 }
                 _ => break response,
             }
+        if let (101, Some(protocol)) = (begun.status, &self.ctx.upgrade) {
+            self.is_kept = false;
+            let mut head = Vec::with_capacity(begun.length + 128);
+            let delivery = Delivery { chunked: false, connection: Some(ConnectionField::Upgrade) };
+            response::write(&mut head, &begun, &buf, delivery, &self.ctx);
+            ends.client.connection().upgraded(upgrade::is_websocket(protocol));
+            ends.patience.await_answer_for(self.ctx.tunnel_idle(shared));
+            let mut tunnel = Tunnel::new(&head, &buf[begun.length..]);
+            buffers.put(buf);
+            let outcome = poll_fn(|cx| tunnel.poll(cx, &mut ends)).await;
+            if let Some(current) = self.ctx.tries.last_mut() {
+                current.body_bytes += tunnel.delivered();
+            }
+            self.response = Some(Sent { status: begun.status, head, body_bytes: tunnel.delivered() });
+            return outcome.map_err(Failure::from);
+        }
         };
         self.ctx.response_head(begun.status);
         let length = Length::of(&begun, &buf, is_head)?;

@@ -1,6 +1,7 @@
 //! A client in HTTP/1: it has the connection for itself.
 
 use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -105,6 +106,10 @@ impl Client for Http1Client<'_> {
     fn poll_send_from(&mut self, cx: &mut Context<'_>, pipe: &Pipe, length: usize) -> Poll<Result<usize, Reason>> {
         taken(self.stream.poll_send_from(cx, pipe, length))
     }
+
+    fn upgraded(&mut self) -> Result<Pin<&mut Stream>, Reason> {
+        Ok(Pin::new(&mut *self.stream))
+    }
 }
 
 /// Nothing read, or nothing sent, is the end of the client.
@@ -117,6 +122,6 @@ fn taken(bytes: Poll<io::Result<usize>>) -> Poll<Result<usize, Reason>> {
 }
 
 /// What a failure of the client's stream is called.
-fn reason(error: &io::Error) -> Reason {
+pub(super) fn reason(error: &io::Error) -> Reason {
     Broken::of(error).map_or(Reason::ClientClosed, failure::reason)
 }

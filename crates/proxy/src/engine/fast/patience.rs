@@ -36,6 +36,12 @@ impl<'a> Patience<'a> {
         Self { deadline, waiting: None, timeouts, body }
     }
 
+    /// From here on, an answer is waited for as long as this.
+    pub(super) fn await_answer_for(&mut self, time: Duration) {
+        self.timeouts.read = time;
+        self.waiting = None;
+    }
+
     /// Something has come or gone.
     pub(super) fn progress(&mut self) {
         self.waiting = None;

@@ -100,6 +100,10 @@ pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOp
     if head.body() == BodyLength::Chunked {
         out.put_slice(b"Transfer-Encoding: chunked\r\n");
     }
+    if let Some(protocol) = &ctx.upgrade {
+        put_field(out, b"Connection", b"upgrade");
+        put_field(out, b"Upgrade", protocol.as_bytes());
+    }
     out.put_slice(b"\r\n");
 }
 

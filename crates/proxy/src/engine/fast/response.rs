@@ -94,6 +94,8 @@ pub(super) enum ConnectionField {
     KeepAlive,
     /// It may not.
     Close,
+    /// It changes protocol.
+    Upgrade,
 }
 
 /// Writes the head for the client.
@@ -120,7 +122,7 @@ pub(super) fn write(
     for field in response.fields(bytes) {
         let is_dropped = match field.name.len() {
             4 => field.is(b"date"),
-            7 => field.is(b"upgrade"),
+            7 => field.is(b"upgrade") && delivery.connection != Some(ConnectionField::Upgrade),
             10 => field.is(b"connection") || field.is(b"keep-alive"),
             14 if field.is(b"content-length") => {
                 // One is enough, and none has a meaning beside chunks. Nobody may name it away.
@@ -158,7 +160,7 @@ fn unfold(line: &mut [u8]) {
 
 /// Whether an option of a connection names no field.
 fn is_plain_option(option: &[u8]) -> bool {
-    option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close")
+    [&b"keep-alive"[..], b"close", b"upgrade"].iter().any(|plain| option.eq_ignore_ascii_case(plain))
 }
 
 /// Writes an interim response (RFC 9110 section 15.2), which has no say in connection and body.
@@ -186,6 +188,7 @@ pub(super) fn put_end(out: &mut Vec<u8>, connection: Option<ConnectionField>) {
     out.put_slice(match connection {
         Some(ConnectionField::KeepAlive) => b"Connection: keep-alive\r\n\r\n",
         Some(ConnectionField::Close) => b"Connection: close\r\n\r\n",
+        Some(ConnectionField::Upgrade) => b"Connection: upgrade\r\n\r\n",
         None => b"\r\n",
     });
 }

@@ -10,7 +10,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::HttpPeer;
 use pingora::upstreams::peer::H1UpgradePolicy;
 
-use super::super::EngineOptions;
+use super::super::{EngineOptions, upgrade};
 use crate::head;
 
 /// The connection target for an endpoint.
@@ -43,21 +43,9 @@ pub(super) fn peer(
     peer
 }
 
-/// The one protocol that a request asks to go on in (RFC 9110 section 7.8). `None` when it offers a choice, and for HTTP
-/// itself: a connection in HTTP/2 to an endpoint would lead past every rule of this proxy.
+/// The protocol that a request asks to go on in, if it is one that is let pass.
 pub(super) fn upgrade(request: &RequestHeader) -> Option<HeaderValue> {
-    let mut protocols = elements(&request.headers, UPGRADE);
-    let protocol = protocols.next().filter(|protocol| protocol.iter().all(|b| is_token_or_slash(*b)))?;
-    let name = protocol.split(|b| *b == b'/').next()?;
-    let is_http = ["http", "h2", "h2c"].iter().any(|http| name.eq_ignore_ascii_case(http.as_bytes()));
-    if is_http || protocols.next().is_some() {
-        return None;
-    }
-    HeaderValue::from_bytes(protocol).ok()
-}
-
-fn is_token_or_slash(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&b)
+    upgrade::protocol(elements(&request.headers, UPGRADE))
 }
 
 /// The elements of all fields of a name that hold comma-separated lists.

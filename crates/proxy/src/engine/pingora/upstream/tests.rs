@@ -11,32 +11,6 @@ fn request(fields: &[(&'static str, &str)]) -> RequestHeader {
 }
 
 #[test]
-fn an_upgrade_is_to_one_protocol_that_is_not_http() {
-    for (fields, protocol) in [
-        (&["websocket"][..], Some("websocket")),
-        (&["WebSocket"], Some("WebSocket")),
-        (&[" echo/1 "], Some("echo/1")),
-        (&["", "x,"], Some("x")),
-        (&[], None),
-        (&[""], None),
-        (&["h2c"], None),
-        (&["H2C"], None),
-        (&["h2"], None),
-        (&["HTTP/2.0"], None),
-        (&["websocket, h2c"], None),
-        (&["x", "h2c"], None),
-        (&["h2c", "x"], None),
-        (&["websocket", "websocket"], None),
-        (&["\"x,h2c\""], None),
-        (&["web socket"], None),
-    ] {
-        let fields: Vec<_> = fields.iter().map(|value| ("upgrade", *value)).collect();
-        let upgrade = upgrade(&request(&fields));
-        assert_eq!(upgrade.as_ref().map(|protocol| protocol.to_str().unwrap()), protocol, "{fields:?}");
-    }
-}
-
-#[test]
 fn several_cookies_become_one() {
     for (sent, joined) in [(&["a=1"][..], "a=1"), (&["a=1", "b=2; c=3", "d="], "a=1; b=2; c=3; d=")] {
         let mut request = request(&sent.iter().map(|value| ("cookie", *value)).collect::<Vec<_>>());

@@ -12,11 +12,30 @@ use hashbrown::HashMap;
 
 use crate::diagnostic::{Diagnostic, Severity};
 
+mod affinity;
+mod balance;
+mod basic_auth;
+mod body;
+mod canary;
+mod client_certificate;
+mod cors;
+mod errors;
+mod external_auth;
 mod former;
+mod limit;
+mod mirror;
 mod nearest;
+mod network;
+mod observe;
 mod own;
+mod path;
+mod redirect;
+mod response;
 mod settings;
-mod table;
+mod snippet;
+mod tls;
+mod upstream;
+mod upstream_tls;
 mod value;
 
 pub(crate) use nearest::nearest;
@@ -96,13 +115,56 @@ pub enum Rejection {
     Invalid(String),
     /// It is not one of the allowed values, which are these, and nothing can stand in for it: no endpoint is probed.
     Unprobed(String),
+    /// It is not one of the allowed values, which are these, and the Ingress is not served: in ingress-nginx such a value
+    /// drops the whole of it (recorded: row 44).
+    Drops(String),
+    /// It is not one of the allowed values, which are these, and the routes of the Ingress answer 503, for what it asks for
+    /// guards them or is in the way of every request.
+    Closes(String),
     /// It is valid, but what it asks for is not spoken here: serving the routes without it would send nonsense.
     Unserved(&'static str),
 }
 
-/// Every annotation of ingress-nginx, by name.
-pub fn table() -> &'static [Annotation] {
-    &table::TABLE
+/// Annotations of ingress-nginx that belong together: one section of the reference page.
+#[derive(Debug)]
+pub struct Group {
+    /// Its heading.
+    pub name: &'static str,
+    /// What they are about, one sentence.
+    pub doc: &'static str,
+    /// The annotations, by name.
+    pub annotations: &'static [Annotation],
+}
+
+/// Every annotation of ingress-nginx v1.15.1 (its docs/user-guide/nginx-configuration/annotations-risk.md), in groups.
+pub fn groups() -> [&'static Group; 20] {
+    [
+        &redirect::GROUP,
+        &path::GROUP,
+        &network::GROUP,
+        &limit::GROUP,
+        &basic_auth::GROUP,
+        &external_auth::GROUP,
+        &client_certificate::GROUP,
+        &cors::GROUP,
+        &canary::GROUP,
+        &affinity::GROUP,
+        &balance::GROUP,
+        &upstream::GROUP,
+        &upstream_tls::GROUP,
+        &body::GROUP,
+        &response::GROUP,
+        &errors::GROUP,
+        &mirror::GROUP,
+        &observe::GROUP,
+        &tls::GROUP,
+        &snippet::GROUP,
+    ]
+}
+
+/// Every annotation of ingress-nginx.
+pub fn table() -> impl Iterator<Item = &'static Annotation> {
+    groups().into_iter().flat_map(|group| group.annotations)
 }
 
 /// Edgeward's own annotations (prefix [`OWN_PREFIX`]), for Ingresses and, over them, for Services.
@@ -117,13 +179,18 @@ pub fn former_table() -> &'static [Annotation] {
 
 type Names = HashMap<&'static str, &'static Annotation>;
 
-static NAMES: LazyLock<Names> = LazyLock::new(|| names(table().iter().chain(former_table())));
+static NAMES: LazyLock<Names> = LazyLock::new(|| names(table().chain(former_table())));
 static OWN_NAMES: LazyLock<Names> = LazyLock::new(|| names(own_table()));
 
 fn names(rows: impl IntoIterator<Item = &'static Annotation>) -> Names {
     rows.into_iter()
         .flat_map(|row| std::iter::once((row.name, row)).chain(row.aliases.iter().map(move |alias| (*alias, row))))
         .collect()
+}
+
+/// A value that is not one of the `allowed`.
+fn invalid(allowed: &str) -> Rejection {
+    Rejection::Invalid(allowed.to_owned())
 }
 
 impl Annotation {
@@ -265,11 +332,22 @@ impl Reading<'_> {
                     let message = format!("`{value}` is no value of `{name}`: no endpoint is probed");
                     self.say(Severity::Error, "AnnotationInvalid", key, message, format!("use {allowed}"));
                 }
+                Err(Rejection::Drops(allowed)) => {
+                    settings.is_dropped = true;
+                    let message = format!("`{value}` is no value of `{name}`: the Ingress is not served");
+                    self.say(Severity::Error, "IngressDropped", key, message, format!("use {allowed}"));
+                }
+                Err(Rejection::Closes(allowed)) => {
+                    let message = format!("`{value}` is no value of `{name}`: all routes of this Ingress answer 503");
+                    settings.close(format!("{name} cannot be read"), row.scope);
+                    settings.is_guarded |= row.scope != Scope::Backend;
+                    self.say(Severity::Error, "RouteClosed", key, message, format!("use {allowed}"));
+                }
                 Err(Rejection::Unserved(why)) => {
                     let message =
                         format!("`{name}: {value}` is not honoured: {why}; all routes of this Ingress answer 503");
                     settings.close(format!("{name}: {value} is not honoured"), row.scope);
-                    let mend = "let the application speak HTTP, or keep this Ingress on another controller";
+                    let mend = "use a protocol that is spoken here, or keep this Ingress on another controller";
                     self.say(Severity::Error, "RouteClosed", key, message, mend);
                 }
             }

@@ -17,7 +17,7 @@ use crate::annotation::{IngressSettings, Status, nearest};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
 use crate::object::{ConfigMap, Kind};
-use crate::translate::Options;
+use crate::translate::{Options, policy};
 
 mod table;
 mod value;
@@ -92,31 +92,6 @@ impl Configuration {
             is_hsts_on: !strict,
         }
     }
-
-    /// The policies of a route with this Ingress path, whose Ingress asks for `settings`.
-    pub fn policies(&self, settings: &IngressSettings, path: &str) -> Policies {
-        let is_exempt = self.no_tls_redirect.iter().any(|prefix| path.starts_with(prefix.as_str()));
-        let ssl_redirect = if is_exempt {
-            SslRedirect::Off
-        } else if settings.force_ssl_redirect.unwrap_or(self.force_ssl_redirect) {
-            SslRedirect::Always
-        } else if settings.ssl_redirect.unwrap_or(self.ssl_redirect) {
-            SslRedirect::WithCertificate
-        } else {
-            SslRedirect::Off
-        };
-        Policies {
-            closed: settings.closed.clone().or_else(|| self.closed.clone()),
-            ssl_redirect,
-            body_size: settings.body_size.unwrap_or(self.body_size),
-            protocol: settings.protocol.unwrap_or_default(),
-            timeouts: Timeouts {
-                connect: settings.connect_timeout.unwrap_or(self.timeouts.connect),
-                send: settings.send_timeout.unwrap_or(self.timeouts.send),
-                read: settings.read_timeout.unwrap_or(self.timeouts.read),
-            },
-        }
-    }
 }
 
 /// Reads the ConfigMap that the options name. Without one the options alone count.
@@ -151,8 +126,8 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
     configuration.settings.hsts = configuration.is_hsts_on.then(|| configuration.hsts.clone());
     // What no route takes is answered by the default backend under these (createServers, the `_` server): the redirect
     // belongs to routes, the rest holds everywhere.
-    configuration.settings.default_policies =
-        Policies { ssl_redirect: SslRedirect::Off, ..configuration.policies(&IngressSettings::default(), "/") };
+    let everywhere = policy::of_settings(&configuration, &IngressSettings::default());
+    configuration.settings.default_policies = Policies { ssl_redirect: SslRedirect::Off, ..everywhere };
     configuration
 }
 

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! class   whose Ingresses they are, and in which order they count
+//! policy  what their annotations come to
 //! rule    their hosts and paths: which route wins, what takes the rest of a host
 //! backend the Service ports that the routes name, and how requests are spread over them
 //! endpoint the addresses behind a Service port
@@ -30,12 +31,14 @@ mod backend;
 mod class;
 mod endpoint;
 mod options;
+pub(crate) mod policy;
 mod rule;
 mod share;
 mod tls;
 
 pub use endpoint::ENDPOINT_CODES;
 pub use options::{Clock, Compatibility, EDGEWARD_CONTROLLER, Options};
+pub(crate) use rule::other_name;
 
 /// The most Ingresses that are translated around a change.
 const NEIGHBOURS: usize = 512;

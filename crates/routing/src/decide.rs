@@ -1,8 +1,10 @@
 //! The request decision: from a snapshot, what is known of the connection, and the request head to what to do.
 //!
 //! The order is fixed, and it is ingress-nginx's where that has one (row 23 of its semantics, as its recorded answers
-//! correct it): malformed requests, method, host, path, closed routes, declared body size, missing slash, redirect to
-//! HTTPS, then the backend.
+//! correct it): malformed requests, method, host, path, closed routes, what the host redirects (`app-root`, the other name),
+//! declared body size, missing slash, the redirect of the route, redirect to HTTPS, then the backend.
+
+mod location;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,8 +14,10 @@ use crate::backend::Backend;
 use crate::forward::Forwarded;
 use crate::host::{Host, HostPattern};
 use crate::path::NormalizedPath;
-use crate::policy::SslRedirect;
+use crate::policy::{HostPolicies, Policies, SslRedirect};
+use crate::respond::ResponseEdits;
 use crate::route::{Route, Target};
+use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::table::RouteMatch;
 
@@ -26,6 +30,14 @@ pub struct Downstream {
     pub tls: bool,
     /// The port that it came in on: the local one, or what a trusted PROXY protocol header said.
     pub port: u16,
+}
+
+impl Downstream {
+    /// The port, unless it is the one that the scheme has anyway.
+    fn port_in_url(&self) -> Option<u16> {
+        let own = if self.tls { 443 } else { 80 };
+        Some(self.port).filter(|port| *port != own)
+    }
 }
 
 /// The request head, as the engines give it. Header names are lower case.
@@ -71,8 +83,14 @@ pub enum Reason {
     RouteClosed,
     /// 413: the body is larger than the route takes.
     BodyTooLarge,
+    /// 302: the root of the host is elsewhere (`app-root`).
+    AppRoot,
+    /// The redirect from the other one of the names with and without `www.`.
+    OtherName,
     /// 301: the path lacks its trailing slash.
     AddSlash,
+    /// The redirect that the route asks for.
+    Redirect,
     /// The redirect to HTTPS.
     SslRedirect,
     /// 503: the backend has no endpoint.
@@ -117,7 +135,10 @@ impl Reason {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RouteClosed => "route_closed",
             Self::BodyTooLarge => "body_too_large",
+            Self::AppRoot => "app_root",
+            Self::OtherName => "other_name",
             Self::AddSlash => "add_slash",
+            Self::Redirect => "redirect",
             Self::SslRedirect => "ssl_redirect",
             Self::NoEndpoints => "no_endpoints",
             Self::Health => "health",
@@ -175,11 +196,14 @@ pub struct Decision {
     pub route: Option<Arc<Route>>,
     /// Who asks for what, as the configuration lets us believe it. `None` for requests too malformed to tell.
     pub forwarded: Option<Forwarded>,
+    /// What its response says beside what the endpoint says.
+    pub response: ResponseEdits,
 }
 
 impl Decision {
-    fn respond(status: u16, reason: Reason) -> Self {
-        Self { action: Action::Respond { status, reason }, route: None, forwarded: None }
+    fn respond(status: u16, reason: Reason, downstream: &Downstream) -> Self {
+        let response = ResponseEdits { hsts: downstream.tls };
+        Self { action: Action::Respond { status, reason }, route: None, forwarded: None, response }
     }
 }
 
@@ -188,45 +212,48 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
     let settings = &snapshot.settings;
     let method = head.method();
     if method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase() || b == b'_' || b == b'-') {
-        return Decision::respond(400, Reason::BadMethod);
+        return Decision::respond(400, Reason::BadMethod, downstream);
     }
     let host = match head.authority().map(Host::normalize) {
         Some(Some(host)) => Some(host),
         None if !head.requires_authority() => None,
-        Some(None) | None => return Decision::respond(400, Reason::BadHost),
+        Some(None) | None => return Decision::respond(400, Reason::BadHost, downstream),
     };
     if method == "TRACE" || method == "CONNECT" {
-        return Decision::respond(405, Reason::MethodNotAllowed);
+        return Decision::respond(405, Reason::MethodNotAllowed, downstream);
     }
     let Ok(path) = NormalizedPath::parse(head.target()) else {
-        return Decision::respond(400, Reason::BadPath);
+        return Decision::respond(400, Reason::BadPath, downstream);
     };
     let host = host.as_ref().map_or("", Host::as_str);
     let forwarded = Forwarded::of(downstream, head, settings);
     let found = snapshot.routes.find(host, path.as_bytes());
     if path.as_bytes() == settings.health_path.as_bytes() && is_health(&found, &settings.health_path) {
-        return Decision { forwarded: Some(forwarded), ..Decision::respond(200, Reason::Health) };
+        return Decision { forwarded: Some(forwarded), ..Decision::respond(200, Reason::Health, downstream) };
     }
     let (route, has_certificate) = match found {
         RouteMatch::Route(routes, route) | RouteMatch::AddSlash(routes, route) => (Some(route), routes.has_certificate),
         RouteMatch::NoPath(_) | RouteMatch::NoHost => (None, false),
     };
     let policies = route.map_or(&settings.default_policies, |route| &route.policies);
-    let secure = forwarded.scheme_is_not_http();
+    let request = Request { downstream, head, host, path: &path, forwarded: &forwarded };
+    let of_host = policies.host.as_deref().and_then(|of_host| request.redirect_of_host(of_host, settings));
+    let response = ResponseEdits { hsts: downstream.tls && of_host.is_none() };
     let action = if policies.closed.is_some() {
         Action::Respond { status: 503, reason: Reason::RouteClosed }
+    } else if let Some(redirect) = of_host {
+        redirect
     } else if head.content_length().is_some_and(|length| !policies.body_size.allows(length)) {
         Action::Respond { status: 413, reason: Reason::BodyTooLarge }
     } else if let RouteMatch::AddSlash(_, route) = found {
-        Action::Redirect {
-            status: 301,
-            location: slashed(downstream.tls, host, route.path.as_str(), head.target()),
-            reason: Reason::AddSlash,
-        }
-    } else if !secure && redirects_to_https(policies.ssl_redirect, has_certificate) {
+        let location = location::slashed(route.path.as_str(), head.target());
+        request.redirect(301, &location, policies, Reason::AddSlash)
+    } else if let Some(redirect) = &policies.redirect {
+        request.redirect(redirect.status, &redirect.location, policies, Reason::Redirect)
+    } else if !forwarded.scheme_is_not_http() && redirects_to_https(policies.ssl_redirect, has_certificate) {
         Action::Redirect {
             status: settings.redirect_status,
-            location: https_url(&forwarded, host, head.target()),
+            location: location::https(&forwarded, host, head.target(), policies.redirect_style.keeps_slash),
             reason: Reason::SslRedirect,
         }
     } else {
@@ -240,7 +267,45 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
             None => unmatched(snapshot, Reason::NoHost),
         }
     };
-    Decision { action, route: route.cloned(), forwarded: Some(forwarded) }
+    Decision { action, route: route.cloned(), forwarded: Some(forwarded), response }
+}
+
+/// A request that is well-formed, for the phases of its decision.
+struct Request<'r, H> {
+    downstream: &'r Downstream,
+    head: &'r H,
+    /// Normalised; empty for none.
+    host: &'r str,
+    path: &'r NormalizedPath<'r>,
+    forwarded: &'r Forwarded,
+}
+
+impl<H: RequestHead> Request<'_, H> {
+    /// What the host redirects before its routes are looked at.
+    fn redirect_of_host(&self, policies: &HostPolicies, settings: &Settings) -> Option<Action> {
+        if let Some(name) = &policies.other_name {
+            let (scheme, port) = (self.forwarded.url_scheme(), self.forwarded.url_port(self.downstream));
+            let location = location::elsewhere(scheme, name, port, self.head.target());
+            return Some(Action::Redirect { status: settings.redirect_status, location, reason: Reason::OtherName });
+        }
+        let root = policies.app_root.as_ref().filter(|_| self.path.as_bytes() == b"/")?;
+        // The `Host` as it was sent, its port included.
+        let location = location::absolute(self.downstream.tls, self.head.authority().unwrap_or_default(), root);
+        Some(Action::Redirect { status: 302, location, reason: Reason::AppRoot })
+    }
+
+    /// A redirect that a route asks for.
+    fn redirect(&self, status: u16, location: &str, policies: &Policies, reason: Reason) -> Action {
+        let style = policies.redirect_style;
+        let location = if !location.starts_with('/') || style.is_relative {
+            location.to_owned()
+        } else if let (true, Some(port)) = (style.has_port, self.downstream.port_in_url()) {
+            location::absolute(self.downstream.tls, &format!("{}:{port}", self.host), location)
+        } else {
+            location::absolute(self.downstream.tls, self.host, location)
+        };
+        Action::Redirect { status, location, reason }
+    }
 }
 
 /// Whether the health path is the proxy's own here: no rule names the host, and no rule for any host names the path
@@ -269,66 +334,6 @@ fn redirects_to_https(policy: SslRedirect, has_certificate: bool) -> bool {
         SslRedirect::WithCertificate => has_certificate,
         SslRedirect::Always => true,
     }
-}
-
-/// `https://` + the host without its port + the raw request target without a slash at its very end
-/// (lua_ingress.lua rewrite; recorded: `/x/?y=1` stays, `/` becomes nothing).
-fn https_url(forwarded: &Forwarded, host: &str, target: &str) -> String {
-    let named = forwarded.host_without_port();
-    let host = if named.is_empty() { host } else { named };
-    let target = origin_form(target);
-    let target = target.strip_suffix('/').unwrap_or(target);
-    let mut url = String::with_capacity(8 + host.len() + target.len());
-    url.push_str("https://");
-    url.push_str(host);
-    push_visible(&mut url, target);
-    url
-}
-
-/// The path of the rule, which ends in a slash, in place of the request's, with the request's query (nginx auto_redirect).
-fn slashed(tls: bool, host: &str, path: &str, target: &str) -> String {
-    let mut url = String::with_capacity(16 + host.len() + target.len());
-    url.push_str(if tls { "https://" } else { "http://" });
-    url.push_str(host);
-    for byte in path.bytes() {
-        // What nginx escapes in a location's name (ngx_escape_uri NGX_ESCAPE_URI).
-        if byte <= b' ' || byte >= 0x7f || matches!(byte, b'%' | b'?' | b'#') {
-            push_escaped(&mut url, byte);
-        } else {
-            url.push(byte as char);
-        }
-    }
-    if let Some((_, query)) = target.split_once('?') {
-        url.push('?');
-        push_visible(&mut url, query);
-    }
-    url
-}
-
-/// Cuts scheme and authority off an absolute-form target.
-fn origin_form(target: &str) -> &str {
-    if target.starts_with('/') {
-        return target;
-    }
-    target.split_once("://").and_then(|(_, rest)| rest.find(['/', '?', '#']).map(|at| &rest[at..])).unwrap_or("/")
-}
-
-/// Appends text so that no byte of it can end the header: everything that is not visible ASCII is percent-encoded.
-fn push_visible(url: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if (0x21..0x7f).contains(&byte) {
-            url.push(byte as char);
-        } else {
-            push_escaped(url, byte);
-        }
-    }
-}
-
-fn push_escaped(url: &mut String, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    url.push('%');
-    url.push(HEX[usize::from(byte >> 4)] as char);
-    url.push(HEX[usize::from(byte & 15)] as char);
 }
 
 #[cfg(test)]

@@ -43,6 +43,16 @@ impl Forwarded {
         *self.scheme != *b"http"
     }
 
+    /// The scheme for a URL: that of a trusted proxy where it is one.
+    pub(crate) fn url_scheme(&self) -> &'static str {
+        if self.scheme.eq_ignore_ascii_case(b"https") { "https" } else { "http" }
+    }
+
+    /// The port for a URL: that of a trusted proxy where it is one, else the connection's.
+    pub(crate) fn url_port(&self, downstream: &Downstream) -> u16 {
+        std::str::from_utf8(&self.port).ok().and_then(|port| port.parse().ok()).unwrap_or(downstream.port)
+    }
+
     /// The host without its port; empty when it is not fit for a URL.
     pub fn host_without_port(&self) -> &str {
         let Ok(host) = std::str::from_utf8(&self.host) else { return "" };
@@ -90,12 +100,14 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 }
 
 /// A change to the headers of a request on its way to the upstream, or of a response on its way to the client.
+///
+/// Names are lower case, and live as long as the snapshot that they come from.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Edit<'a> {
+pub enum Edit<'p, 'v> {
     /// Replace every header of the name with this one.
-    Set(&'static str, &'a [u8]),
+    Set(&'p str, &'v [u8]),
     /// Remove every header of the name.
-    Remove(&'static str),
+    Remove(&'p str),
 }
 
 /// Tells `edit` what to change so that the upstream learns of the client. `peer` is the address that the request came
@@ -108,7 +120,7 @@ pub fn edit_upstream_headers(
     settings: &Settings,
     peer: IpAddr,
     request_id: &[u8],
-    mut edit: impl FnMut(Edit<'_>),
+    mut edit: impl FnMut(Edit<'static, '_>),
 ) {
     let client = AddressText::new(forwarded.client);
     let original_for = joined(head, &settings.forwarded_for);
@@ -135,15 +147,7 @@ pub fn edit_upstream_headers(
     edit(Edit::Remove("proxy"));
 }
 
-/// Tells `edit` what to change in the headers of every response to a client, the proxy's own answers included. `tls` is
-/// whether the client's connection is.
-pub fn edit_response_headers(settings: &Settings, tls: bool, mut edit: impl FnMut(Edit<'_>)) {
-    if let (true, Some(hsts)) = (tls, &settings.hsts) {
-        edit(Edit::Set("strict-transport-security", hsts.to_string().as_bytes()));
-    }
-}
-
-fn edit_or_remove(name: &'static str, value: Option<&[u8]>, edit: &mut impl FnMut(Edit<'_>)) {
+fn edit_or_remove(name: &'static str, value: Option<&[u8]>, edit: &mut impl FnMut(Edit<'static, '_>)) {
     match value.filter(|value| !value.is_empty()) {
         Some(value) => edit(Edit::Set(name, value)),
         None => edit(Edit::Remove(name)),

@@ -18,6 +18,7 @@ pub mod path;
 pub mod policy;
 pub mod publish;
 pub mod render;
+pub mod respond;
 pub mod route;
 pub mod settings;
 pub mod snapshot;

@@ -4,15 +4,19 @@
 
 pub mod body_size;
 pub mod protocol;
+pub mod redirect;
 pub mod ssl_redirect;
 pub mod timeouts;
 
 pub use body_size::BodySize;
 pub use protocol::BackendProtocol;
+pub use redirect::{HostPolicies, Redirect, RedirectStyle};
 pub use ssl_redirect::SslRedirect;
 pub use timeouts::Timeouts;
 
-/// The policies of one route.
+use std::sync::Arc;
+
+/// The policies of one route. What most routes do not have is behind a pointer, so that they pay nothing for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policies {
     /// Why this route answers 503 to everything: a guard that it asks for cannot be enforced. The text is for the log.
@@ -25,6 +29,12 @@ pub struct Policies {
     pub protocol: BackendProtocol,
     /// How long the endpoints may take.
     pub timeouts: Timeouts,
+    /// What holds for its host.
+    pub host: Option<Arc<HostPolicies>>,
+    /// Where all requests are redirected to.
+    pub redirect: Option<Arc<Redirect>>,
+    /// How redirects are written.
+    pub redirect_style: RedirectStyle,
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::backend::{Backend, HealthCheck, LoadBalance, Probe};
 use crate::endpoint::Readiness;
-use crate::policy::{BackendProtocol, BodySize, Policies, SslRedirect, Timeouts};
+use crate::policy::{BackendProtocol, BodySize, Policies, RedirectStyle, SslRedirect, Timeouts};
 use crate::route::Target;
 use crate::snapshot::Snapshot;
 
@@ -113,6 +113,21 @@ fn policies(policies: &Policies) -> String {
     if policies.timeouts != Timeouts::default() {
         let Timeouts { connect, send, read } = policies.timeouts;
         let _ = write!(out, " [timeouts connect {connect:?} send {send:?} read {read:?}]");
+    }
+    if let Some(host) = &policies.host {
+        if let Some(root) = &host.app_root {
+            let _ = write!(out, " [app-root {root}]");
+        }
+        if let Some(name) = &host.other_name {
+            let _ = write!(out, " [redirect to {name}]");
+        }
+    }
+    if let Some(redirect) = &policies.redirect {
+        let _ = write!(out, " [redirect {} {}]", redirect.status, redirect.location);
+    }
+    if policies.redirect_style != RedirectStyle::default() {
+        let RedirectStyle { is_relative, has_port, keeps_slash } = policies.redirect_style;
+        let _ = write!(out, " [redirects relative {is_relative} port {has_port} slash {keeps_slash}]");
     }
     out
 }

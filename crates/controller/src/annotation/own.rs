@@ -7,7 +7,7 @@ use edgeward_routing::host::Host;
 
 use super::settings::CheckKind;
 use super::value::parse_duration;
-use super::{Annotation, IngressSettings, Rejection, Scope};
+use super::{Annotation, IngressSettings, Rejection, Scope, invalid};
 
 const DURATION: &str = "a whole number with a unit, as in `500ms`, `30s` or `5m`";
 
@@ -89,10 +89,6 @@ pub(super) static TABLE: [Annotation; 11] = [
         "Time over which a new endpoint's share of requests grows to a full one (default `0s`: at once).",
     ),
 ];
-
-fn invalid(allowed: &str) -> Rejection {
-    Rejection::Invalid(allowed.to_owned())
-}
 
 fn unprobed(allowed: &str) -> Rejection {
     Rejection::Unprobed(allowed.to_owned())

@@ -7,14 +7,13 @@ use edgeward_routing::policy::{BackendProtocol, BodySize};
 use edgeward_routing::template::Template;
 
 use super::Scope;
+use super::redirect::RedirectSettings;
 
 /// What an Ingress asks for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct IngressSettings {
-    /// `ssl-redirect`.
-    pub ssl_redirect: Option<bool>,
-    /// `force-ssl-redirect`.
-    pub force_ssl_redirect: Option<bool>,
+    /// Redirects.
+    pub redirects: RedirectSettings,
     /// `backend-protocol`.
     pub protocol: Option<BackendProtocol>,
     /// `proxy-body-size`.
@@ -38,6 +37,8 @@ pub struct IngressSettings {
     pub has_patterns: bool,
     /// Whether it is a canary, whose routes must not become main routes.
     pub is_canary: bool,
+    /// Whether it is not served at all, because a value is none (ingress-nginx drops such an Ingress).
+    pub is_dropped: bool,
 }
 
 impl IngressSettings {

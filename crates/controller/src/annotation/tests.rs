@@ -5,14 +5,21 @@ use std::time::Duration;
 
 use edgeward_routing::backend::{HealthCheck, LoadBalance, Probe};
 use edgeward_routing::origin::Origin;
-use edgeward_routing::policy::{BackendProtocol, BodySize};
 use proptest::prelude::*;
 
 use super::nearest::nearest;
 use super::value::{parse_bool, parse_duration, parse_seconds};
-use super::{Annotation, BackendSettings, IngressSettings, OWN_PREFIX, Reader, Status, former_table, own_table, table};
+use super::{
+    Annotation, BackendSettings, IngressSettings, OWN_PREFIX, Reader, Status, former_table, groups, own_table, table,
+};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::translate::fixture::PREFIX;
+
+mod balance;
+mod body;
+mod own;
+mod redirect;
+mod upstream;
 
 fn read_all(annotations: &[(&str, &str)]) -> (IngressSettings, Vec<Diagnostic>) {
     let annotations: BTreeMap<_, _> = annotations
@@ -32,24 +39,24 @@ fn codes(annotations: &[(&str, &str)]) -> Vec<(Severity, &'static str)> {
     read_all(annotations).1.into_iter().map(|diagnostic| (diagnostic.severity, diagnostic.code)).collect()
 }
 
-const INVALID: (Severity, &str) = (Severity::Error, "AnnotationInvalid");
 const CLOSED: (Severity, &str) = (Severity::Error, "RouteClosed");
 const NOT_HONOURED: (Severity, &str) = (Severity::Warning, "AnnotationNotHonoured");
 
 #[test]
 fn the_table_has_every_name_once_and_sorted() {
-    assert_eq!(table().len(), 136);
-    for rows in [table(), own_table(), former_table()] {
+    assert_eq!(table().count(), 136);
+    let grouped = groups().map(|group| group.annotations);
+    for rows in grouped.into_iter().chain([own_table(), former_table()]) {
         assert!(rows.iter().map(|row| row.name).is_sorted());
     }
-    let all = || table().iter().chain(former_table());
+    let all = || table().chain(former_table());
     let names: BTreeSet<_> = all().flat_map(|row| row.aliases.iter().chain([&row.name])).collect();
     assert_eq!(names.len(), all().map(|row| 1 + row.aliases.len()).sum::<usize>());
 }
 
 #[test]
 fn every_row_is_complete() {
-    for row in table().iter().chain(own_table()).chain(former_table()) {
+    for row in table().chain(own_table()).chain(former_table()) {
         assert_eq!(row.parse.is_some(), row.status == Status::Honoured, "{}", row.name);
         assert!(!(row.guard.is_some() && row.parse.is_some()), "{}", row.name);
         assert!(!row.doc.is_empty(), "{}", row.name);
@@ -57,106 +64,85 @@ fn every_row_is_complete() {
     }
 }
 
-type Check = (&'static str, &'static str, fn(&IngressSettings) -> bool);
+/// A good value of an annotation, and what it does.
+type Good = (&'static str, &'static str, fn(&IngressSettings) -> bool);
 
-/// Good values; every honoured annotation has at least one.
-const GOOD: &[Check] = &[
-    ("ssl-redirect", "false", |s| s.ssl_redirect == Some(false)),
-    ("ssl-redirect", "T", |s| s.ssl_redirect == Some(true)),
-    ("force-ssl-redirect", "true", |s| s.force_ssl_redirect == Some(true)),
-    ("backend-protocol", "https", |s| s.protocol == Some(BackendProtocol::Https)),
-    ("backend-protocol", " GRPC ", |s| s.protocol == Some(BackendProtocol::Grpc)),
-    ("backend-protocol", "auto_http", |s| s.protocol == Some(BackendProtocol::AutoHttp)),
-    ("proxy-body-size", "8M", |s| s.body_size == Some(BodySize(Some(8 << 20)))),
-    ("proxy-body-size", "0", |s| s.body_size == Some(BodySize(None))),
-    ("proxy-connect-timeout", "7", |s| s.connect_timeout == Some(Duration::from_secs(7))),
-    ("proxy-send-timeout", "3600", |s| s.send_timeout == Some(Duration::from_secs(3600))),
-    ("proxy-read-timeout", "+5", |s| s.read_timeout == Some(Duration::from_secs(5))),
-    ("load-balance", "ewma", |s| s.backend.load_balance == Some(LoadBalance::PeakEwma)),
-    ("load-balance", " round_robin", |s| s.backend.load_balance == Some(LoadBalance::RoundRobin)),
-    ("upstream-hash-by", "$request_uri", |s| s.backend.hash_by.is_some()),
-    ("upstream-hash-by", "${host}-x", |s| s.backend.hash_by.as_ref().is_some_and(|t| t.parts.len() == 2)),
-    ("edgeward.dev/load-balance", "least-request", |s| s.backend.own_load_balance == Some(LoadBalance::LeastRequest)),
-    ("edgeward.dev/slow-start", "30s", |s| s.backend.slow_start == Some(Duration::from_secs(30))),
-    ("edgeward.dev/health-check", "tcp", |s| s.backend.health_check().unwrap().probe == Probe::Tcp),
-    ("edgeward.dev/health-check", "off", |s| s.backend.health_check().is_none()),
-    ("edgeward.dev/health-check-path", "/up?x=1", |s| s.backend.health_check.path.as_deref() == Some("/up?x=1")),
-    ("edgeward.dev/health-check-host", "a.test:80", |s| s.backend.health_check.host.is_some()),
-    ("edgeward.dev/health-check-port", "9000", |s| s.backend.health_check.port == Some(9000)),
-    ("edgeward.dev/health-check-interval", "1s", |s| s.backend.health_check.interval == Some(Duration::from_secs(1))),
-    ("edgeward.dev/health-check-timeout", "500ms", |s| {
-        s.backend.health_check.timeout == Some(Duration::from_millis(500))
-    }),
-    ("edgeward.dev/health-check-healthy-threshold", "1", |s| s.backend.health_check.healthy_threshold == Some(1)),
-    ("edgeward.dev/health-check-unhealthy-threshold", "5", |s| s.backend.health_check.unhealthy_threshold == Some(5)),
-    ("edgeward.dev/health-check-expected-status", "204", |s| {
-        s.backend.health_check.expected_status == Some((204, 204))
-    }),
-];
+/// Bad values of an annotation, and what becomes of the Ingress.
+type Bad = (&'static str, &'static [&'static str], Effect);
 
-/// Bad values: the default stands, and the diagnostic names what is allowed.
-const BAD: &[(&str, &[&str])] = &[
-    ("ssl-redirect", &["", "yes", "on", " true"]),
-    ("force-ssl-redirect", &["maybe"]),
-    ("backend-protocol", &["", "SPDY", "HTTP/2"]),
-    ("proxy-body-size", &["", "1x", "-1", "m", "1.5m", "99999999999999999999g"]),
-    ("proxy-connect-timeout", &["", "5s", " 5 ", "-1", "0", "1.5", "99999999999999999999"]),
-    ("proxy-send-timeout", &["0"]),
-    ("proxy-read-timeout", &["-1", "+"]),
-    ("load-balance", &["", "least_conn", "EWMA", "chash", "sticky_balanced"]),
-    ("upstream-hash-by", &["", "$nosuchvariable", "$", "${host"]),
-    ("edgeward.dev/load-balance", &["round_robin", ""]),
-    ("edgeward.dev/slow-start", &["30", "s", "-1s", "1d"]),
-    ("edgeward.dev/health-check", &["true", "HTTP"]),
-    ("edgeward.dev/health-check-path", &["", "up", "/a b", "/a\r\nX: y", "/#", "/<x>", "/\u{e9}"]),
-    ("edgeward.dev/health-check-host", &["", "a b", "a\r\nX: y"]),
-    ("edgeward.dev/health-check-port", &["0", "65536", "http"]),
-    ("edgeward.dev/health-check-interval", &["0s", "99ms", "5"]),
-    ("edgeward.dev/health-check-timeout", &["9ms"]),
-    ("edgeward.dev/health-check-healthy-threshold", &["0", "1001", "x"]),
-    ("edgeward.dev/health-check-unhealthy-threshold", &["-1"]),
-    ("edgeward.dev/health-check-expected-status", &["99", "600", "300-200", "2xx", "200-"]),
+/// What a bad value does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// The default stands, and the diagnostic names what is allowed.
+    Default,
+    /// The Ingress is not served.
+    Drops,
+    /// Its routes answer 503.
+    Closes,
+}
+
+/// Every honoured annotation has at least one of each.
+const VALUES: [(&[Good], &[Bad]); 5] = [
+    (balance::GOOD, balance::BAD),
+    (body::GOOD, body::BAD),
+    (own::GOOD, own::BAD),
+    (redirect::GOOD, redirect::BAD),
+    (upstream::GOOD, upstream::BAD),
 ];
 
 #[test]
 fn every_honoured_annotation_is_read() {
-    for (key, value, is_read) in GOOD {
+    for (key, value, is_read) in VALUES.iter().flat_map(|(good, _)| *good) {
         let (settings, diagnostics) = read_all(&[(key, value)]);
         assert!(is_read(&settings), "{key}: {value}");
         assert!(diagnostics.iter().all(|diagnostic| diagnostic.code == "HealthCheckOff"), "{key}: {diagnostics:?}");
     }
-    for (rows, prefix) in [(table(), ""), (own_table(), "edgeward.dev/")] {
-        for row in rows.iter().filter(|row| row.status == Status::Honoured) {
-            let key = format!("{prefix}{}", row.name);
-            assert!(GOOD.iter().any(|(tested, ..)| *tested == key), "{key} has no good value here");
-            assert!(BAD.iter().any(|(tested, _)| *tested == key), "{key} has no bad value here");
+    let rows = table().map(|row| (row, "")).chain(own_table().iter().map(|row| (row, "edgeward.dev/")));
+    for (row, prefix) in rows.filter(|(row, _)| row.status == Status::Honoured) {
+        let key = format!("{prefix}{}", row.name);
+        let (mut good, mut bad) = (false, false);
+        for (goods, bads) in VALUES {
+            good |= goods.iter().any(|(tested, ..)| *tested == key);
+            bad |= bads.iter().any(|(tested, ..)| *tested == key);
         }
+        assert!(good && bad, "{key} has no good or no bad value here");
     }
 }
 
 #[test]
-fn a_bad_value_leaves_the_default_and_says_what_is_allowed() {
-    for (key, values) in BAD {
+fn a_bad_value_does_what_it_did_and_the_diagnostic_says_what_is_allowed() {
+    for (key, values, effect) in VALUES.iter().flat_map(|(_, bad)| *bad) {
         for value in *values {
-            let (settings, diagnostics) = read_all(&[(key, value)]);
-            let mut expected = IngressSettings::default();
+            let (mut settings, diagnostics) = read_all(&[(key, value)]);
+            let [diagnostic] = &diagnostics[..] else { panic!("{key}: {value:?}: {diagnostics:?}") };
+            assert_eq!(diagnostic.severity, Severity::Error, "{key}: {value:?}");
+            let field = &diagnostic.origin.as_ref().unwrap().field;
+            assert!(field.starts_with("metadata.annotations[") && field.contains(key), "{field}");
+            assert!(diagnostic.mend.starts_with("use "), "{}", diagnostic.mend);
+            let (code, drops, closes) = match effect {
+                Effect::Default => ("AnnotationInvalid", false, false),
+                Effect::Drops => ("IngressDropped", true, false),
+                Effect::Closes => ("RouteClosed", false, true),
+            };
+            assert_eq!(diagnostic.code, code, "{key}: {value:?}");
+            assert_eq!((settings.is_dropped, settings.closed.is_some()), (drops, closes), "{key}: {value:?}");
             // What nothing can stand in for.
             let refused = ["path", "host", "port", "expected-status"];
             let is_refused = refused.iter().any(|part| *key == format!("{OWN_PREFIX}/health-check-{part}"));
-            expected.backend.health_check.is_refused = is_refused;
-            assert_eq!(settings, expected, "{key}: {value:?}");
-            let [diagnostic] = &diagnostics[..] else { panic!("{key}: {value:?}: {diagnostics:?}") };
-            assert_eq!((diagnostic.severity, diagnostic.code), INVALID, "{key}: {value:?}");
-            assert!(diagnostic.mend.starts_with("use "), "{}", diagnostic.mend);
-            let field = &diagnostic.origin.as_ref().unwrap().field;
-            assert!(field.starts_with("metadata.annotations[") && field.contains(key), "{field}");
+            assert_eq!(settings.backend.health_check.is_refused, is_refused, "{key}: {value:?}");
+            settings.backend.health_check.is_refused = false;
+            settings.is_guarded = false;
+            settings.closes_hosts = false;
+            settings.is_dropped = false;
+            settings.closed = None;
+            assert_eq!(settings, IngressSettings::default(), "{key}: {value:?}");
         }
     }
 }
 
 #[test]
 fn what_is_not_honoured_is_never_silent() {
-    for row in table().iter().filter(|row| row.parse.is_none()) {
+    for row in table().filter(|row| row.parse.is_none()) {
         for name in row.aliases.iter().chain([&row.name]) {
             let value = if row.guard == Some(super::Guard::On) { "on" } else { "x" };
             let codes = codes(&[(name, value)]);
@@ -172,7 +158,7 @@ fn what_is_not_honoured_is_never_silent() {
 
 #[test]
 fn a_guard_closes_exactly_when_it_would_guard() {
-    let guards: BTreeSet<&str> = table().iter().filter(|row| row.guard.is_some()).map(|row| row.name).collect();
+    let guards: BTreeSet<&str> = table().filter(|row| row.guard.is_some()).map(|row| row.name).collect();
     let expected = BTreeSet::from([
         "allowlist-source-range",
         "auth-snippet",
@@ -351,7 +337,7 @@ fn values_follow_their_grammars() {
 proptest! {
     #[test]
     fn no_name_or_value_panics(row in 0..162usize, name in ".{0,40}", value in ".{0,40}") {
-        let rows: Vec<&Annotation> = table().iter().chain(former_table()).chain(own_table()).collect();
+        let rows: Vec<&Annotation> = table().chain(former_table()).chain(own_table()).collect();
         let name = rows.get(row).map_or(name, |row| row.name.to_owned());
         let (settings, _) = read_all(&[(&name, &value), (&format!("{OWN_PREFIX}/{name}"), &value)]);
         let is_clean = |text: &String| !text.chars().any(char::is_control);
@@ -361,7 +347,7 @@ proptest! {
 
     #[test]
     fn no_list_of_digits_and_units_panics(value in "[-+0-9kmgsh.]{0,24}") {
-        for (key, _) in BAD {
+        for (key, ..) in VALUES.iter().flat_map(|(_, bad)| *bad) {
             read_all(&[(key, &value)]);
         }
     }

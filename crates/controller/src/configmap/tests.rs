@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use edgeward_routing::backend::LoadBalance;
 use edgeward_routing::path::TrailingSlash;
-use edgeward_routing::policy::{BodySize, SslRedirect};
+use edgeward_routing::policy::{BodySize, Policies, SslRedirect};
 use edgeward_routing::settings::Hsts;
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
 use crate::object::Object;
 use crate::translate::fixture::{config_map, name};
-use crate::translate::{Compatibility, Options};
+use crate::translate::{Compatibility, Options, policy};
 
 fn read_with(compatibility: Compatibility, data: &[(&str, &str)]) -> (Configuration, Vec<Diagnostic>) {
     let options = Options { configmap: Some(name("options")), compatibility, ..Options::default() };
@@ -128,10 +128,14 @@ fn what_is_not_honoured_or_unknown_is_never_silent() {
     assert_eq!(diagnostics[1].mend, "remove it");
 }
 
+fn policies(configuration: &Configuration, settings: &IngressSettings, path: &str) -> Policies {
+    policy::at_path(configuration, &policy::of_settings(configuration, settings), path)
+}
+
 #[test]
 fn a_guard_that_is_not_enforced_closes_every_route() {
     let (configuration, _) = read_data(&[("whitelist-source-range", "10.0.0.0/8")]);
-    assert!(configuration.policies(&IngressSettings::default(), "/").closed.is_some());
+    assert!(policies(&configuration, &IngressSettings::default(), "/").closed.is_some());
     assert!(configuration.settings.default_policies.closed.is_some());
     assert!(read_data(&[("whitelist-source-range", "")]).0.closed.is_none());
 }
@@ -160,10 +164,10 @@ fn strict_asks_for_nothing_that_was_not_asked_for() {
 #[test]
 fn the_redirect_exemption_compares_the_path_of_the_rule() {
     let (configuration, _) = read_data(&[]);
-    let forced = IngressSettings { force_ssl_redirect: Some(true), ..IngressSettings::default() };
-    let off = IngressSettings { ssl_redirect: Some(false), ..IngressSettings::default() };
-    let forced_only =
-        IngressSettings { force_ssl_redirect: Some(true), ssl_redirect: Some(false), ..IngressSettings::default() };
+    let [mut forced, mut off, mut forced_only] = [(); 3].map(|()| IngressSettings::default());
+    forced.redirects.force_ssl = Some(true);
+    off.redirects.ssl = Some(false);
+    (forced_only.redirects.force_ssl, forced_only.redirects.ssl) = (Some(true), Some(false));
     for (settings, path, expected) in [
         (&IngressSettings::default(), "/", SslRedirect::WithCertificate),
         (&IngressSettings::default(), "/.well-known/acme-challenge/token", SslRedirect::Off),
@@ -174,10 +178,10 @@ fn the_redirect_exemption_compares_the_path_of_the_rule() {
         (&forced_only, "/", SslRedirect::Always),
         (&off, "/", SslRedirect::Off),
     ] {
-        assert_eq!(configuration.policies(settings, path).ssl_redirect, expected, "{path}");
+        assert_eq!(policies(&configuration, settings, path).ssl_redirect, expected, "{path}");
     }
     let (forced_by_all, _) = read_data(&[("force-ssl-redirect", "true")]);
-    assert_eq!(forced_by_all.policies(&off, "/").ssl_redirect, SslRedirect::Always);
+    assert_eq!(policies(&forced_by_all, &off, "/").ssl_redirect, SslRedirect::Always);
     assert_eq!(forced_by_all.settings.default_policies.ssl_redirect, SslRedirect::Off);
 }
 
@@ -185,7 +189,7 @@ fn the_redirect_exemption_compares_the_path_of_the_rule() {
 fn annotations_win_over_the_config_map_and_that_over_the_options() {
     let (configuration, _) = read_data(&[("proxy-body-size", "2m"), ("proxy-read-timeout", "2")]);
     let settings = IngressSettings { body_size: Some(BodySize(None)), ..IngressSettings::default() };
-    let policies = configuration.policies(&settings, "/");
+    let policies = policies(&configuration, &settings, "/");
     assert_eq!(policies.body_size, BodySize(None));
     assert_eq!(policies.timeouts.read, Duration::from_secs(2));
     assert_eq!(policies.timeouts.send, Duration::from_secs(60));

@@ -5,14 +5,17 @@ use hashbrown::HashMap;
 
 use super::dirty::Around;
 use crate::object::{Ingress, IngressBackend, NamespacedName};
+use crate::translate::other_name;
 
-/// The hosts that an Ingress names, in rules and `tls`. One without rules takes requests of every host.
+/// The hosts that an Ingress names, in rules, `tls` and annotations. One without rules takes requests of every host.
 pub(super) fn hosts(ingress: &Ingress) -> impl Iterator<Item = HostPattern> {
     let every = ingress.rules.is_empty().then_some(HostPattern::Any);
     let of_rules = ingress.rules.iter().map(|rule| &rule.host);
+    let others = ingress.meta.annotations.keys().any(|key| key.ends_with("/from-to-www-redirect"));
+    let others = of_rules.clone().filter(move |_| others).map(|host| other_name(host));
     let all = of_rules.chain(ingress.tls.iter().flat_map(|tls| &tls.hosts));
     // What is no host is reported, and no other Ingress has to do with it.
-    every.into_iter().chain(all.filter_map(|host| host.parse().ok()))
+    every.into_iter().chain(all.filter_map(|host| host.parse().ok())).chain(others.filter_map(|host| host.parse().ok()))
 }
 
 /// The Services that an Ingress names.

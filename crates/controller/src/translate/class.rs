@@ -20,8 +20,8 @@ pub(super) struct Owned<'a> {
     pub(super) settings: IngressSettings,
 }
 
-/// Those of some Ingresses that are served, those first that win where two want the same. Canaries are not among them:
-/// their routes must never take all of the traffic.
+/// Those of some Ingresses that are served, those first that win where two want the same. Canaries are not among them,
+/// whose routes must never take all of the traffic, nor those that a value drops.
 pub(super) fn owned<'a>(
     ingresses: impl Iterator<Item = &'a Ingress>,
     index: &Index,
@@ -37,7 +37,7 @@ pub(super) fn owned<'a>(
         .filter_map(|ingress| {
             let origin = ingress.meta.origin(Kind::Ingress);
             let settings = reader.ingress(&ingress.meta.annotations, &origin, diagnostics);
-            (!settings.is_canary).then_some(Owned { ingress, origin, settings })
+            (!settings.is_canary && !settings.is_dropped).then_some(Owned { ingress, origin, settings })
         })
         .collect()
 }

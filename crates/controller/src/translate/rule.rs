@@ -1,16 +1,18 @@
 //! Rules: the routes of every host, which of two wins, and what takes the rest of a host.
 
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::origin::Origin;
 use edgeward_routing::path::{BadPath, PathPattern};
-use edgeward_routing::policy::{Policies, SslRedirect};
+use edgeward_routing::policy::{HostPolicies, Policies, SslRedirect};
 use hashbrown::HashMap;
 
 use super::backend::{ReferenceId, References};
 use super::class::Owned;
 use super::options::Options;
+use super::policy;
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::object::{IngressPath, IngressRule};
@@ -38,6 +40,10 @@ pub(super) struct HostPlan<'a> {
     has_patterns: bool,
     /// Why every route of the host is closed.
     closed: Option<Box<str>>,
+    /// The first Ingress with a rule for the host that asks for a redirect from its other name.
+    from_to_www: Option<usize>,
+    /// What holds for all its routes.
+    policies: HostPolicies,
     /// In order of precedence.
     pub(super) routes: Vec<PlannedRoute<'a>>,
 }
@@ -120,7 +126,17 @@ const ROOT: Path<'static> = Path::Prefix("/");
 
 impl HostPlan<'_> {
     fn new(host: HostPattern) -> Self {
-        Self { host, owner: None, tls: None, guarded: None, has_patterns: false, closed: None, routes: Vec::new() }
+        Self {
+            host,
+            owner: None,
+            tls: None,
+            guarded: None,
+            has_patterns: false,
+            closed: None,
+            from_to_www: None,
+            policies: HostPolicies::default(),
+            routes: Vec::new(),
+        }
     }
 }
 
@@ -163,8 +179,10 @@ pub(super) fn plan<'a>(
 ) -> Plan<'a> {
     let plan = Plan { hosts: Vec::new(), by_host: HashMap::with_capacity(owned.len()) };
     let taken = HashMap::with_capacity(owned.len());
+    let policies = owned.iter().map(|owned| policy::of_settings(configuration, &owned.settings)).collect();
+    let leftovers = Vec::new();
     let mut planner =
-        Planner { options, configuration, owned, references, diagnostics, plan, taken, leftovers: Vec::new() };
+        Planner { options, configuration, owned, policies, references, diagnostics, plan, taken, leftovers };
     let defaults: Vec<_> = owned.iter().map(|owned| planner.default_backend(owned)).collect();
     // An Ingress that is only a default backend takes `/` of all hosts before any rule can (createServers runs before
     // the paths are added); to the specification it is what no rule takes.
@@ -178,6 +196,8 @@ pub(super) fn plan<'a>(
         planner.add_catch_alls(&defaults);
     }
     planner.add_fallbacks(&defaults);
+    planner.add_other_names();
+    planner.add_host_policies();
     planner.close_hosts();
     planner.plan
 }
@@ -186,6 +206,8 @@ struct Planner<'a, 'r> {
     options: &'a Options,
     configuration: &'a Configuration,
     owned: &'a [Owned<'a>],
+    /// Those of each of them.
+    policies: Vec<Policies>,
     references: &'r mut References<'a>,
     diagnostics: &'r mut Vec<Diagnostic>,
     plan: Plan<'a>,
@@ -222,7 +244,7 @@ impl<'a> Planner<'a, '_> {
 
     /// Adds the Ingresses without rules: each is a default backend for every host, and the first wins.
     fn add_catch_alls(&mut self, defaults: &[DefaultBackend]) {
-        for (owned, default) in self.owned.iter().zip(defaults) {
+        for (at, (owned, default)) in self.owned.iter().zip(defaults).enumerate() {
             if !owned.ingress.rules.is_empty() {
                 continue;
             }
@@ -246,10 +268,8 @@ impl<'a> Planner<'a, '_> {
                 DefaultBackend::Unusable => {}
                 DefaultBackend::Backend(target) => {
                     // Its redirects do not count: they would take every unknown host to HTTPS (createServers).
-                    let policies = Policies {
-                        ssl_redirect: SslRedirect::Off,
-                        ..self.configuration.policies(&owned.settings, "/")
-                    };
+                    let policies =
+                        Policies { ssl_redirect: SslRedirect::Off, redirect: None, ..self.policies[at].clone() };
                     let host = self.plan.number(HostPattern::Any);
                     let place = Place::DefaultBackend;
                     let target = Some(*target);
@@ -281,11 +301,14 @@ impl<'a> Planner<'a, '_> {
                     if owned.settings.is_guarded {
                         plan.guarded.get_or_insert(at);
                     }
+                    if owned.settings.redirects.from_to_www {
+                        plan.from_to_www.get_or_insert(at);
+                    }
                     plan.has_patterns |= owned.settings.has_patterns;
                     if owned.settings.closes_hosts && plan.closed.is_none() {
                         plan.closed.clone_from(&owned.settings.closed);
                     }
-                    self.add_paths(owned, host, number, rule);
+                    self.add_paths(at, host, number, rule);
                 }
                 Err(error) => {
                     let message = format!("host `{}` {error}: the rule is left out", rule.host);
@@ -297,7 +320,8 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    fn add_paths(&mut self, owned: &'a Owned<'a>, host: usize, number: usize, rule: &'a IngressRule) {
+    fn add_paths(&mut self, by: usize, host: usize, number: usize, rule: &'a IngressRule) {
+        let owned = &self.owned[by];
         for (at, path) in rule.paths.iter().flatten().enumerate() {
             let place = Place::Path(number, at);
             let Some((pattern, text)) = self.pattern(owned, path, place) else {
@@ -309,7 +333,7 @@ impl<'a> Planner<'a, '_> {
             }
             let field = || format!("{place}.backend");
             let target = self.references.add(owned, &path.backend, field, self.diagnostics);
-            let policies = self.configuration.policies(&owned.settings, text);
+            let policies = policy::at_path(self.configuration, &self.policies[by], text);
             self.insert(host, PlannedRoute { path: pattern, target, policies, by: owned, place, fallback: false });
         }
     }
@@ -410,7 +434,7 @@ impl<'a> Planner<'a, '_> {
                 DefaultBackend::Unusable => (None, Place::DefaultBackend),
                 DefaultBackend::Absent => (None, Place::Rules),
             };
-            let policies = self.configuration.policies(&by.settings, "/");
+            let policies = policy::at_path(self.configuration, &self.policies[at], "/");
             self.insert(host, PlannedRoute { path: ROOT, target, policies, by, place, fallback: true });
         }
         for (host, at) in std::mem::take(&mut self.leftovers) {
@@ -437,6 +461,55 @@ impl<'a> Planner<'a, '_> {
         let origin = self.owned[at].origin.at(Place::DefaultBackend.to_string());
         let mend = "name the same default backend in both, or add a rule for the path `/`";
         self.say(Severity::Warning, "DefaultBackendIgnored", origin, message, mend);
+    }
+
+    /// Adds the other names of hosts that redirect from them, where no rule has them (pkg/util/ingress BuildRedirects).
+    fn add_other_names(&mut self) {
+        for host in 0..self.plan.hosts.len() {
+            let HostPlan { host: HostPattern::Exact(name), from_to_www: Some(at), tls, .. } = &self.plan.hosts[host]
+            else {
+                continue;
+            };
+            let (at, tls, name) = (*at, *tls, name.clone());
+            let other = other_name(&name);
+            let Ok(pattern @ HostPattern::Exact(_)) = other.parse::<HostPattern>() else { continue };
+            let by = &self.owned[at];
+            if self.plan.of_pattern(&pattern).is_some() {
+                let message = format!("there is no redirect from `{other}` to `{name}`: a rule has that name");
+                let origin = by.origin.at(Place::Rules.to_string());
+                let mend = "remove `from-to-www-redirect`, or the rules for the other name";
+                self.say(Severity::Warning, "RedirectConflict", origin, message, mend);
+                continue;
+            }
+            let number = self.plan.number(pattern);
+            let plan = &mut self.plan.hosts[number];
+            plan.tls = tls;
+            plan.owner = Some(at);
+            plan.policies.other_name = Some(name);
+            let policies = Policies::default();
+            let place = Place::Rules;
+            self.insert(number, PlannedRoute { path: ROOT, target: None, policies, by, place, fallback: true });
+        }
+    }
+
+    /// Gives the routes of each host what holds for it as a whole.
+    fn add_host_policies(&mut self) {
+        for plan in &mut self.plan.hosts {
+            // Of several the one of the route that nginx has first: the longest path (controller.go, sort of locations).
+            let roots = plan.routes.iter().filter_map(|route| {
+                let (Path::Exact(path) | Path::Prefix(path)) = route.path;
+                Some((path.len(), path, route.by.settings.redirects.app_root.as_ref()?))
+            });
+            plan.policies.app_root =
+                roots.max_by_key(|(length, path, _)| (*length, *path)).map(|(.., root)| root.clone());
+            if plan.policies == HostPolicies::default() {
+                continue;
+            }
+            let policies = Arc::new(std::mem::take(&mut plan.policies));
+            for route in &mut plan.routes {
+                route.policies.host = Some(Arc::clone(&policies));
+            }
+        }
     }
 
     /// Closes a host because an Ingress whose guard cannot be enforced guards paths there that cannot be told from others;
@@ -470,6 +543,11 @@ impl<'a> Planner<'a, '_> {
             }
         }
     }
+}
+
+/// The name with `www.` for one without, and the one without for one with.
+pub(crate) fn other_name(name: &str) -> String {
+    name.strip_prefix("www.").map_or_else(|| format!("www.{name}"), str::to_owned)
 }
 
 /// Whether a path looks like a regular expression. Only paths that are not held to be plain by their type are meant as

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use edgeward_routing::Snapshot;
 use edgeward_routing::backend::{Backend, LoadBalance};
 use edgeward_routing::balance;
-use edgeward_routing::decide::{Downstream, Reason, RequestHead};
+use edgeward_routing::decide::{Action, Decision, Downstream, Reason, RequestHead};
 use edgeward_routing::endpoint::{Endpoint, InFlight};
 use edgeward_routing::forward::Forwarded;
 use edgeward_routing::policy::Policies;
+use edgeward_routing::respond::ResponseEdits;
 use edgeward_routing::route::Route;
 use http::HeaderValue;
 
@@ -31,6 +32,8 @@ pub(super) struct RequestContext {
     pub(super) route: Option<Arc<Route>>,
     /// Who asks for what, once that is decided.
     pub(super) forwarded: Option<Forwarded>,
+    /// What its response says beside what the endpoint says.
+    pub(super) response: ResponseEdits,
     /// The protocol that the connection is to change to, if the endpoint agrees.
     pub(super) upgrade: Option<HeaderValue>,
     pub(super) backend: Option<Arc<Backend>>,
@@ -61,6 +64,7 @@ impl RequestContext {
             downstream: Downstream { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tls: false, port: 0 },
             route: None,
             forwarded: None,
+            response: ResponseEdits::default(),
             upgrade: None,
             backend: None,
             request_id: RequestId::default(),
@@ -75,6 +79,20 @@ impl RequestContext {
 
     pub(super) fn policies(&self) -> &Policies {
         self.route.as_ref().map_or(&self.snapshot.settings.default_policies, |route| &route.policies)
+    }
+
+    /// Learns of the connection that the request came on.
+    pub(super) fn came_from(&mut self, downstream: Downstream) {
+        self.downstream = downstream;
+        self.response = ResponseEdits { hsts: downstream.tls };
+    }
+
+    /// Keeps what was decided, and gives what to do.
+    pub(super) fn take(&mut self, decision: Decision) -> Action {
+        self.route = decision.route;
+        self.forwarded = decision.forwarded;
+        self.response = decision.response;
+        decision.action
     }
 
     /// How long a tunnel may be silent in both directions.

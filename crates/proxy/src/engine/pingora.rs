@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use edgeward_routing::decide::{Action, Decision, Reason, decide};
+use edgeward_routing::decide::{Action, Reason, decide};
 use edgeward_routing::forward::{Edit, edit_upstream_headers, is_forwardable};
 use http::Version;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -83,7 +83,7 @@ impl ProxyHttp for PingoraEngine {
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
         if let Some(connection) = Connection::of(session) {
             connection.head_received();
-            ctx.downstream = connection.downstream();
+            ctx.came_from(connection.downstream());
             // Pingora counts from where it was handed the connection.
             if self.limits.is_used_up(connection.requests_taken()) {
                 session.set_keepalive(None);
@@ -107,16 +107,13 @@ impl ProxyHttp for PingoraEngine {
             self.answer(session, ctx, Answer { status, location: None, reason }).await?;
             return Ok(true);
         }
-        let decision = match head {
-            Some(head) => decide(&ctx.snapshot, &ctx.downstream, &head),
+        let action = match head {
+            Some(head) => ctx.take(decide(&ctx.snapshot, &ctx.downstream, &head)),
             None => {
                 self.answer(session, ctx, Answer { status: 400, location: None, reason: Reason::BadPath }).await?;
                 return Ok(true);
             }
         };
-        let Decision { action, route, forwarded } = decision;
-        ctx.route = route;
-        ctx.forwarded = forwarded;
         match action {
             Action::Respond { status, reason } => {
                 self.answer(session, ctx, Answer { status, location: None, reason }).await?;

@@ -6,7 +6,7 @@ use super::*;
 use crate::backend::BackendId;
 use crate::fixture::{Head, downstream, route, snapshot};
 use crate::path::TrailingSlash;
-use crate::policy::BodySize;
+use crate::policy::{BodySize, Redirect};
 use crate::settings::Settings;
 
 /// A decision in short: `s1`, `404 no_host`, `301 http://a.test/my/`.
@@ -146,6 +146,68 @@ fn what_a_rule_path_holds_cannot_break_out_of_a_location() {
         decided(&snapshot, false, &Head::get("a.test", "/a%20b%25%3f%23%c3%a9")),
         "301 http://a.test/a%20b%25%3F%23%C3%A9/"
     );
+}
+
+#[test]
+fn a_redirect_of_the_route_comes_behind_the_body_size_and_before_https() {
+    let redirect = |location: &str| Some(Arc::new(Redirect { status: 307, location: location.into() }));
+    let mut elsewhere = redirecting("c051.test", "Prefix /", 1);
+    elsewhere.policies.redirect = redirect("https://www.example.com/n");
+    elsewhere.policies.body_size = BodySize(Some(10));
+    let mut relative = route("c066.test", "Prefix /", 1);
+    relative.policies.redirect = redirect("/relative");
+    let mut styled = route("c070.test", "Prefix /", 1);
+    styled.policies.redirect = redirect("/relative");
+    styled.policies.redirect_style.is_relative = true;
+    let snapshot = snapshot(vec![elsewhere, relative, styled], &["c051.test"], Settings::default());
+    for (head, expected) in [
+        (Head::get("c051.test", "/x?y=1"), "307 https://www.example.com/n"),
+        (Head::get("c051.test", "/").with("content-length", "11"), "413 body_too_large"),
+        (Head::get("C066.test:8080", "/x"), "307 http://c066.test/relative"),
+        (Head::get("c070.test", "/x"), "307 /relative"),
+    ] {
+        assert_eq!(decided(&snapshot, false, &head), expected, "{head:?}");
+    }
+    assert_eq!(decided(&snapshot, true, &Head::get("c066.test", "/")), "307 https://c066.test/relative");
+}
+
+#[test]
+fn the_port_is_in_a_redirect_only_when_asked_for_and_not_the_usual_one() {
+    let mut named = route("a.test", "Prefix /my/", 1);
+    named.policies.redirect_style.has_port = true;
+    let snapshot = plain(vec![named]);
+    for (port, expected) in [(80, "301 http://a.test/my/?q"), (8080, "301 http://a.test:8080/my/?q")] {
+        let downstream = Downstream { port, ..downstream(false) };
+        assert_eq!(short(&decide(&snapshot, &downstream, &Head::get("a.test", "/my?q"))), expected);
+    }
+}
+
+#[test]
+fn the_redirects_of_a_host_come_first_and_without_hsts() {
+    let of_host = |policies: HostPolicies, host: &str| {
+        let mut route = redirecting(host, "Prefix /", 1);
+        route.policies.host = Some(Arc::new(policies));
+        route.policies.body_size = BodySize(Some(10));
+        route
+    };
+    let root = of_host(HostPolicies { app_root: Some("/app".into()), ..HostPolicies::default() }, "c046.test");
+    let other = HostPolicies { other_name: Some("c071.test".into()), ..HostPolicies::default() };
+    let snapshot = snapshot(vec![root, of_host(other, "www.c071.test")], &["c046.test"], Settings::default());
+    for (head, expected) in [
+        (Head::get("c046.test", "/"), "302 http://c046.test/app"),
+        (Head::get("C046.test:8080", "/?x=1"), "302 http://C046.test:8080/app"),
+        (Head::get("c046.test", "//"), "302 http://c046.test/app"),
+        (Head::get("c046.test", "/%2e/").with("content-length", "11"), "302 http://c046.test/app"),
+        (Head::get("c046.test", "/app"), "308 https://c046.test/app"),
+        (Head::get("c046.test", "/x").with("content-length", "11"), "413 body_too_large"),
+        (Head::get("www.c071.test", "/x/"), "308 http://c071.test:80/x"),
+        (Head::get("www.c071.test", "/x?y=/"), "308 http://c071.test:80/x?y="),
+    ] {
+        assert_eq!(decided(&snapshot, false, &head), expected, "{head:?}");
+    }
+    for (target, hsts) in [("/", false), ("/app", true)] {
+        assert_eq!(decide(&snapshot, &downstream(true), &Head::get("c046.test", target)).response.hsts, hsts);
+    }
 }
 
 #[test]

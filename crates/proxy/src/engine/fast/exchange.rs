@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use edgeward_routing::backend::Backend;
-use edgeward_routing::decide::{Action, Decision, Reason, RequestHead as _, decide};
+use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -74,19 +74,17 @@ impl<'a, C: Client> Exchange<'a, C> {
     pub(super) fn begin(engine: &'a FastPath, client: C, head: RequestHead) -> Result<Self, (C, RequestHead)> {
         let mut ctx = RequestContext::new(engine.shared.snapshots.load());
         let connection = Arc::clone(client.connection());
-        ctx.downstream = connection.downstream();
-        let Decision { action, route, forwarded } = decide(&ctx.snapshot, &ctx.downstream, &head);
-        ctx.route = route;
-        ctx.forwarded = forwarded;
+        ctx.came_from(connection.downstream());
+        let action = ctx.take(decide(&ctx.snapshot, &ctx.downstream, &head));
         if matches!(action, Action::Proxy(_)) {
             let protocol = ctx.policies().protocol;
             let is_plain = !protocol.is_http2() && !protocol.is_tls(ctx.downstream.tls);
             if !is_plain {
+                return Err((client, head));
+            }
             // What changes protocol in the middle of a body is none of the upgrades that are made.
             if !C::IS_MULTIPLEXED && head.is_http11() && head.body() == BodyLength::Bytes(0) {
                 ctx.upgrade = upgrade::protocol(head.values(b"upgrade").flat_map(elements));
-            }
-                return Err((client, head));
             }
         }
         connection.head_received();
@@ -219,6 +217,8 @@ impl<'a, C: Client> Exchange<'a, C> {
                 }
                 _ => break response,
             }
+        };
+        self.ctx.response_head(begun.status);
         if let (101, Some(protocol)) = (begun.status, &self.ctx.upgrade) {
             self.is_kept = false;
             let mut head = Vec::with_capacity(begun.length + 128);
@@ -235,8 +235,6 @@ impl<'a, C: Client> Exchange<'a, C> {
             self.response = Some(Sent { status: begun.status, head, body_bytes: tunnel.delivered() });
             return outcome.map_err(Failure::from);
         }
-        };
-        self.ctx.response_head(begun.status);
         let length = Length::of(&begun, &buf, is_head)?;
         // What ends with the connection to the endpoint need not end the one to the client; an older client knows no chunks.
         let chunked = length == Length::Chunked || length == Length::Connection;

@@ -1,6 +1,7 @@
 //! Writing header fields.
 
 use bytes::BufMut;
+use smallvec::SmallVec;
 
 /// Appends a field.
 pub(super) fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -10,27 +11,21 @@ pub(super) fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.put_slice(b"\r\n");
 }
 
-/// The few names that are edited.
+/// The names that are edited, which are few.
 #[derive(Default)]
-pub(super) struct Names {
-    names: [&'static str; 24],
-    length: usize,
-}
+pub(super) struct Names<'n>(SmallVec<[&'n str; 24]>);
 
-impl Names {
-    pub(super) fn add(&mut self, name: &'static str) {
-        if let Some(slot) = self.names.get_mut(self.length) {
-            *slot = name;
-            self.length += 1;
-        }
+impl<'n> Names<'n> {
+    pub(super) fn add(&mut self, name: &'n str) {
+        self.0.push(name);
     }
 
     /// Whether this, in lower case, is one of them.
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.as_slice().contains(&name)
+        self.0.contains(&name)
     }
 
-    pub(super) fn as_slice(&self) -> &[&'static str] {
-        &self.names[..self.length]
+    pub(super) fn as_slice(&self) -> &[&'n str] {
+        &self.0
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::BufMut;
 use edgeward_routing::decide::{Reason, RequestHead as _};
-use edgeward_routing::forward::{Edit, edit_response_headers};
+use edgeward_routing::forward::Edit;
 use http::StatusCode;
 use tokio::time::timeout;
 
@@ -30,7 +30,7 @@ impl<C: Client> Exchange<'_, C> {
         if let Some(location) = answer.location {
             put_field(&mut out, b"Location", location.as_bytes());
         }
-        edit_response_headers(&self.ctx.snapshot.settings, self.ctx.downstream.tls, |edit| {
+        self.ctx.response.apply(&self.ctx.snapshot.settings, |edit| {
             if let Edit::Set(name, value) = edit {
                 put_field(&mut out, name.as_bytes(), value);
             }

@@ -2,7 +2,7 @@
 
 use bytes::BufMut;
 use edgeward_routing::decide::Reason;
-use edgeward_routing::forward::{Edit, edit_response_headers};
+use edgeward_routing::forward::Edit;
 use pingora::protocols::http::date::get_cached_date;
 
 use super::super::context::RequestContext;
@@ -109,7 +109,7 @@ pub(super) fn write(
     put_status_line(out, response, bytes);
     let is_coded = is_coded(response, bytes);
     let mut edited = Names::default();
-    edit_response_headers(&ctx.snapshot.settings, ctx.downstream.tls, |edit| {
+    ctx.response.apply(&ctx.snapshot.settings, |edit| {
         let (Edit::Set(name, _) | Edit::Remove(name)) = edit;
         edited.add(name);
         if let Edit::Set(name, value) = edit {

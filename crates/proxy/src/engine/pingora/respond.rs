@@ -1,7 +1,7 @@
 //! Answers of the proxy's own: errors, redirects, 404s.
 
 use bytes::Bytes;
-use edgeward_routing::forward::{Edit, edit_response_headers};
+use edgeward_routing::forward::Edit;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
 use http::{Method, StatusCode};
 use pingora::Result;
@@ -48,9 +48,9 @@ pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, ctx: &Reque
 /// Changes what has to be changed in every response to a client.
 pub(super) fn edit(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
     let mut outcome = Ok(());
-    edit_response_headers(&ctx.snapshot.settings, ctx.downstream.tls, |edit| match edit {
+    ctx.response.apply(&ctx.snapshot.settings, |edit| match edit {
         Edit::Set(name, value) => {
-            if let Err(error) = response.insert_header(name, value) {
+            if let Err(error) = response.insert_header(name.to_owned(), value) {
                 outcome = Err(error);
             }
         }

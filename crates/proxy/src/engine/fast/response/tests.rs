@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use edgeward_routing::Snapshot;
+use edgeward_routing::decide::Downstream;
 use edgeward_routing::settings::Settings;
 
 use super::*;
@@ -55,7 +56,7 @@ fn what_an_endpoint_says_to_the_proxy_is_not_passed_on() {
          Transfer-Encoding: chunked\r\nContent-Length: 9\r\nServer: it\r\nStrict-Transport-Security: none\r\n",
     );
     let mut ctx = RequestContext::new(Arc::new(Snapshot::empty(Settings::default())));
-    ctx.downstream.tls = true;
+    ctx.came_from(Downstream { tls: true, ..ctx.downstream });
     let mut out = Vec::new();
     write(&mut out, &head, &bytes, Delivery { chunked: true, connection: Some(ConnectionField::Close) }, &ctx);
     let text = String::from_utf8(out.to_vec()).unwrap();

@@ -40,6 +40,14 @@ pub(super) struct Ports {
     pub(super) https: u16,
 }
 
+impl Ports {
+    /// A field of a response as the recorded ports would have it.
+    fn recorded(self, (name, value): &(String, String)) -> (String, String) {
+        let value = value.replace(&format!(":{}", self.http), ":80").replace(&format!(":{}", self.https), ":443");
+        (name.clone(), value)
+    }
+}
+
 /// Compares what was recorded of one request with what was seen of it.
 pub(super) fn one(
     expected: &One,
@@ -52,9 +60,9 @@ pub(super) fn one(
     let status = seen.answer.as_ref().map_or(0, Message::status);
     differ(&mut different, "status", &expected.status, &status);
     let by_backend = expected.upstream.is_some();
-    let none = Vec::new();
-    let got = seen.answer.as_ref().map_or(&none, |answer| &answer.headers);
-    response_headers(&mut different, "header", &expected.headers, got, by_backend);
+    let got: Vec<_> =
+        seen.answer.iter().flat_map(|answer| &answer.headers).map(|field| ports.recorded(field)).collect();
+    response_headers(&mut different, "header", &expected.headers, &got, by_backend);
     certificate(&mut different, expected, seen, default_certificate);
     if let Some(seconds) = expected.seconds
         && request.timing

@@ -13,8 +13,6 @@ pub(super) enum Kind {
     Deliberate,
     /// The replay cannot show it, or the recording is about nginx and not about its behaviour.
     Artefact,
-    /// It belongs to something that is not built yet.
-    Later,
 }
 
 /// Requests of a case that differ.
@@ -42,6 +40,8 @@ struct Adaptation {
 #[serde(deny_unknown_fields)]
 pub(super) struct Differences {
     adapted: Vec<Adaptation>,
+    /// Cases of what is not built yet, by group.
+    later: BTreeMap<String, Vec<String>>,
     differences: Vec<Difference>,
 }
 
@@ -75,6 +75,11 @@ impl Differences {
             .iter()
             .flat_map(|entry| of(entry).into_iter().map(|request| (entry.case.as_str(), request)))
             .collect()
+    }
+
+    /// The cases of what is not built yet, none of which has been seen to differ.
+    pub(super) fn later(&self) -> BTreeMap<&str, bool> {
+        self.later.values().flatten().map(|case| (case.as_str(), false)).collect()
     }
 
     pub(super) fn adapted(&self, case: &str) -> BTreeMap<String, String> {

@@ -64,6 +64,10 @@ pub struct Annotation {
     pub doc: &'static str,
     /// What happens as long as it is not honoured, where that does not go without saying.
     pub meanwhile: &'static str,
+    /// What it does otherwise than in ingress-nginx, one sentence; empty where it does the same.
+    pub differs: &'static str,
+    /// What to use instead of one that is refused, without a full stop.
+    pub instead: &'static str,
 }
 
 /// What an annotation has an effect on.
@@ -88,6 +92,16 @@ pub enum Status {
     Refused,
     /// ingress-nginx does not know it any more, or never did.
     Former,
+}
+
+/// What becomes of an Ingress with an annotation that will never be honoured and may be what guards it, such as a snippet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Refused {
+    /// Its routes answer 503.
+    #[default]
+    Closed,
+    /// It is served without.
+    Ignored,
 }
 
 /// When an annotation guards access. What guards and cannot be enforced closes its routes.
@@ -177,6 +191,11 @@ pub fn former_table() -> &'static [Annotation] {
     &former::TABLE
 }
 
+/// The annotation with this name, or with this other name, of ingress-nginx.
+pub fn by_name(name: &str) -> Option<&'static Annotation> {
+    NAMES.get(name).copied()
+}
+
 type Names = HashMap<&'static str, &'static Annotation>;
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| names(table().chain(former_table())));
@@ -195,7 +214,7 @@ fn invalid(allowed: &str) -> Rejection {
 
 impl Annotation {
     const fn new(name: &'static str, scope: Scope, status: Status, doc: &'static str) -> Self {
-        Self { name, aliases: &[], scope, status, guard: None, parse: None, doc, meanwhile: "" }
+        Self { name, aliases: &[], scope, status, guard: None, parse: None, doc, meanwhile: "", differs: "", instead: "" }
     }
 
     const fn honoured(name: &'static str, scope: Scope, parse: Parse, doc: &'static str) -> Self {
@@ -225,20 +244,29 @@ impl Annotation {
     const fn meanwhile(self, meanwhile: &'static str) -> Self {
         Self { meanwhile, ..self }
     }
+
+    const fn instead(self, instead: &'static str) -> Self {
+        Self { instead, ..self }
+    }
+
+    const fn differing(self, differs: &'static str) -> Self {
+        Self { differs, ..self }
+    }
 }
 
 /// Reads annotations. One reader serves a whole translation, so that a slip that is in thousands of Ingresses is looked
 /// up once.
 pub struct Reader<'p> {
     prefix: &'p str,
+    refused: Refused,
     /// The known names nearest to unknown keys.
     nearest: HashMap<String, Option<&'static str>>,
 }
 
 impl<'p> Reader<'p> {
     /// A reader for this prefix of ingress-nginx's annotations, without the slash.
-    pub fn new(prefix: &'p str) -> Self {
-        Self { prefix, nearest: HashMap::new() }
+    pub fn new(prefix: &'p str, refused: Refused) -> Self {
+        Self { prefix, refused, nearest: HashMap::new() }
     }
 
     /// Reads the annotations of an Ingress. `origin` is the whole Ingress; what is wrong goes to `diagnostics`.
@@ -250,7 +278,8 @@ impl<'p> Reader<'p> {
     ) -> IngressSettings {
         let mut settings = IngressSettings::default();
         let prefix = self.prefix;
-        let mut reading = Reading { annotations, prefix, origin, nearest: &mut self.nearest, diagnostics };
+        let refused = self.refused;
+        let mut reading = Reading { annotations, prefix, refused, origin, nearest: &mut self.nearest, diagnostics };
         for (key, value) in annotations {
             let Some((key_prefix, name)) = key.split_once('/') else { continue };
             if key_prefix == prefix {
@@ -271,7 +300,8 @@ impl<'p> Reader<'p> {
         diagnostics: &mut Vec<Diagnostic>,
     ) -> BackendSettings {
         let mut settings = IngressSettings::default();
-        let mut reading = Reading { annotations, prefix: OWN_PREFIX, origin, nearest: &mut self.nearest, diagnostics };
+        let (prefix, refused) = (OWN_PREFIX, self.refused);
+        let mut reading = Reading { annotations, prefix, refused, origin, nearest: &mut self.nearest, diagnostics };
         for (key, value) in annotations {
             if let Some(name) = key.strip_prefix(OWN_PREFIX).and_then(|rest| rest.strip_prefix('/')) {
                 reading.read(&OWN_NAMES, key, name, value, &mut settings);
@@ -291,6 +321,7 @@ pub(crate) fn field(key: &str) -> String {
 struct Reading<'a> {
     annotations: &'a BTreeMap<String, String>,
     prefix: &'a str,
+    refused: Refused,
     origin: &'a Origin,
     nearest: &'a mut HashMap<String, Option<&'static str>>,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -353,7 +384,8 @@ impl Reading<'_> {
             }
             return;
         }
-        if row.guard.is_some_and(|guard| self.guards(guard, value)) {
+        let is_passed_over = row.status == Status::Refused && self.refused == Refused::Ignored;
+        if row.guard.is_some_and(|guard| !is_passed_over && self.guards(guard, value)) {
             let reach = match row.scope {
                 Scope::Host => "all routes of its hosts answer",
                 Scope::Route | Scope::Backend => "all routes of this Ingress answer",
@@ -362,8 +394,10 @@ impl Reading<'_> {
             settings.close(format!("{name} is {}", row.status.word()), row.scope);
             // What guards an endpoint refuses no client.
             settings.is_guarded |= row.scope != Scope::Backend;
-            let mend =
-                "keep this Ingress on another controller, or remove the annotation once something else guards it";
+            let mend = match row.instead {
+                "" => "keep this Ingress on another controller, or remove the annotation once something else guards it",
+                instead => instead,
+            };
             self.say(Severity::Error, "RouteClosed", key, message, mend);
             return;
         }
@@ -386,6 +420,7 @@ impl Reading<'_> {
         }
         let mend = match row.status {
             Status::Former => row.doc,
+            Status::Refused if !row.instead.is_empty() => row.instead,
             Status::Honoured | Status::NotYet | Status::Refused => "remove it if these routes work without it",
         };
         self.say(Severity::Warning, "AnnotationNotHonoured", key, message, mend);

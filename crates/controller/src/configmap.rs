@@ -131,9 +131,14 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
     configuration
 }
 
+/// The field path of a key.
+pub(crate) fn field(key: &str) -> String {
+    format!("data[{key}]")
+}
+
 fn read_keys(map: &ConfigMap, origin: &Origin, configuration: &mut Configuration, diagnostics: &mut Vec<Diagnostic>) {
     let mut say = |severity, code, name: &str, message: String, mend: String| {
-        diagnostics.push(Diagnostic::new(severity, code, origin.at(format!("data[{name}]")), message, mend));
+        diagnostics.push(Diagnostic::new(severity, code, origin.at(field(name)), message, mend));
     };
     let unreadable = map.unreadable.iter().map(|name| (name, None));
     for (name, value) in map.data.iter().map(|(name, value)| (name, Some(value))).chain(unreadable) {

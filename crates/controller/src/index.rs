@@ -163,6 +163,11 @@ impl Index {
         self.namers.neighbourhood(around, |name| self.ingress(name), most)
     }
 
+    /// All IngressClasses, in the order of their names.
+    pub fn classes(&self) -> impl Iterator<Item = &IngressClass> {
+        self.classes.values()
+    }
+
     /// An IngressClass.
     pub fn class(&self, name: &str) -> Option<&IngressClass> {
         self.classes.get(&NamespacedName::new("", name))

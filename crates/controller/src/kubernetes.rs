@@ -27,6 +27,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod webhook;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -50,6 +51,7 @@ pub use kube::Client;
 pub use leader::{Leader, LeaderOptions};
 pub use node::follow_cordon;
 pub use status::{Address, Observation, StatusWriter};
+pub use webhook::nginx_webhooks;
 
 use feed::{Feed, FirstLists, Part};
 use watch::{Pauses, Watch, Watched};

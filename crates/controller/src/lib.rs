@@ -8,6 +8,7 @@
 //! [`change::Change`] messages. Everything behind them is the same for every source and is tested without one.
 
 pub mod annotation;
+pub mod audit;
 pub mod certificate;
 pub mod change;
 pub mod configmap;

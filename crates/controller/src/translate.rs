@@ -65,7 +65,7 @@ impl Translation {
 /// Translates all objects.
 pub fn translate(index: &Index, options: &Options, previous: &Snapshot) -> Translation {
     let mut diagnostics = Vec::new();
-    let mut reader = annotation::Reader::new(&options.annotations_prefix);
+    let mut reader = annotation::Reader::new(&options.annotations_prefix, options.refused);
     let configuration = configmap::read(index, options, &mut diagnostics);
     let owned = class::owned(index.ingresses(), index, options, &mut reader, &mut diagnostics);
     let mut references = backend::References::new(index, options);
@@ -113,7 +113,7 @@ pub fn refresh_ingresses(
     }
     let previous = current.snapshot;
     let mut said = Vec::new();
-    let mut reader = annotation::Reader::new(&options.annotations_prefix);
+    let mut reader = annotation::Reader::new(&options.annotations_prefix, options.refused);
     // What is wrong with it has been said.
     let configuration = configmap::read(index, options, &mut Vec::new());
     let ingresses = part.ingresses.iter().filter_map(|name| index.ingress(name));

@@ -1,8 +1,8 @@
 //! `edgeward check`: every mistake in manifests, found by the same code that serves them.
 
 pub mod report;
-mod sarif;
-mod text;
+pub(crate) mod sarif;
+pub(crate) mod text;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;

@@ -41,6 +41,9 @@ pub enum Command {
     /// Report every mistake in manifests, and where it stands
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(CheckArguments),
+    /// Report what becomes of each annotation, option and flag of ingress-nginx, and what surprises in the objects
+    #[command(after_long_help = AUDIT_EXAMPLES)]
+    Audit(AuditArguments),
     /// Print the version
     Version,
     /// Print the completion script for a shell
@@ -86,6 +89,21 @@ Examples:
   edgeward check ./manifests
   edgeward check ./manifests --fail-on warning --configmap ingress-nginx/ingress-nginx-controller
   edgeward check ./manifests --format sarif > edgeward.sarif";
+
+const AUDIT_EXAMPLES: &str = "\
+Of manifests, or of a cluster with --kubeconfig or within a pod. Every flag of `edgeward serve` and of ingress-nginx is accepted, so
+that the command line of the controller can be audited as it is. Nothing is written.
+
+Exit code:
+  0   nothing found that --fail-on names
+  1   something found
+  2   wrong usage, a directory that cannot be read, or a cluster that cannot be listed
+
+Examples:
+  edgeward audit ./manifests
+  edgeward audit --kubeconfig ~/.kube/config --configmap ingress-nginx/ingress-nginx-controller
+  edgeward audit ./manifests --format markdown > audit.md
+  edgeward audit ./manifests --format sarif --fail-on warning > audit.sarif";
 
 const COMPLETION_EXAMPLES: &str = "\
 Examples:
@@ -137,6 +155,36 @@ pub struct CheckArguments {
     pub serve: ServeArguments,
 }
 
+/// Arguments of `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArguments {
+    /// Directories or files of manifests
+    #[arg(value_name = "DIR")]
+    pub paths: Vec<PathBuf>,
+    /// The form of the report
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: AuditFormat,
+    /// The least severity that makes the exit code 1
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "error")]
+    pub fail_on: FailOn,
+    /// As for `serve`.
+    #[command(flatten)]
+    pub serve: ServeArguments,
+}
+
+/// The form of an audit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuditFormat {
+    /// For people
+    Table,
+    /// One JSON document
+    Json,
+    /// For a ticket or a pull request
+    Markdown,
+    /// SARIF 2.1.0, which code hosts show beside the changed lines
+    Sarif,
+}
+
 /// The form of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
@@ -148,7 +196,7 @@ pub enum ReportFormat {
     Sarif,
 }
 
-/// A severity that makes `check` fail.
+/// A severity that makes `check` and `audit` fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
     /// What is not served as written
@@ -179,7 +227,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, c
     let mut command = CommandLine::from_arg_matches(&matches)?.command;
     if let Command::Serve(serve)
     | Command::Demo(DemoArguments { serve, .. })
-    | Command::Check(CheckArguments { serve, .. }) = &mut command
+    | Command::Check(CheckArguments { serve, .. })
+    | Command::Audit(AuditArguments { serve, .. }) = &mut command
     {
         serve.warnings = warnings;
     }
@@ -208,6 +257,9 @@ pub fn command() -> clap::Command {
     CommandLine::command()
         .mut_subcommand("serve", complete)
         .mut_subcommand("check", |check| show_only(complete(check), |arg| heading_is(arg, &[heading::OBJECTS])))
+        .mut_subcommand("audit", |audit| {
+            show_only(complete(audit), |arg| heading_is(arg, &[heading::OBJECTS, heading::CLUSTER]))
+        })
         .mut_subcommand("demo", |demo| {
             show_only(complete(demo), |arg| matches!(arg.get_id().as_str(), "manifests" | "http_port" | "https_port"))
         })

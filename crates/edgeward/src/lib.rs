@@ -3,6 +3,7 @@
 //! It is the only crate that knows both the controller, which makes snapshots, and the proxy, which serves them.
 
 pub mod admin;
+pub mod audit;
 pub mod check;
 pub mod cli;
 pub mod configuration;
@@ -49,6 +50,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Version => print(format!("edgeward {}\n", cli::VERSION).as_bytes()),
         Command::Completion { shell } => print(&cli::completion(shell)),
         Command::Man => print(&cli::manual()?),

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use edgeward_controller::annotation::Refused;
 use edgeward_controller::certificate::{GenerateError, generate_default};
 use edgeward_controller::kubernetes::SourceOptions;
 use edgeward_controller::state::StateOptions;
@@ -19,7 +20,7 @@ use edgeward_proxy::tls::{self, TlsOptions};
 use edgeward_routing::certificate::Certificate;
 use edgeward_routing::policy::Timeouts;
 
-use crate::configuration::{Compatibility, Configuration, Size, Source, TlsVersion};
+use crate::configuration::{Compatibility, Configuration, RefusedAnnotations, Size, Source, TlsVersion};
 use crate::metrics::Identity;
 
 #[cfg(test)]
@@ -44,6 +45,10 @@ pub fn controller_options(
     generated_certificate: Option<Arc<Certificate>>,
 ) -> translate::Options {
     translate::Options {
+        refused: match configuration.refused_annotations {
+            RefusedAnnotations::Close => Refused::Closed,
+            RefusedAnnotations::Ignore => Refused::Ignored,
+        },
         compatibility: match configuration.compatibility {
             Compatibility::IngressNginx => translate::Compatibility::IngressNginx,
             Compatibility::Strict => translate::Compatibility::Strict,

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::nearest::nearest;
 use super::value::{parse_bool, parse_duration, parse_seconds};
 use super::{
-    Annotation, BackendSettings, IngressSettings, OWN_PREFIX, Reader, Status, former_table, groups, own_table, table,
+    Annotation, BackendSettings, IngressSettings, OWN_PREFIX, Reader, Refused, Status, former_table, groups, own_table, table,
 };
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::translate::fixture::PREFIX;
@@ -19,6 +19,7 @@ mod balance;
 mod body;
 mod own;
 mod redirect;
+mod reference;
 mod upstream;
 
 fn read_all(annotations: &[(&str, &str)]) -> (IngressSettings, Vec<Diagnostic>) {
@@ -31,7 +32,7 @@ fn read_all(annotations: &[(&str, &str)]) -> (IngressSettings, Vec<Diagnostic>) 
         .collect();
     let mut diagnostics = Vec::new();
     let origin = Origin::object("Ingress", "default", "web");
-    let settings = Reader::new(PREFIX).ingress(&annotations, &origin, &mut diagnostics);
+    let settings = Reader::new(PREFIX, Refused::Closed).ingress(&annotations, &origin, &mut diagnostics);
     (settings, diagnostics)
 }
 
@@ -157,6 +158,21 @@ fn what_is_not_honoured_is_never_silent() {
 }
 
 #[test]
+fn what_is_refused_closes_its_routes_unless_it_is_to_be_ignored_and_names_what_to_use() {
+    let origin = Origin::object("Ingress", "default", "web");
+    for row in table().filter(|row| row.status == Status::Refused) {
+        assert!(!row.instead.is_empty(), "{}", row.name);
+        let annotations = BTreeMap::from([(format!("{PREFIX}/{}", row.name), "true".to_owned())]);
+        for (refused, closes) in [(Refused::Closed, row.guard.is_some()), (Refused::Ignored, false)] {
+            let mut diagnostics = Vec::new();
+            let settings = Reader::new(PREFIX, refused).ingress(&annotations, &origin, &mut diagnostics);
+            assert_eq!(settings.closed.is_some(), closes, "{} {refused:?}", row.name);
+            assert_eq!(diagnostics[0].mend, row.instead);
+        }
+    }
+}
+
+#[test]
 fn a_guard_closes_exactly_when_it_would_guard() {
     let guards: BTreeSet<&str> = table().filter(|row| row.guard.is_some()).map(|row| row.name).collect();
     let expected = BTreeSet::from([
@@ -254,7 +270,7 @@ fn annotations_of_others_are_not_ours_to_judge() {
     let mut diagnostics = Vec::new();
     let origin = Origin::object("Ingress", "default", "web");
     assert_eq!(
-        Reader::new("custom.prefix").ingress(&annotations, &origin, &mut diagnostics),
+        Reader::new("custom.prefix", Refused::Closed).ingress(&annotations, &origin, &mut diagnostics),
         IngressSettings::default()
     );
     assert!(diagnostics.is_empty());
@@ -276,7 +292,7 @@ fn a_service_overrules_an_ingress() {
             .into();
     let mut diagnostics = Vec::new();
     let origin = Origin::object("Service", "default", "web");
-    let service = Reader::new(PREFIX).service(&annotations, &origin, &mut diagnostics);
+    let service = Reader::new(PREFIX, Refused::Closed).service(&annotations, &origin, &mut diagnostics);
     assert_eq!(diagnostics.len(), 1);
     let default = LoadBalance::RoundRobin;
     let asked = &ingress.0.backend;

@@ -7,6 +7,7 @@ use edgeward_routing::certificate::Certificate;
 use edgeward_routing::policy::{BodySize, Timeouts};
 use edgeward_routing::settings::Ejection;
 
+use crate::annotation::Refused;
 use crate::object::NamespacedName;
 use crate::selector::Selector;
 
@@ -63,6 +64,8 @@ pub struct Options {
     pub namespace_selector: Selector,
     /// Prefix of ingress-nginx's annotations, without the slash (`--annotations-prefix`).
     pub annotations_prefix: String,
+    /// What becomes of an Ingress with a snippet or another annotation that is refused (`--refused-annotations`).
+    pub refused: Refused,
     /// The ConfigMap that holds options (`--configmap`).
     pub configmap: Option<NamespacedName>,
     /// The Service that answers what no route takes (`--default-backend-service`), on its first port. 404 without one.
@@ -110,6 +113,7 @@ impl Default for Options {
             watch_ingress_without_class: false,
             namespace_selector: Selector::default(),
             annotations_prefix: "nginx.ingress.kubernetes.io".to_owned(),
+            refused: Refused::default(),
             configmap: None,
             default_backend_service: None,
             default_ssl_certificate: None,

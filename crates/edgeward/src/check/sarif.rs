@@ -9,7 +9,7 @@ use super::report::Report;
 use crate::cli::VERSION;
 
 /// The report as one SARIF log with one run.
-pub(super) fn render(report: &Report) -> Value {
+pub(crate) fn render(report: &Report) -> Value {
     let mut codes: Vec<&str> = report.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
     codes.sort_unstable();
     codes.dedup();

@@ -125,7 +125,7 @@ fn token_width(line: &str, before: usize) -> usize {
 }
 
 /// Text from a file without what a terminal would act on.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\t' => ' ',

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::value::{
     AccessLog, Compatibility, LabelSelector, LogFormat, LogLevel, LoopbackAddress, MetricFamily, Network, Period,
-    Reference, Size, Source, TlsVersion,
+    Reference, RefusedAnnotations, Size, Source, TlsVersion,
 };
 
 /// Makes three things of the list: [`Options`] (what one layer says), [`Configuration`] (what holds in the end), and the
@@ -96,6 +96,10 @@ options! {
         /// The prefix of the annotations that are read.
         #[arg(value_name = "PREFIX")]
         annotations_prefix: String = "nginx.ingress.kubernetes.io".to_owned();
+        /// What becomes of an Ingress with an annotation that is refused, as a snippet or ModSecurity, which may be what guards it:
+        /// `close` answers 503 to its routes, `ignore` serves them without.
+        #[arg(value_enum)]
+        refused_annotations: RefusedAnnotations = RefusedAnnotations::Close;
         /// Ignore an Ingress that takes every host and path by `defaultBackend` alone.
         disable_catch_all: bool = false;
         /// Send nothing to Services of type ExternalName.
@@ -143,6 +147,9 @@ options! {
         election_ttl: Period = Period::seconds(30);
         /// Write without an election; for a single instance.
         disable_leader_election: bool = false;
+        /// Watch, serve and report, but write nothing to the cluster, neither status nor Events: for a trial beside another
+        /// controller.
+        observe: bool = false;
         /// Fail /readyz while the own node is cordoned, and go on serving, so that routers in front withdraw it in time.
         drain_on_cordon: bool = false;
     }

@@ -325,6 +325,16 @@ pub enum Compatibility {
     Strict,
 }
 
+/// What becomes of an Ingress with an annotation that is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusedAnnotations {
+    /// Its routes answer 503.
+    Close,
+    /// It is served without.
+    Ignore,
+}
+
 /// The form of Edgeward's own log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

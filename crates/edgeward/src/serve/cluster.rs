@@ -135,14 +135,8 @@ fn start_leader(
     pod: &NamespacedName,
     mut status: watch::Receiver<Status>,
 ) -> (Ending, watch::Receiver<bool>) {
-    if configuration.disable_leader_election {
-        let (always, leads) = watch::channel(true);
-        // It leads until its end, which closes the channel.
-        let task = |mut end: watch::Receiver<bool>| async move {
-            let _ = end.wait_for(|end| *end).await;
-            drop(always);
-        };
-        return (Ending::of(task), leads);
+    if configuration.observe || configuration.disable_leader_election {
+        return constantly(!configuration.observe);
     }
     let options = LeaderOptions {
         namespace: pod.namespace.to_string(),
@@ -158,6 +152,16 @@ fn start_leader(
             _ = end.wait_for(|end| *end) => return,
         }
         leader.run(end).await;
+    };
+    (Ending::of(task), leads)
+}
+
+/// Leads, or does not, until its end, which closes the channel.
+fn constantly(leads: bool) -> (Ending, watch::Receiver<bool>) {
+    let (always, leads) = watch::channel(leads);
+    let task = |mut end: watch::Receiver<bool>| async move {
+        let _ = end.wait_for(|end| *end).await;
+        drop(always);
     };
     (Ending::of(task), leads)
 }

@@ -2,7 +2,7 @@
 //!
 //! The order is fixed, and it is ingress-nginx's where that has one (row 23 of its semantics, as its recorded answers
 //! correct it): malformed requests, method, host, path, closed routes, what the host redirects (`app-root`, the other name),
-//! declared body size, missing slash, the redirect of the route, redirect to HTTPS, then the backend.
+//! declared body size, missing slash, the redirect of the route, its rewrite, redirect to HTTPS, then the backend.
 
 mod location;
 
@@ -14,7 +14,7 @@ use crate::backend::Backend;
 use crate::forward::Forwarded;
 use crate::host::{Host, HostPattern};
 use crate::path::NormalizedPath;
-use crate::policy::{HostPolicies, Policies, SslRedirect};
+use crate::policy::{HostPolicies, Policies, Rewritten, SslRedirect};
 use crate::respond::ResponseEdits;
 use crate::route::{Route, Target};
 use crate::settings::Settings;
@@ -91,6 +91,8 @@ pub enum Reason {
     AddSlash,
     /// The redirect that the route asks for.
     Redirect,
+    /// 400, or 500 where it is empty: the rewrite of the route gives no path that may go on.
+    BadRewrite,
     /// The redirect to HTTPS.
     SslRedirect,
     /// 503: the backend has no endpoint.
@@ -139,6 +141,7 @@ impl Reason {
             Self::OtherName => "other_name",
             Self::AddSlash => "add_slash",
             Self::Redirect => "redirect",
+            Self::BadRewrite => "bad_rewrite",
             Self::SslRedirect => "ssl_redirect",
             Self::NoEndpoints => "no_endpoints",
             Self::Health => "health",
@@ -196,6 +199,8 @@ pub struct Decision {
     pub route: Option<Arc<Route>>,
     /// Who asks for what, as the configuration lets us believe it. `None` for requests too malformed to tell.
     pub forwarded: Option<Forwarded>,
+    /// The target that an endpoint gets instead of the client's, where the route has it rewritten: visible ASCII.
+    pub target: Option<Box<str>>,
     /// What its response says beside what the endpoint says.
     pub response: ResponseEdits,
 }
@@ -203,7 +208,7 @@ pub struct Decision {
 impl Decision {
     fn respond(status: u16, reason: Reason, downstream: &Downstream) -> Self {
         let response = ResponseEdits { hsts: downstream.tls };
-        Self { action: Action::Respond { status, reason }, route: None, forwarded: None, response }
+        Self { action: Action::Respond { status, reason }, route: None, forwarded: None, target: None, response }
     }
 }
 
@@ -226,7 +231,7 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
         return Decision::respond(400, Reason::BadPath, downstream);
     };
     let host = host.as_ref().map_or("", Host::as_str);
-    let forwarded = Forwarded::of(downstream, head, settings);
+    let mut forwarded = Forwarded::of(downstream, head, settings);
     let found = snapshot.routes.find(host, path.as_bytes());
     if path.as_bytes() == settings.health_path.as_bytes() && is_health(&found, &settings.health_path) {
         return Decision { forwarded: Some(forwarded), ..Decision::respond(200, Reason::Health, downstream) };
@@ -239,6 +244,7 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
     let request = Request { downstream, head, host, path: &path, forwarded: &forwarded };
     let of_host = policies.host.as_deref().and_then(|of_host| request.redirect_of_host(of_host, settings));
     let response = ResponseEdits { hsts: downstream.tls && of_host.is_none() };
+    let rewritten = policies.rewrite.as_ref().and_then(|rewrite| rewrite.apply(path.as_bytes(), &forwarded, head));
     let action = if policies.closed.is_some() {
         Action::Respond { status: 503, reason: Reason::RouteClosed }
     } else if let Some(redirect) = of_host {
@@ -250,6 +256,8 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
         request.redirect(301, &location, policies, Reason::AddSlash)
     } else if let Some(redirect) = &policies.redirect {
         request.redirect(redirect.status, &redirect.location, policies, Reason::Redirect)
+    } else if let Some(refused) = rewritten.as_ref().and_then(answer_of_rewrite) {
+        refused
     } else if !forwarded.scheme_is_not_http() && redirects_to_https(policies.ssl_redirect, has_certificate) {
         Action::Redirect {
             status: settings.redirect_status,
@@ -267,7 +275,24 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
             None => unmatched(snapshot, Reason::NoHost),
         }
     };
-    Decision { action, route: route.cloned(), forwarded: Some(forwarded), response }
+    let mut target = None;
+    if let Some(Rewritten::Target { target: rewritten, prefix }) = rewritten {
+        target = Some(rewritten);
+        forwarded.prefix = prefix;
+    }
+    Decision { action, route: route.cloned(), forwarded: Some(forwarded), target, response }
+}
+
+/// What a rewrite answers by itself.
+fn answer_of_rewrite(rewritten: &Rewritten) -> Option<Action> {
+    Some(match rewritten {
+        Rewritten::Target { .. } => return None,
+        Rewritten::Redirect(location) => {
+            Action::Redirect { status: 302, location: location.clone(), reason: Reason::Redirect }
+        }
+        Rewritten::Empty => Action::Respond { status: 500, reason: Reason::BadRewrite },
+        Rewritten::Escaping => Action::Respond { status: 400, reason: Reason::BadRewrite },
+    })
 }
 
 /// A request that is well-formed, for the phases of its decision.

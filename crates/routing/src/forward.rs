@@ -17,6 +17,8 @@ pub struct Forwarded {
     pub host: Box<[u8]>,
     /// The port: the local one, or what a trusted `X-Forwarded-Port` says.
     pub port: Box<[u8]>,
+    /// What a rewrite took off the front of the path, as its route puts it.
+    pub prefix: Option<Box<[u8]>>,
 }
 
 impl Forwarded {
@@ -35,6 +37,7 @@ impl Forwarded {
                 Some(port) => port.into(),
                 None => downstream.port.to_string().into_bytes().into(),
             },
+            prefix: None,
         }
     }
 
@@ -143,6 +146,9 @@ pub fn edit_upstream_headers(
     edit(Edit::Set("x-forwarded-proto", &forwarded.scheme));
     edit(Edit::Set("x-forwarded-scheme", &forwarded.scheme));
     edit(Edit::Set("x-scheme", &forwarded.scheme));
+    if let Some(prefix) = &forwarded.prefix {
+        edit(Edit::Set("x-forwarded-prefix", prefix));
+    }
     // httpoxy: a CGI application would take it for its proxy setting.
     edit(Edit::Remove("proxy"));
 }

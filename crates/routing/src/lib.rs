@@ -15,6 +15,7 @@ pub mod forward;
 pub mod host;
 pub mod origin;
 pub mod path;
+pub mod pattern;
 pub mod policy;
 pub mod publish;
 pub mod render;

@@ -1,7 +1,12 @@
 //! Paths of requests, and path patterns of rules.
 
+mod regex;
+
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
+
+pub use self::regex::PathRegex;
 
 /// The rule side of a path. A newcomer from nginx would call it a location.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +17,8 @@ pub enum PathPattern {
     /// and `/foo/bar` but not `/foobar` (networking.k8s.io/v1 HTTPIngressPath). Kept as written: what a trailing slash
     /// means depends on [`TrailingSlash`].
     Prefix(Box<str>),
+    /// The normalised path begins with what this regular expression takes, whatever its case.
+    Regex(Arc<PathRegex>),
 }
 
 /// What a trailing slash in a path pattern means.
@@ -71,6 +78,7 @@ impl PathPattern {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Exact(path) | Self::Prefix(path) => path,
+            Self::Regex(regex) => regex.text(),
         }
     }
 }
@@ -81,6 +89,7 @@ impl fmt::Display for PathPattern {
         match self {
             Self::Exact(path) => write!(f, "Exact {path}"),
             Self::Prefix(path) => write!(f, "Prefix {path}"),
+            Self::Regex(regex) => regex.fmt(f),
         }
     }
 }
@@ -139,6 +148,12 @@ pub fn path_of(target: &str) -> Result<&str, BadPath> {
         }
     };
     Ok(&target[..target.find(['?', '#']).unwrap_or(target.len())])
+}
+
+/// The query of a request target, without `?` and fragment; empty for none.
+pub fn query_of(target: &str) -> &str {
+    let target = target.find('#').map_or(target, |end| &target[..end]);
+    target.split_once('?').map_or("", |(_, query)| query)
 }
 
 fn normalize(raw: &[u8]) -> Result<Cow<'_, [u8]>, BadPath> {

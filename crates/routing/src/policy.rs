@@ -5,12 +5,14 @@
 pub mod body_size;
 pub mod protocol;
 pub mod redirect;
+pub mod rewrite;
 pub mod ssl_redirect;
 pub mod timeouts;
 
 pub use body_size::BodySize;
 pub use protocol::BackendProtocol;
 pub use redirect::{HostPolicies, Redirect, RedirectStyle};
+pub use rewrite::{Replacement, Rewrite, RewriteFrom, Rewritten};
 pub use ssl_redirect::SslRedirect;
 pub use timeouts::Timeouts;
 
@@ -33,6 +35,8 @@ pub struct Policies {
     pub host: Option<Arc<HostPolicies>>,
     /// Where all requests are redirected to.
     pub redirect: Option<Arc<Redirect>>,
+    /// What the endpoints get instead of the path.
+    pub rewrite: Option<Arc<Rewrite>>,
     /// How redirects are written.
     pub redirect_style: RedirectStyle,
 }

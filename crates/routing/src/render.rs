@@ -125,6 +125,13 @@ fn policies(policies: &Policies) -> String {
     if let Some(redirect) = &policies.redirect {
         let _ = write!(out, " [redirect {} {}]", redirect.status, redirect.location);
     }
+    if let Some(rewrite) = &policies.rewrite {
+        let _ = write!(out, " [rewrite to {}", rewrite.target());
+        if let Some(prefix) = rewrite.prefix() {
+            let _ = write!(out, " prefix {prefix}");
+        }
+        out.push(']');
+    }
     if policies.redirect_style != RedirectStyle::default() {
         let RedirectStyle { is_relative, has_port, keeps_slash } = policies.redirect_style;
         let _ = write!(out, " [redirects relative {is_relative} port {has_port} slash {keeps_slash}]");

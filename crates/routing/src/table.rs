@@ -1,6 +1,7 @@
 //! The route table: all routes, indexed by host and then by path.
 
 mod paths;
+mod patterns;
 
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
@@ -9,8 +10,9 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use self::paths::{Key, PathTrie};
+use self::patterns::PatternList;
 use crate::host::HostPattern;
-use crate::path::TrailingSlash;
+use crate::path::{PathPattern, TrailingSlash};
 use crate::route::Route;
 
 /// All routes of a snapshot.
@@ -64,7 +66,7 @@ impl Places {
 
 /// The name in the host pattern at a place.
 fn name_at(hosts: &[Arc<HostRoutes>], place: u32) -> &[u8] {
-    hosts.get(place as usize).map_or(&[], |routes| routes.paths.name())
+    hosts.get(place as usize).map_or(&[], |routes| routes.trie().name())
 }
 
 /// The routes of one host pattern.
@@ -76,7 +78,16 @@ pub struct HostRoutes {
     /// has), which is what `ssl-redirect` asks.
     pub has_certificate: bool,
     routes: Box<[Arc<Route>]>,
-    paths: PathTrie,
+    paths: Paths,
+}
+
+/// The paths of a host.
+#[derive(Debug)]
+enum Paths {
+    /// All are plain text. As large as the trie alone, and asked at once.
+    Plain(PathTrie),
+    /// Some are regular expressions.
+    Patterns(Box<PatternList>),
 }
 
 /// What a lookup found.
@@ -214,14 +225,28 @@ impl HostRoutes {
     ) -> Self {
         let mut routes: Vec<_> = routes.into_iter().collect();
         let mut keys = sorted_keys(&routes, trailing_slash);
-        if keys.len() < routes.len() {
+        let mut patterns = PatternList::patterns(&routes);
+        if keys.len() + patterns.len() < routes.len() {
             let mut first: Vec<usize> = keys.iter().map(|(_, number)| *number).collect();
+            first.extend(patterns.iter().map(|(_, number)| *number));
             first.sort_unstable();
             routes = first.into_iter().map(|number| Arc::clone(&routes[number])).collect();
             keys = sorted_keys(&routes, trailing_slash);
+            patterns = PatternList::patterns(&routes);
         }
-        let paths = PathTrie::new(name(&host), &keys, trailing_slash);
+        let plain = PathTrie::new(name(&host), &keys, trailing_slash);
+        let paths = match patterns.is_empty() {
+            true => Paths::Plain(plain),
+            false => Paths::Patterns(Box::new(PatternList::new(plain, patterns))),
+        };
         Self { host, has_certificate, paths, routes: routes.into() }
+    }
+
+    fn trie(&self) -> &PathTrie {
+        match &self.paths {
+            Paths::Plain(trie) => trie,
+            Paths::Patterns(list) => list.plain(),
+        }
     }
 
     /// The routes, in the order in which they were given.
@@ -232,11 +257,38 @@ impl HostRoutes {
     fn index_bytes(&self) -> usize {
         // An `Arc` has two counts in front.
         let shared = size_of::<Self>() + 2 * size_of::<usize>();
-        shared + name(&self.host).len() + self.routes.len() * size_of::<Arc<Route>>() + self.paths.heap_bytes()
+        let patterns = match &self.paths {
+            Paths::Plain(_) => 0,
+            Paths::Patterns(list) => list.heap_bytes(),
+        };
+        let routes = self.routes.len() * size_of::<Arc<Route>>();
+        shared + name(&self.host).len() + routes + self.trie().heap_bytes() + patterns
     }
 
     fn find(&self, path: &[u8]) -> RouteMatch<'_> {
-        let found = self.paths.find(path);
+        match &self.paths {
+            Paths::Plain(trie) => self.find_plain(trie, path),
+            Paths::Patterns(list) => self.find_pattern(list, path),
+        }
+    }
+
+    /// An exact path first, and then whichever has the longer text, the pattern or the prefix. In ingress-nginx all paths of
+    /// such a host are patterns.
+    fn find_pattern(&self, list: &PatternList, path: &[u8]) -> RouteMatch<'_> {
+        let plain = self.find_plain(list.plain(), path);
+        let length = match plain {
+            RouteMatch::Route(_, route) if matches!(route.path, PathPattern::Exact(_)) => return plain,
+            RouteMatch::Route(_, route) => route.path.as_str().len(),
+            _ => 0,
+        };
+        match list.find(path).and_then(|number| self.routes.get(number)) {
+            Some(route) if route.path.as_str().len() >= length => RouteMatch::Route(self, route),
+            _ => plain,
+        }
+    }
+
+    fn find_plain(&self, trie: &PathTrie, path: &[u8]) -> RouteMatch<'_> {
+        let found = trie.find(path);
         let [route, slashed] = [found.route, found.slashed].map(|number| self.routes.get(number?));
         match (route, slashed) {
             // A prefix that takes the path exactly, as nginx's inclusive location does, needs no redirect.
@@ -255,9 +307,10 @@ fn name(pattern: &HostPattern) -> &str {
     }
 }
 
-/// The keys of these routes with their numbers, sorted; of equal ones the first.
+/// The keys of the plain ones of these routes with their numbers, sorted; of equal ones the first.
 fn sorted_keys(routes: &[Arc<Route>], trailing_slash: TrailingSlash) -> Vec<(Key<'_>, usize)> {
-    let mut keys: Vec<_> = routes.iter().map(|route| Key::of(&route.path, trailing_slash)).zip(0..).collect();
+    let plain = routes.iter().zip(0..).filter(|(route, _)| !matches!(route.path, PathPattern::Regex(_)));
+    let mut keys: Vec<_> = plain.map(|(route, number)| (Key::of(&route.path, trailing_slash), number)).collect();
     keys.sort_unstable();
     keys.dedup_by_key(|(key, _)| *key);
     keys

@@ -231,6 +231,7 @@ fn rank(pattern: &PathPattern, path: &str, mode: TrailingSlash) -> Option<Rank> 
             // A prefix with a slash is longer than the same without it.
             taken.then_some(Rank::Prefix(rule_elements.len() * 2 + usize::from(below)))
         }
+        PathPattern::Regex(_) => unreachable!("a table of plain paths"),
     }
 }
 

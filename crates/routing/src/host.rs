@@ -1,7 +1,12 @@
 //! Hosts of requests, and host patterns of rules.
 
+mod alias;
+
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+pub use self::alias::{HostRegex, ParseAliasError, parse_alias};
 
 /// The longest host name that DNS allows (RFC 1035 section 3.1), without the trailing dot.
 pub const MAX_HOST: usize = 253;
@@ -15,6 +20,12 @@ pub enum HostPattern {
     Wildcard(Box<str>),
     /// Every host.
     Any,
+    /// One label or more in front of this suffix. Only another name of a host is one ([`parse_alias`]).
+    Below(Box<str>),
+    /// One label or more behind this beginning: `example.*` is `Beginning("example")`. Only another name of a host is one.
+    Beginning(Box<str>),
+    /// What a regular expression takes. Only another name of a host is one.
+    Regex(Arc<HostRegex>),
 }
 
 /// Why a host pattern does not parse.
@@ -78,7 +89,21 @@ impl HostPattern {
                 host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == &**suffix)
             }
             Self::Any => true,
+            Self::Below(suffix) => {
+                let front = host.strip_suffix(&**suffix).and_then(|front| front.strip_suffix('.'));
+                front.is_some_and(|front| !front.is_empty())
+            }
+            Self::Beginning(beginning) => {
+                let rest = host.strip_prefix(&**beginning).and_then(|rest| rest.strip_prefix('.'));
+                rest.is_some_and(|rest| !rest.is_empty())
+            }
+            Self::Regex(regex) => regex.takes(host),
         }
+    }
+
+    /// Whether it is a name that only an alias can have: more than a look into a table.
+    pub fn is_listed(&self) -> bool {
+        matches!(self, Self::Below(_) | Self::Beginning(_) | Self::Regex(_))
     }
 
     /// The wildcard that an exact host falls under.
@@ -105,6 +130,9 @@ impl fmt::Display for HostPattern {
             Self::Exact(name) => f.write_str(name),
             Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
             Self::Any => f.write_str("*"),
+            Self::Below(suffix) => write!(f, "**.{suffix}"),
+            Self::Beginning(beginning) => write!(f, "{beginning}.*"),
+            Self::Regex(regex) => regex.fmt(f),
         }
     }
 }

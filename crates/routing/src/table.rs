@@ -3,6 +3,7 @@
 mod paths;
 mod patterns;
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ struct Places {
     exact: HashTable<u32>,
     wildcard: HashTable<u32>,
     any: Option<u32>,
+    /// Other names of hosts that are no look into a table, in the order in which they are tried.
+    listed: Vec<u32>,
 }
 
 impl Places {
@@ -45,6 +48,11 @@ impl Places {
             HostPattern::Exact(_) => &mut self.exact,
             HostPattern::Wildcard(_) => &mut self.wildcard,
             HostPattern::Any => return self.any = Some(place),
+            HostPattern::Below(_) | HostPattern::Beginning(_) | HostPattern::Regex(_) => {
+                let new = listed_order(&last.host);
+                let at = self.listed.partition_point(|other| listed_order(&hosts[*other as usize].host) <= new);
+                return self.listed.insert(at, place);
+            }
         };
         let hash = |place: u32| self.hasher.hash_one(name_at(hosts, place));
         table.insert_unique(hash(place), place, |place| hash(*place));
@@ -61,6 +69,16 @@ impl Places {
     fn find(&self, table: &HashTable<u32>, hosts: &[Arc<HostRoutes>], name: &str) -> Option<u32> {
         let name = name.as_bytes();
         table.find(self.hasher.hash_one(name), |place| name_at(hosts, *place) == name).copied()
+    }
+}
+
+/// The order in which nginx tries names that are listed: wildcards in front, the longest first, then those behind, then
+/// regular expressions.
+fn listed_order(host: &HostPattern) -> (u8, Reverse<usize>, &HostPattern) {
+    match host {
+        HostPattern::Below(suffix) => (0, Reverse(suffix.len()), host),
+        HostPattern::Beginning(beginning) => (1, Reverse(beginning.len()), host),
+        _ => (2, Reverse(0), host),
     }
 }
 
@@ -166,6 +184,9 @@ impl RouteTable {
             HostPattern::Exact(host) => self.places.exact(&self.hosts, host),
             HostPattern::Wildcard(suffix) => self.places.wildcard(&self.hosts, suffix),
             HostPattern::Any => self.places.any,
+            HostPattern::Below(_) | HostPattern::Beginning(_) | HostPattern::Regex(_) => {
+                self.places.listed.iter().find(|place| self.hosts[**place as usize].host == *pattern).copied()
+            }
         }
     }
 
@@ -174,13 +195,35 @@ impl RouteTable {
         self.hosts.get(self.place(pattern)? as usize)
     }
 
-    /// The routes of a normalised host: exact, then one-label wildcard, then any.
+    /// The routes of a normalised host: exact, then one-label wildcard, then any. Other names that are patterns come where
+    /// nginx has them: wildcards before the one-label ones, which it knows as regular expressions, and these behind them.
     pub fn host(&self, host: &str) -> Option<&HostRoutes> {
-        let place = self.places.exact(&self.hosts, host).or_else(|| {
-            let (label, suffix) = host.split_once('.')?;
-            (!label.is_empty()).then(|| self.places.wildcard(&self.hosts, suffix))?
+        let place = self.places.exact(&self.hosts, host).or_else(|| match self.places.listed.is_empty() {
+            true => self.wildcard(host),
+            false => self.listed_or_wildcard(host),
         });
         self.hosts.get(place.or(self.places.any)? as usize).map(Arc::as_ref)
+    }
+
+    fn wildcard(&self, host: &str) -> Option<u32> {
+        let (label, suffix) = host.split_once('.')?;
+        (!label.is_empty()).then(|| self.places.wildcard(&self.hosts, suffix))?
+    }
+
+    /// A wildcard host of an Ingress is a regular expression in ingress-nginx, the first of them.
+    fn listed_or_wildcard(&self, host: &str) -> Option<u32> {
+        let listed = self.places.listed.iter().copied();
+        let found = listed.map(|place| (place, &self.hosts[place as usize].host)).find(|(_, name)| name.matches(host));
+        match found {
+            // What is one label below it has a certificate of its own, and so an entry.
+            Some((place, HostPattern::Below(suffix))) => {
+                let above = host.split_once('.').filter(|(_, rest)| *rest == &**suffix);
+                above.and_then(|_| self.wildcard(host)).or(Some(place))
+            }
+            Some((place, HostPattern::Beginning(_))) => Some(place),
+            Some((place, _)) => self.wildcard(host).or(Some(place)),
+            None => self.wildcard(host),
+        }
     }
 
     /// Finds the route for a normalised host and path.
@@ -303,7 +346,7 @@ impl HostRoutes {
 fn name(pattern: &HostPattern) -> &str {
     match pattern {
         HostPattern::Exact(name) | HostPattern::Wildcard(name) => name,
-        HostPattern::Any => "",
+        HostPattern::Any | HostPattern::Below(_) | HostPattern::Beginning(_) | HostPattern::Regex(_) => "",
     }
 }
 

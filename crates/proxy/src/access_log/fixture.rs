@@ -62,6 +62,7 @@ impl Finished {
             scheme: b"http".as_slice().into(),
             host: b"shop.example.com".as_slice().into(),
             port: b"80".as_slice().into(),
+            prefix: None,
         });
         take(&RequestRecord {
             route: self.route.as_ref(),

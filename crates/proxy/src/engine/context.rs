@@ -32,6 +32,8 @@ pub(super) struct RequestContext {
     pub(super) route: Option<Arc<Route>>,
     /// Who asks for what, once that is decided.
     pub(super) forwarded: Option<Forwarded>,
+    /// The target that the endpoint gets, where it is not the client's.
+    pub(super) target: Option<Box<str>>,
     /// What its response says beside what the endpoint says.
     pub(super) response: ResponseEdits,
     /// The protocol that the connection is to change to, if the endpoint agrees.
@@ -64,6 +66,7 @@ impl RequestContext {
             downstream: Downstream { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tls: false, port: 0 },
             route: None,
             forwarded: None,
+            target: None,
             response: ResponseEdits::default(),
             upgrade: None,
             backend: None,
@@ -91,6 +94,7 @@ impl RequestContext {
     pub(super) fn take(&mut self, decision: Decision) -> Action {
         self.route = decision.route;
         self.forwarded = decision.forwarded;
+        self.target = decision.target;
         self.response = decision.response;
         decision.action
     }

@@ -198,7 +198,10 @@ impl ProxyHttp for PingoraEngine {
         };
         let settings = &ctx.snapshot.settings;
         // The name that routing saw is the name that goes upstream: one target, in origin-form.
-        upstream::normalize_target(upstream)?;
+        match &ctx.target {
+            Some(target) => upstream.set_raw_path(target.as_bytes())?,
+            None => upstream::normalize_target(upstream)?,
+        }
         let believed = settings.believes(ctx.downstream.client);
         let names = upstream.headers.keys();
         let dropped: Vec<_> = names.filter(|name| !is_forwardable(name.as_str(), believed)).cloned().collect();

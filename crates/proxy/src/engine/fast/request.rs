@@ -74,7 +74,10 @@ pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOp
     out.put_slice(head.method().as_bytes());
     out.put_u8(b' ');
     // The name that routing saw is the name that goes upstream: one target, in origin-form.
-    head.origin_form().into_iter().for_each(|part| out.put_slice(part));
+    match &ctx.target {
+        Some(target) => out.put_slice(target.as_bytes()),
+        None => head.origin_form().into_iter().for_each(|part| out.put_slice(part)),
+    }
     out.put_slice(b" HTTP/1.1\r\n");
     let mut edited = Names::default();
     if let Some(forwarded) = &ctx.forwarded {

@@ -39,6 +39,8 @@ mod upstream_tls;
 mod value;
 
 pub(crate) use nearest::nearest;
+pub(crate) use path::aliases_in;
+pub use path::PathSettings;
 pub use settings::{BackendSettings, CheckKind, HealthCheckSettings, IngressSettings};
 pub(crate) use value::{parse_bool, parse_load_balance, parse_seconds};
 
@@ -410,8 +412,6 @@ impl Reading<'_> {
                 self.say(Severity::Error, "AnnotationNotHonoured", key, message.to_owned(), mend);
                 return;
             }
-            "use-regex" => settings.has_patterns |= parse_bool(value) == Some(true),
-            "rewrite-target" => settings.has_patterns |= !value.trim().is_empty(),
             _ => {}
         }
         let mut message = format!("`{name}` is {}", row.status.word());

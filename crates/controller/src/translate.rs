@@ -70,10 +70,11 @@ pub fn translate(index: &Index, options: &Options, previous: &Snapshot) -> Trans
     let owned = class::owned(index.ingresses(), index, options, &mut reader, &mut diagnostics);
     let mut references = backend::References::new(index, options);
     let default_backend = references.add_default(&mut diagnostics);
-    let plan = rule::plan(options, &configuration, &owned, &mut references, &mut diagnostics);
+    let mut plan = rule::plan(options, &configuration, &owned, &mut references, previous, &mut diagnostics);
     let built = references.build(&configuration, previous, [], &mut reader, &mut diagnostics);
     let known = previous.certificates.by_host.values().chain(&previous.certificates.default);
     let certificates = tls::certificates(index, options, &owned, &plan, known, &mut diagnostics);
+    plan.certify_aliases(&certificates);
     let snapshot = Snapshot {
         generation: previous.generation.saturating_add(1),
         routes: share::routes(&plan, &built, &configuration.settings, previous),
@@ -107,8 +108,9 @@ pub fn refresh_ingresses(
     around: &Around,
 ) -> Option<Translation> {
     let part = index.neighbourhood(around, NEIGHBOURS)?;
-    // Whether a wildcard has a certificate matters to the hosts below it, whoever names them.
-    if part.hosts.iter().any(|host| matches!(host, HostPattern::Wildcard(_))) {
+    // Whether a wildcard has a certificate matters to the hosts below it, whoever names them; and which of two names that are
+    // patterns takes a host depends on all of them.
+    if part.hosts.iter().any(|host| matches!(host, HostPattern::Wildcard(_)) || host.is_listed()) {
         return None;
     }
     let previous = current.snapshot;
@@ -121,7 +123,7 @@ pub fn refresh_ingresses(
     let mut references = backend::References::new(index, options);
     let names_default = options.default_backend_service.as_ref().is_some_and(|name| part.services.contains(name));
     let default_backend = names_default.then(|| references.add_default(&mut said));
-    let plan = rule::plan(options, &configuration, &owned, &mut references, &mut said);
+    let mut plan = rule::plan(options, &configuration, &owned, &mut references, previous, &mut said);
     let concerns = |backend: &Backend| {
         let BackendKey { namespace, service, .. } = &backend.key;
         part.services.contains(&NamespacedName { namespace: namespace.clone(), name: service.clone() })
@@ -131,6 +133,7 @@ pub fn refresh_ingresses(
     let known = part.hosts.iter().filter_map(|host| previous.certificates.by_host.get(host));
     let known = known.chain(&previous.certificates.default);
     let certificates = tls::certificates(index, options, &owned, &plan, known, &mut said);
+    plan.certify_aliases(&certificates);
     let snapshot = Snapshot {
         generation: previous.generation.saturating_add(1),
         routes: share::routes_of(&part.hosts, &plan, &built, &configuration.settings, previous),

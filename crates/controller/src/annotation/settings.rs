@@ -7,6 +7,7 @@ use edgeward_routing::policy::{BackendProtocol, BodySize};
 use edgeward_routing::template::Template;
 
 use super::Scope;
+use super::path::PathSettings;
 use super::redirect::RedirectSettings;
 
 /// What an Ingress asks for.
@@ -14,6 +15,8 @@ use super::redirect::RedirectSettings;
 pub struct IngressSettings {
     /// Redirects.
     pub redirects: RedirectSettings,
+    /// What of hosts and paths is matched, and what the application gets.
+    pub paths: PathSettings,
     /// `backend-protocol`.
     pub protocol: Option<BackendProtocol>,
     /// `proxy-body-size`.
@@ -32,9 +35,6 @@ pub struct IngressSettings {
     pub is_guarded: bool,
     /// Whether all routes of its hosts are closed with it.
     pub closes_hosts: bool,
-    /// Whether it asks for regular expressions (`use-regex`, `rewrite-target`): in ingress-nginx every path of its hosts
-    /// is one then, those of other Ingresses too (template.go enforceRegexModifier).
-    pub has_patterns: bool,
     /// Whether it is a canary, whose routes must not become main routes.
     pub is_canary: bool,
     /// Whether it is not served at all, because a value is none (ingress-nginx drops such an Ingress).

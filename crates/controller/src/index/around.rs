@@ -4,6 +4,7 @@ use edgeward_routing::host::HostPattern;
 use hashbrown::HashMap;
 
 use super::dirty::Around;
+use crate::annotation::aliases_in;
 use crate::object::{Ingress, IngressBackend, NamespacedName};
 use crate::translate::other_name;
 
@@ -14,8 +15,18 @@ pub(super) fn hosts(ingress: &Ingress) -> impl Iterator<Item = HostPattern> {
     let others = ingress.meta.annotations.keys().any(|key| key.ends_with("/from-to-www-redirect"));
     let others = of_rules.clone().filter(move |_| others).map(|host| other_name(host));
     let all = of_rules.chain(ingress.tls.iter().flat_map(|tls| &tls.hosts));
+    let aliases = ingress.meta.annotations.iter().filter(|(key, _)| key.ends_with("/server-alias"));
+    let aliases = aliases.flat_map(|(_, value)| aliases_in(value)).flat_map(|alias| {
+        // It takes the place of the wildcard host too.
+        let wildcard = match &alias {
+            HostPattern::Below(suffix) => Some(HostPattern::Wildcard(suffix.clone())),
+            _ => None,
+        };
+        wildcard.into_iter().chain([alias])
+    });
     // What is no host is reported, and no other Ingress has to do with it.
-    every.into_iter().chain(all.filter_map(|host| host.parse().ok())).chain(others.filter_map(|host| host.parse().ok()))
+    let all = every.into_iter().chain(all.filter_map(|host| host.parse().ok()));
+    all.chain(others.filter_map(|host| host.parse().ok())).chain(aliases)
 }
 
 /// The Services that an Ingress names.

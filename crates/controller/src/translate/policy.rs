@@ -30,6 +30,7 @@ pub(crate) fn of_settings(configuration: &Configuration, settings: &IngressSetti
         },
         host: None,
         redirect: redirects.redirect().map(Arc::new),
+        rewrite: None,
         redirect_style: redirects.style,
     }
 }

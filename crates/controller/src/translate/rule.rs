@@ -1,11 +1,15 @@
 //! Rules: the routes of every host, which of two wins, and what takes the rest of a host.
 
-use std::fmt::{self, Write};
+mod alias;
+mod pattern;
+mod place;
+
 use std::sync::Arc;
 
+use edgeward_routing::Snapshot;
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::origin::Origin;
-use edgeward_routing::path::{BadPath, PathPattern};
+use edgeward_routing::path::{BadPath, PathPattern, PathRegex};
 use edgeward_routing::policy::{HostPolicies, Policies, SslRedirect};
 use hashbrown::HashMap;
 
@@ -16,6 +20,8 @@ use super::policy;
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::object::{IngressPath, IngressRule};
+
+pub(super) use place::{Path, Place};
 
 /// The routes of all hosts, before backends have numbers. It borrows from the objects: of thousands of routes most are
 /// those of the previous snapshot, and become no new objects.
@@ -34,10 +40,12 @@ pub(super) struct HostPlan<'a> {
     pub(super) owner: Option<usize>,
     /// The first Ingress with a rule for the host and a `tls` section.
     pub(super) tls: Option<usize>,
-    /// The first Ingress with a rule for the host whose guard cannot be enforced.
-    guarded: Option<usize>,
-    /// Whether ingress-nginx takes the paths of the host for regular expressions.
+    /// Whether all paths of the host are regular expressions.
     has_patterns: bool,
+    /// The first Ingress with a rule for the host that asks for other names.
+    aliases: Option<usize>,
+    /// The number of the host whose other name this is.
+    pub(super) alias_of: Option<usize>,
     /// Why every route of the host is closed.
     closed: Option<Box<str>>,
     /// The first Ingress with a rule for the host that asks for a redirect from its other name.
@@ -49,8 +57,11 @@ pub(super) struct HostPlan<'a> {
 }
 
 /// A route before backends have numbers.
+#[derive(Clone)]
 pub(super) struct PlannedRoute<'a> {
     pub(super) path: Path<'a>,
+    /// Its path, where that is a regular expression.
+    pub(super) pattern: Option<Arc<PathRegex>>,
     /// `None` is the default backend of the snapshot.
     pub(super) target: Option<ReferenceId>,
     pub(super) policies: Policies,
@@ -59,70 +70,27 @@ pub(super) struct PlannedRoute<'a> {
     pub(super) fallback: bool,
 }
 
-/// A [`PathPattern`] that is still the rule's own text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Path<'a> {
-    Exact(&'a str),
-    Prefix(&'a str),
-}
-
-impl<'a> From<&'a PathPattern> for Path<'a> {
-    fn from(path: &'a PathPattern) -> Self {
-        match path {
-            PathPattern::Exact(text) => Self::Exact(text),
-            PathPattern::Prefix(text) => Self::Prefix(text),
-        }
-    }
-}
-
-impl From<Path<'_>> for PathPattern {
-    fn from(path: Path<'_>) -> Self {
-        match path {
-            Path::Exact(text) => Self::Exact(text.into()),
-            Path::Prefix(text) => Self::Prefix(text.into()),
-        }
-    }
-}
-
-/// The field of an Ingress that a route comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// A path, by the number of its rule and its own number in it.
-    Path(usize, usize),
-    DefaultBackend,
-    /// The rules as a whole.
-    Rules,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(rule, path) => write!(f, "spec.rules[{rule}].http.paths[{path}]"),
-            Self::DefaultBackend => f.write_str("spec.defaultBackend"),
-            Self::Rules => f.write_str("spec.rules"),
-        }
-    }
-}
-
-impl Place {
-    /// Whether this is the place of a field, found out without writing it down.
-    pub(super) fn is_written(self, field: &str) -> bool {
-        let mut rest = Unwritten(field);
-        write!(rest, "{self}").is_ok() && rest.0.is_empty()
-    }
-}
-
-/// Takes only what is the beginning of this text.
-struct Unwritten<'t>(&'t str);
-
-impl Write for Unwritten<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
-        Ok(())
-    }
-}
-
 const ROOT: Path<'static> = Path::Prefix("/");
+
+impl PlannedRoute<'_> {
+    /// Its path as the table has it.
+    pub(super) fn pattern(&self) -> PathPattern {
+        match &self.pattern {
+            Some(pattern) => PathPattern::Regex(Arc::clone(pattern)),
+            None => PathPattern::from(self.path),
+        }
+    }
+
+    /// Whether that is this one.
+    pub(super) fn has_path(&self, path: &PathPattern) -> bool {
+        match (path, &self.pattern) {
+            (PathPattern::Regex(old), Some(pattern)) => old == pattern,
+            (PathPattern::Exact(old), None) => self.path == Path::Exact(old),
+            (PathPattern::Prefix(old), None) => self.path == Path::Prefix(old),
+            _ => false,
+        }
+    }
+}
 
 impl HostPlan<'_> {
     fn new(host: HostPattern) -> Self {
@@ -130,8 +98,9 @@ impl HostPlan<'_> {
             host,
             owner: None,
             tls: None,
-            guarded: None,
             has_patterns: false,
+            aliases: None,
+            alias_of: None,
             closed: None,
             from_to_www: None,
             policies: HostPolicies::default(),
@@ -151,7 +120,7 @@ impl Plan<'_> {
     pub(super) fn has_certificate(&self, host: &HostPattern) -> bool {
         let has = |host: &HostPattern| self.of_pattern(host).is_some_and(|plan| plan.tls.is_some());
         match host {
-            HostPattern::Any => false,
+            HostPattern::Any | HostPattern::Below(_) | HostPattern::Beginning(_) | HostPattern::Regex(_) => false,
             HostPattern::Wildcard(_) => has(host),
             HostPattern::Exact(name) => {
                 has(host) || name.split_once('.').is_some_and(|(_, suffix)| has(&HostPattern::Wildcard(suffix.into())))
@@ -175,14 +144,15 @@ pub(super) fn plan<'a>(
     configuration: &'a Configuration,
     owned: &'a [Owned<'a>],
     references: &mut References<'a>,
+    previous: &Snapshot,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Plan<'a> {
     let plan = Plan { hosts: Vec::new(), by_host: HashMap::with_capacity(owned.len()) };
     let taken = HashMap::with_capacity(owned.len());
     let policies = owned.iter().map(|owned| policy::of_settings(configuration, &owned.settings)).collect();
-    let leftovers = Vec::new();
+    let (leftovers, doubtful) = (Vec::new(), Vec::new());
     let mut planner =
-        Planner { options, configuration, owned, policies, references, diagnostics, plan, taken, leftovers };
+        Planner { options, configuration, owned, policies, references, diagnostics, plan, taken, leftovers, doubtful };
     let defaults: Vec<_> = owned.iter().map(|owned| planner.default_backend(owned)).collect();
     // An Ingress that is only a default backend takes `/` of all hosts before any rule can (createServers runs before
     // the paths are added); to the specification it is what no rule takes.
@@ -196,9 +166,11 @@ pub(super) fn plan<'a>(
         planner.add_catch_alls(&defaults);
     }
     planner.add_fallbacks(&defaults);
+    planner.match_patterns(previous);
     planner.add_other_names();
     planner.add_host_policies();
     planner.close_hosts();
+    planner.add_aliases();
     planner.plan
 }
 
@@ -215,6 +187,8 @@ struct Planner<'a, 'r> {
     taken: HashMap<(usize, Path<'a>), usize>,
     /// Which Ingress asks for what the rules of which host leave over.
     leftovers: Vec<(usize, usize)>,
+    /// Paths of Ingresses whose guards cannot be enforced that look like regular expressions: the host, the Ingress, the place.
+    doubtful: Vec<(usize, usize, Place)>,
 }
 
 /// What `spec.defaultBackend` says.
@@ -273,7 +247,7 @@ impl<'a> Planner<'a, '_> {
                     let host = self.plan.number(HostPattern::Any);
                     let place = Place::DefaultBackend;
                     let target = Some(*target);
-                    self.insert(host, PlannedRoute { path: ROOT, target, policies, by: owned, place, fallback: true });
+                    self.insert(host, PlannedRoute { path: ROOT, pattern: None, target, policies, by: owned, place, fallback: true });
                 }
             }
         }
@@ -298,13 +272,16 @@ impl<'a> Planner<'a, '_> {
                     if !owned.ingress.tls.is_empty() {
                         plan.tls.get_or_insert(at);
                     }
-                    if owned.settings.is_guarded {
-                        plan.guarded.get_or_insert(at);
-                    }
                     if owned.settings.redirects.from_to_www {
                         plan.from_to_www.get_or_insert(at);
                     }
-                    plan.has_patterns |= owned.settings.has_patterns;
+                    if !owned.settings.paths.aliases.is_empty() {
+                        let first = *plan.aliases.get_or_insert(at);
+                        if first != at {
+                            self.report_passed_over(host, first, at);
+                        }
+                    }
+                    let plan = &mut self.plan.hosts[host];
                     if owned.settings.closes_hosts && plan.closed.is_none() {
                         plan.closed.clone_from(&owned.settings.closed);
                     }
@@ -328,13 +305,13 @@ impl<'a> Planner<'a, '_> {
                 self.close_host(host, owned, place, "a path that it guards is left out");
                 continue;
             };
-            if is_regular_expression(path) {
-                self.close_host(host, owned, place, "a path that it guards is a regular expression");
+            if is_regular_expression(path) && owned.settings.closed.is_some() {
+                self.doubtful.push((host, by, place));
             }
             let field = || format!("{place}.backend");
             let target = self.references.add(owned, &path.backend, field, self.diagnostics);
             let policies = policy::at_path(self.configuration, &self.policies[by], text);
-            self.insert(host, PlannedRoute { path: pattern, target, policies, by: owned, place, fallback: false });
+            self.insert(host, PlannedRoute { path: pattern, pattern: None, target, policies, by: owned, place, fallback: false });
         }
     }
 
@@ -348,7 +325,7 @@ impl<'a> Planner<'a, '_> {
             self.say(Severity::Error, "InvalidPath", origin, message, "write a path that starts with `/`");
             return None;
         }
-        if !owned.settings.has_patterns && !is_regular_expression(path) {
+        if !owned.settings.paths.use_regex && owned.settings.paths.target.is_none() && !is_regular_expression(path) {
             self.check_form(owned, text, place);
         }
         match path.path_type.as_deref() {
@@ -435,7 +412,7 @@ impl<'a> Planner<'a, '_> {
                 DefaultBackend::Absent => (None, Place::Rules),
             };
             let policies = policy::at_path(self.configuration, &self.policies[at], "/");
-            self.insert(host, PlannedRoute { path: ROOT, target, policies, by, place, fallback: true });
+            self.insert(host, PlannedRoute { path: ROOT, pattern: None, target, policies, by, place, fallback: true });
         }
         for (host, at) in std::mem::take(&mut self.leftovers) {
             self.report_leftovers(host, at, defaults[at]);
@@ -488,7 +465,7 @@ impl<'a> Planner<'a, '_> {
             plan.policies.other_name = Some(name);
             let policies = Policies::default();
             let place = Place::Rules;
-            self.insert(number, PlannedRoute { path: ROOT, target: None, policies, by, place, fallback: true });
+            self.insert(number, PlannedRoute { path: ROOT, pattern: None, target: None, policies, by, place, fallback: true });
         }
     }
 
@@ -512,10 +489,13 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    /// Closes a host because an Ingress whose guard cannot be enforced guards paths there that cannot be told from others;
-    /// nothing when it has no such guard. Closing its own routes would leave what they miss to the routes of others.
+    /// Closes a host because an Ingress with a guard guards paths there that cannot be told from others; nothing when it has
+    /// none. Closing its own routes would leave what they miss to the routes of others.
     fn close_host(&mut self, host: usize, owned: &Owned<'_>, place: Place, why: &str) {
-        let Some(reason) = owned.settings.closed.as_ref().filter(|_| owned.settings.is_guarded) else { return };
+        if !owned.settings.is_guarded {
+            return;
+        }
+        let reason = owned.settings.closed.clone().unwrap_or_else(|| "a guard cannot be enforced".into());
         let plan = &mut self.plan.hosts[host];
         if plan.closed.is_some() {
             return;
@@ -526,13 +506,13 @@ impl<'a> Planner<'a, '_> {
         self.say(Severity::Error, "HostClosed", owned.origin.at(place.to_string()), message, mend);
     }
 
-    /// Closes the hosts of which one Ingress guards the whole, or paths that cannot be matched.
+    /// Closes the hosts of which one Ingress guards the whole, or paths that are plain text but do not look like it.
     fn close_hosts(&mut self) {
-        for host in 0..self.plan.hosts.len() {
-            let HostPlan { guarded, has_patterns, .. } = self.plan.hosts[host];
-            if let Some(at) = guarded.filter(|_| has_patterns) {
-                let why = "paths of this host are regular expressions, which are not matched yet";
-                self.close_host(host, &self.owned[at], Place::Rules, why);
+        for (host, at, place) in std::mem::take(&mut self.doubtful) {
+            let (plan, by) = (&self.plan.hosts[host], &self.owned[at]);
+            let is_route = |route: &PlannedRoute<'_>| std::ptr::eq(route.by, by) && route.place == place;
+            if !plan.has_patterns && !plan.routes.iter().any(|route| is_route(route) && route.pattern.is_some()) {
+                self.close_host(host, by, place, "a path that it guards is a regular expression");
             }
         }
         for plan in &mut self.plan.hosts {

@@ -14,7 +14,7 @@ use edgeward_routing::table::{HostRoutes, RouteTable};
 use hashbrown::HashMap;
 
 use super::backend::Built;
-use super::rule::{HostPlan, Path, Plan, PlannedRoute};
+use super::rule::{HostPlan, Plan, PlannedRoute};
 
 /// The route table of a plan. Routes that did not change stay the same objects, with what the data plane hung on them;
 /// so do hosts whose routes did not, and the whole table when none did. Only what did change costs memory.
@@ -100,7 +100,7 @@ impl<'p> Sharer<'p> {
         }
         let old_routes: HashMap<&PathPattern, &Arc<Route>> = old_routes.iter().map(|old| (&old.path, old)).collect();
         let routes = plan.routes.iter().map(|planned| {
-            let path = PathPattern::from(planned.path);
+            let path = planned.pattern();
             match old_routes.get(&path).filter(|old| self.is_equal(old, planned)) {
                 Some(old) => Arc::clone(old),
                 None => Arc::new(self.route(plan, planned, path)),
@@ -126,7 +126,7 @@ impl<'p> Sharer<'p> {
             && old.target == target
             && old.fallback == planned.fallback
             && old.policies == planned.policies
-            && planned.path == Path::from(&old.path)
+            && planned.has_path(&old.path)
             && planned.place.is_written(&old.origin.field)
             && (&old.origin.name, &old.origin.namespace) == (&origin.name, &origin.namespace)
     }

@@ -55,6 +55,17 @@ pub(super) fn certificates<'a>(
             by_host.insert(host.clone(), Arc::clone(certificate));
         }
     }
+    for HostPlan { host, alias_of, .. } in &plan.hosts {
+        let Some(main) = alias_of.map(|main| &plan.hosts[main]) else { continue };
+        let Some(at) = main.tls.filter(|_| main.host != HostPattern::Any) else { continue };
+        let chosen = match all[at].choose(&main.host) {
+            Choice::Certificate(certificate) => Some(certificate),
+            Choice::Default | Choice::NotListed => default.as_ref(),
+        };
+        if let Some(certificate) = chosen.filter(|certificate| certificate.covers(host)) {
+            by_host.insert(host.clone(), Arc::clone(certificate));
+        }
+    }
     // Who decides about a name that no rule has: the first whose section lists it.
     let mut first = HashMap::new();
     for (at, sections) in all.iter().enumerate() {

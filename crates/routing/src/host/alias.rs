@@ -74,12 +74,16 @@ pub enum ParseAliasError {
     Pattern(#[from] PatternError),
 }
 
-/// Parses another name of the host `of` as nginx does (ngx_http_core_server_name): a plain name; `*.x` for what is below `x`, at
-/// any depth; `.x` for that and `x` itself; `x.*`; or `~` and a regular expression. `of` is as an Ingress writes it.
-pub fn parse_alias(text: &str, of: &str) -> Result<Vec<HostPattern>, ParseAliasError> {
+/// Parses another name of a host as nginx does (ngx_http_core_server_name): a plain name; `*.x` for what is below `x`, at any
+/// depth; `.x` for that and `x` itself; `x.*`; or `~` and a regular expression.
+///
+/// # Errors
+///
+/// It is none of these. The original does not take any configuration with such a name.
+pub fn parse_alias(text: &str) -> Result<Vec<HostPattern>, ParseAliasError> {
     if let Some(pattern) = text.strip_prefix('~') {
         let regex = Parsed::new("", pattern, "")?.compile()?;
-        return Ok(vec![HostPattern::Regex(Arc::new(HostRegex { of: of.into(), text: pattern.into(), regex }))]);
+        return Ok(vec![HostPattern::Regex(Arc::new(HostRegex { of: Box::default(), text: pattern.into(), regex }))]);
     }
     if let Some(suffix) = text.strip_prefix("*.") {
         return Ok(vec![HostPattern::Below(name(suffix)?)]);
@@ -92,6 +96,20 @@ pub fn parse_alias(text: &str, of: &str) -> Result<Vec<HostPattern>, ParseAliasE
         return Ok(vec![HostPattern::Beginning(name(beginning)?)]);
     }
     Ok(vec![HostPattern::Exact(name(text)?)])
+}
+
+impl HostPattern {
+    /// This name as another one of the host that an Ingress writes as `of`.
+    #[must_use]
+    pub fn as_alias_of(&self, of: &str) -> Self {
+        match self {
+            Self::Regex(regex) => {
+                let HostRegex { text, regex, .. } = &**regex;
+                Self::Regex(Arc::new(HostRegex { of: of.into(), text: text.clone(), regex: regex.clone() }))
+            }
+            name => name.clone(),
+        }
+    }
 }
 
 /// A plain name, or an address.

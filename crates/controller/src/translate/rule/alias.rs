@@ -1,0 +1,82 @@
+//! Other names of hosts (`server-alias`).
+
+use edgeward_routing::certificate::CertificateTable;
+use edgeward_routing::host::HostPattern;
+use edgeward_routing::policy::HostPolicies;
+
+use super::{HostPlan, Place, Plan, Planner};
+use crate::diagnostic::Severity;
+
+impl Plan<'_> {
+    /// Learns which other names have a certificate: those that the one of their host is for (controller.go
+    /// configureCertificates).
+    pub(in super::super) fn certify_aliases(&mut self, certificates: &CertificateTable) {
+        for at in 0..self.hosts.len() {
+            let HostPlan { host, alias_of: Some(main), .. } = &self.hosts[at] else { continue };
+            let tls = self.hosts[*main].tls.filter(|_| certificates.by_host.contains_key(host));
+            self.hosts[at].tls = tls;
+        }
+    }
+}
+
+impl Planner<'_, '_> {
+    /// Gives the other names of hosts the routes of their hosts, where no rule and no redirect has them. Of two hosts with the
+    /// same other name the first in the alphabet has it, as nginx has them in that order.
+    pub(super) fn add_aliases(&mut self) {
+        let named = self.plan.hosts.iter().zip(0..).filter_map(|(plan, host)| Some((name(&plan.host), host, plan.aliases?)));
+        let mut named: Vec<(String, usize, usize)> = named.collect();
+        named.sort();
+        for (name, main, by) in named {
+            let by = &self.owned[by];
+            for alias in &by.settings.paths.aliases {
+                // `*.x` is a name like the wildcard host; what is one label below it may have a certificate.
+                let wildcard = match alias {
+                    HostPattern::Below(suffix) => Some(HostPattern::Wildcard(suffix.clone())),
+                    _ => None,
+                };
+                let names: Vec<HostPattern> = [alias.as_alias_of(&name)].into_iter().chain(wildcard).collect();
+                let taken = names.iter().find_map(|name| self.plan.of_pattern(name));
+                if let Some(taken) = taken {
+                    if taken.host != self.plan.hosts[main].host {
+                        self.report_alias(main, alias, &taken.host.clone(), by.origin.at(Place::Rules.to_string()));
+                    }
+                    continue;
+                }
+                for name in names {
+                    self.add_alias(main, name);
+                }
+            }
+        }
+    }
+
+    fn add_alias(&mut self, main: usize, name: HostPattern) {
+        let number = self.plan.number(name);
+        let HostPlan { owner, ref routes, .. } = self.plan.hosts[main];
+        let routes = routes.clone();
+        let plan = &mut self.plan.hosts[number];
+        plan.owner = owner;
+        plan.alias_of = Some(main);
+        plan.policies = HostPolicies::default();
+        plan.routes = routes;
+    }
+
+    fn report_alias(&mut self, main: usize, alias: &HostPattern, taken: &HostPattern, origin: edgeward_routing::origin::Origin) {
+        let host = &self.plan.hosts[main].host;
+        let message = format!("`{alias}` is no other name of `{host}`: there is a host `{taken}`");
+        let mend = "take it off `server-alias`, or remove the other one";
+        self.say(Severity::Warning, "AliasConflict", origin, message, mend);
+    }
+
+    /// Reports the other names that an Ingress asks for, where those of another one count (controller.go createServers).
+    pub(super) fn report_passed_over(&mut self, host: usize, first: usize, at: usize) {
+        let (first, host) = (&self.owned[first].origin, &self.plan.hosts[host].host);
+        let message = format!("`server-alias` has no effect on host `{host}`: the other names are those of {first}");
+        let mend = "name all of them there";
+        self.say(Severity::Warning, "AliasConflict", self.owned[at].origin.at(Place::Rules.to_string()), message, mend);
+    }
+}
+
+/// A host as ingress-nginx writes it.
+fn name(host: &HostPattern) -> String {
+    if *host == HostPattern::Any { "_".to_owned() } else { host.to_string() }
+}

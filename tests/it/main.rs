@@ -22,6 +22,7 @@ mod limits;
 mod listeners;
 mod observability;
 mod oracle;
+mod paths;
 mod proxy_protocol;
 mod rollout;
 mod scale;

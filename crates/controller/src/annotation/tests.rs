@@ -18,6 +18,7 @@ use crate::translate::fixture::PREFIX;
 mod balance;
 mod body;
 mod own;
+mod path;
 mod redirect;
 mod reference;
 mod upstream;
@@ -83,10 +84,11 @@ enum Effect {
 }
 
 /// Every honoured annotation has at least one of each.
-const VALUES: [(&[Good], &[Bad]); 5] = [
+const VALUES: [(&[Good], &[Bad]); 6] = [
     (balance::GOOD, balance::BAD),
     (body::GOOD, body::BAD),
     (own::GOOD, own::BAD),
+    (path::GOOD, path::BAD),
     (redirect::GOOD, redirect::BAD),
     (upstream::GOOD, upstream::BAD),
 ];

@@ -16,10 +16,10 @@ use crate::translate::{Translation, is_same, translate};
 
 /// The certificate is for `sec1.test` and what is below it.
 const HOSTS: [&str; 6] = ["sec1.test", "b.sec1.test", "*.sec1.test", "*.test", "", "no host"];
-const PATHS: [&str; 6] = ["/", "/x", "/x/", "/x/y", "bad", "/X"];
+const PATHS: [&str; 8] = ["/", "/x", "/x/", "/x/y", "bad", "/X", "/x(/|$)(.*)", "/(?!x)"];
 const TYPES: [&str; 4] = ["Prefix", "Exact", "-", "Regex"];
 const TARGETS: [&str; 6] = ["web", "web:http", "web:99", "api", "ext:443", "gone"];
-const ANNOTATIONS: [(&str, &str); 10] = [
+const ANNOTATIONS: [(&str, &str); 18] = [
     ("ssl-redirect", "false"),
     ("force-ssl-redirect", "true"),
     ("load-balance", "ewma"),
@@ -30,6 +30,14 @@ const ANNOTATIONS: [(&str, &str); 10] = [
     ("canary", "true"),
     ("proxy-body-size", "nonsense"),
     ("rewrite-traget", "/"),
+    ("use-regex", "true"),
+    ("rewrite-target", "/x"),
+    ("rewrite-target", "/$2"),
+    ("from-to-www-redirect", "true"),
+    ("server-alias", "a.sec1.test,www.sec1.test"),
+    ("server-alias", "a.sec1.test,b.sec1.test,sec1.test"),
+    ("server-alias", "www.b.sec1.test,~^(www|a)\\.,a.*"),
+    ("server-alias", "*.test"),
 ];
 
 /// One certificate for all runs, and one Secret that holds none.

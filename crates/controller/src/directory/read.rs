@@ -28,7 +28,11 @@ pub(super) enum ReadError {
 
 /// Reads files. The results are in the order of the paths.
 pub(super) fn read_all<P: AsRef<Path> + Sync>(paths: &[P]) -> Vec<Result<Parsed, ReadError>> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(paths.len() / MIN_FILES_PER_THREAD).max(1);
+    // Asking how many processors there are reads files of control groups: an edit of one file need not.
+    let threads = match paths.len() / MIN_FILES_PER_THREAD {
+        0 | 1 => 1,
+        most => thread::available_parallelism().map_or(1, usize::from).min(most),
+    };
     let share = paths.len().div_ceil(threads).max(1);
     let read_share = |paths: &[P]| paths.iter().map(|path| read(path.as_ref())).collect::<Vec<_>>();
     if threads == 1 {
@@ -77,8 +81,11 @@ fn read(path: &Path) -> Result<Parsed, ReadError> {
 
 /// The bytes of a file. One that is larger than what a text may be is an error.
 pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    let file = File::open(path)?;
+    // One more than its length, so that there is room to see its end.
+    let room = file.metadata().map_or(0, |metadata| metadata.len()).min(MAX_FILE_BYTES as u64) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
+    file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_FILE_BYTES {
         return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE_BYTES / (1024 * 1024))));
     }

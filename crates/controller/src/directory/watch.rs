@@ -1,7 +1,7 @@
 //! File events: which files they are about, gathered until someone asks.
 //!
-//! Every listed directory is watched by itself, and so are those that links to files lead to and the parents of the roots
-//! (in which a root appears, or is replaced). Hidden directories are not: repositories keep their whole history there.
+//! Every listed directory is watched by itself, and so are those that links to files lead to and the parents of roots
+//! that may appear or be replaced there unseen. Hidden directories are not: repositories keep their whole history there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -31,6 +31,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Whether the events of this system tell when a writer closes a file.
 const TELLS_CLOSE: bool = cfg!(target_os = "linux");
+
+/// Whether a watch on a directory tells when that is moved or removed.
+const TELLS_END: bool = cfg!(target_os = "linux");
 
 /// With more touched paths than this, looking at everything is cheaper.
 const MANY_PATHS: usize = 1024;
@@ -197,7 +200,10 @@ impl Watches {
             self.listed.insert(path.clone(), directory.root);
             wanted.insert(path, directory.identity);
         }
-        let parents = self.inbox.roots.iter().filter_map(|root| root.parent());
+        let filled: BTreeSet<usize> = listing.files.keys().map(|key| key.root).collect();
+        let roots = self.inbox.roots.iter().enumerate();
+        let parents = roots.filter(|(at, root)| !(filled.contains(at) && tells_its_end(root)));
+        let parents = parents.filter_map(|(_, root)| root.parent());
         for path in parents.chain(listing.link_targets.iter().map(PathBuf::as_path)) {
             if let Ok(metadata) = fs::metadata(path)
                 && metadata.is_dir()
@@ -221,18 +227,37 @@ impl Watches {
         }
         let mut any_new = false;
         for (path, identity) in wanted {
-            if self.watched.contains_key(&path) {
-                continue;
-            }
-            match watcher.watch(&path, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    self.watched.insert(path, identity);
-                    any_new = true;
-                }
-                Err(error) => self.failure = Some((path, describe(&error))),
+            any_new |= self.watch(path, identity);
+        }
+        // One that went away since the scan has no watch that would tell of its return.
+        let inbox = Arc::clone(&self.inbox);
+        for root in &inbox.roots {
+            if !self.watched.contains_key(root)
+                && let Some(parent) = root.parent()
+                && let Ok(metadata) = fs::metadata(parent)
+            {
+                any_new |= self.watch(parent.to_owned(), (metadata.dev(), metadata.ino()));
             }
         }
         any_new
+    }
+
+    /// Watches a directory, and says whether that is new.
+    fn watch(&mut self, path: PathBuf, identity: (u64, u64)) -> bool {
+        let Ok(watcher) = &mut self.watcher else { return false };
+        if self.watched.contains_key(&path) {
+            return false;
+        }
+        match watcher.watch(&path, RecursiveMode::NonRecursive) {
+            Ok(()) => {
+                self.watched.insert(path, identity);
+                true
+            }
+            Err(error) => {
+                self.failure = Some((path, describe(&error)));
+                false
+            }
+        }
     }
 
     /// What to look at for the touched paths; `None` when nothing that matters was touched.
@@ -312,6 +337,13 @@ impl Watches {
     }
 }
 
+/// Whether the watch on a root that holds files says that it was moved or removed. Its parent, which may be a busy place
+/// such as `/tmp`, need not be watched then: inotify would wake the source for every write there. A directory cannot be
+/// removed before it is empty; one that is open when it is removed does not tell, and so an empty one does not count.
+fn tells_its_end(root: &Path) -> bool {
+    TELLS_END && fs::symlink_metadata(root).is_ok_and(|metadata| metadata.is_dir())
+}
+
 /// Whether a path is directly in one of these directories.
 fn is_in(directories: &BTreeSet<PathBuf>, path: &Path) -> bool {
     path.parent().is_some_and(|parent| directories.contains(parent))
@@ -335,5 +367,33 @@ fn describe(error: &notify::Error) -> String {
         notify::ErrorKind::MaxFilesWatch => "the limit of watches is reached".to_owned(),
         notify::ErrorKind::Io(error) => error.to_string(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::super::scan::scan;
+    use super::*;
+
+    #[test]
+    fn the_parent_of_a_root_is_watched_only_where_the_root_does_not_tell_its_end() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("root");
+        let link = parent.path().join("link");
+        std::os::unix::fs::symlink(&root, &link).unwrap();
+        let is_parent_watched = |root: &Path| {
+            let roots = [root.to_owned()];
+            let mut watches = Watches::new(&roots);
+            watches.follow(&scan(&roots));
+            watches.watched.contains_key(parent.path())
+        };
+        assert!(is_parent_watched(&root), "it may appear");
+        fs::create_dir(&root).unwrap();
+        assert!(is_parent_watched(&root), "it may be removed");
+        fs::write(root.join("m.yaml"), "").unwrap();
+        assert_eq!(is_parent_watched(&root), !TELLS_END);
+        assert!(is_parent_watched(&link), "it may lead elsewhere");
     }
 }

@@ -381,27 +381,29 @@ pub fn readiness(ready: Option<bool>, serving: Option<bool>, terminating: Option
 pub struct Secret {
     /// Its metadata.
     pub meta: Meta,
-    /// `data` decoded, with `stringData` over it.
+    /// `data` decoded, with `stringData` over it. It is most of what a large site is in memory, and so what the source
+    /// remembers and what the index holds is the same.
     #[serde(with = "encoded")]
-    pub data: BTreeMap<String, Vec<u8>>,
+    pub data: Arc<BTreeMap<String, Vec<u8>>>,
 }
 
 /// Values as base64, as in a manifest.
 mod encoded {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(data: &BTreeMap<String, Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(data: &Arc<BTreeMap<String, Vec<u8>>>, to: S) -> Result<S::Ok, S::Error> {
         to.collect_map(data.iter().map(|(key, value)| (key, STANDARD.encode(value))))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Vec<u8>>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<BTreeMap<String, Vec<u8>>>, D::Error> {
         let data = BTreeMap::<String, String>::deserialize(from)?;
         let decode = |(key, value)| Ok((key, STANDARD.decode(value).map_err(serde::de::Error::custom)?));
-        data.into_iter().map(decode).collect()
+        data.into_iter().map(decode).collect::<Result<_, _>>().map(Arc::new)
     }
 }
 

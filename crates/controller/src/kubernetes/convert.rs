@@ -121,7 +121,7 @@ impl Convert for Secret {
         let mut data: BTreeMap<_, _> =
             self.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
         data.retain(|key, _| KEYS.contains(&key.as_str()));
-        Object::Secret(object::Secret { meta: meta(self.metadata, |_| false), data })
+        Object::Secret(object::Secret { meta: meta(self.metadata, |_| false), data: Arc::new(data) })
     }
 }
 

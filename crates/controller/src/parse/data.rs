@@ -1,6 +1,7 @@
 //! Secret and ConfigMap.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -27,7 +28,7 @@ pub(super) fn secret(object: &Cursor<'_>, name: NamespacedName) -> Result<Secret
     for (key, value) in text_map(&object.field("stringData")?)? {
         data.insert(key, value.into_bytes());
     }
-    Ok(Secret { meta: meta(object, name)?, data })
+    Ok(Secret { meta: meta(object, name)?, data: Arc::new(data) })
 }
 
 /// A ConfigMap, and what is wrong in it: a value that is no string costs its own key, and metadata none.

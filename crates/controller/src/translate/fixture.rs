@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use edgeward_routing::endpoint::Readiness;
 
@@ -130,10 +131,8 @@ pub(crate) fn web(name: &str, address: &str) -> [Object; 2] {
 
 pub(crate) fn secret(name: &str, chain: &str, key: &str) -> Secret {
     let data = [("tls.crt", chain), ("tls.key", key)];
-    Secret {
-        meta: meta(name),
-        data: data.into_iter().map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec())).collect(),
-    }
+    let data = data.into_iter().map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()));
+    Secret { meta: meta(name), data: Arc::new(data.collect()) }
 }
 
 /// A Secret with a fresh certificate for these names.

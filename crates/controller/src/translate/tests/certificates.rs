@@ -274,7 +274,7 @@ fn tickets_are_sealed_with_the_secret_that_is_named() {
     let options = Options { ticket_secret: Some(name("ops/tickets")), ..with_default() };
     let secret = |data: &[(&str, usize)]| {
         let data = data.iter().map(|(key, length)| ((*key).to_owned(), vec![7; *length]));
-        Object::Secret(Secret { meta: meta("ops/tickets"), data: data.collect() })
+        Object::Secret(Secret { meta: meta("ops/tickets"), data: Arc::new(data.collect()) })
     };
     let lengths = |translation: &Translation| {
         let secrets = &translation.snapshot.certificates.ticket_secrets;

@@ -25,6 +25,7 @@ use self::document::{Form, Item, Recognition, recognise};
 pub(crate) use self::meta::LAST_APPLIED;
 use self::meta::Scope;
 pub(crate) use self::service::{endpoints_name, endpoints_of_slice};
+use self::yaml::{Node, Unusual};
 pub use self::yaml::{Position, SyntaxError};
 use crate::diagnostic::{Diagnostic, FileLocation, Severity};
 use crate::object::{Kind, NamespacedName, Object, ObjectRef, SERVICE_NAME_LABEL};
@@ -87,10 +88,16 @@ impl Failure {
 ///
 /// The text is not YAML; see [`SyntaxError`].
 pub fn parse(file: &str, text: &str) -> Result<Parsed, SyntaxError> {
-    let documents = yaml::documents(text)?;
     let mut reading = Reading { file, parsed: Parsed::default() };
-    for item in document::items(&documents) {
-        reading.item(&item);
+    for document in yaml::plain_documents(text) {
+        match document {
+            // A tree is several times the size of its text, and not needed any more for the next document.
+            Ok(document) => reading.document(&document),
+            Err(Unusual) => {
+                reading.parsed = Parsed::default();
+                yaml::full_documents(text)?.iter().for_each(|document| reading.document(document));
+            }
+        }
     }
     Ok(reading.parsed)
 }
@@ -101,6 +108,12 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    fn document(&mut self, document: &Node) {
+        for item in document::items(std::slice::from_ref(document)) {
+            self.item(&item);
+        }
+    }
+
     fn item(&mut self, item: &Item<'_>) {
         let (Some(api_version), Some(kind)) = (item.api_version, item.kind) else {
             return self.not_an_object(item);

@@ -1,8 +1,9 @@
 //! The request decision: from a snapshot, what is known of the connection, and the request head to what to do.
 //!
 //! The order is fixed, and it is ingress-nginx's where that has one (row 23 of its semantics, as its recorded answers
-//! correct it): malformed requests, method, host, path, closed routes, what the host redirects (`app-root`, the other name),
-//! declared body size, missing slash, the redirect of the route, its rewrite, redirect to HTTPS, then the backend.
+//! correct it): malformed requests, method, host, path, what is refused for all hosts, closed routes, what the host
+//! redirects (`app-root`, the other name), declared body size, missing slash, preflights of scripts, the redirect of the
+//! route, its rewrite, redirect to HTTPS, the limits on clients, networks, then the backend.
 
 mod location;
 
@@ -14,6 +15,8 @@ use crate::backend::Backend;
 use crate::forward::Forwarded;
 use crate::host::{Host, HostPattern};
 use crate::path::NormalizedPath;
+use crate::policy::cors::Grant;
+use crate::policy::networks::Verdict;
 use crate::policy::{HostPolicies, Policies, Rewritten, SslRedirect};
 use crate::respond::ResponseEdits;
 use crate::route::{Route, Target};
@@ -79,6 +82,8 @@ pub enum Reason {
     BadMethod,
     /// 405: TRACE or CONNECT.
     MethodNotAllowed,
+    /// 403: the operator refuses such requests or clients for all hosts.
+    Blocked,
     /// 503: a guard of the route cannot be enforced.
     RouteClosed,
     /// 413: the body is larger than the route takes.
@@ -89,12 +94,20 @@ pub enum Reason {
     OtherName,
     /// 301: the path lacks its trailing slash.
     AddSlash,
+    /// 204: a preflight of a script, which the proxy answers.
+    Preflight,
     /// The redirect that the route asks for.
     Redirect,
     /// 400, or 500 where it is empty: the rewrite of the route gives no path that may go on.
     BadRewrite,
     /// The redirect to HTTPS.
     SslRedirect,
+    /// 503, or what the ConfigMap says: the client asks more often than the route allows.
+    RateLimited,
+    /// 503, or what the ConfigMap says: the client has more requests under way than the route allows.
+    ConnectionsLimited,
+    /// 403: the client's address may not ask.
+    NetworkRefused,
     /// 503: the backend has no endpoint.
     NoEndpoints,
     /// 200: the health path on a host without rules.
@@ -135,14 +148,19 @@ impl Reason {
             Self::BadPath => "bad_path",
             Self::BadMethod => "bad_method",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::Blocked => "blocked",
             Self::RouteClosed => "route_closed",
             Self::BodyTooLarge => "body_too_large",
             Self::AppRoot => "app_root",
             Self::OtherName => "other_name",
             Self::AddSlash => "add_slash",
+            Self::Preflight => "preflight",
             Self::Redirect => "redirect",
             Self::BadRewrite => "bad_rewrite",
             Self::SslRedirect => "ssl_redirect",
+            Self::RateLimited => "rate_limited",
+            Self::ConnectionsLimited => "connections_limited",
+            Self::NetworkRefused => "network_refused",
             Self::NoEndpoints => "no_endpoints",
             Self::Health => "health",
             Self::ConnectFailed => "connect_failed",
@@ -203,12 +221,16 @@ pub struct Decision {
     pub target: Option<Box<str>>,
     /// What its response says beside what the endpoint says.
     pub response: ResponseEdits,
+    /// Whether the request came as far as the limits of its route, which count it. Whoever executes the decision asks
+    /// [`Limits::admit`](crate::policy::Limits::admit) once; a refusal takes the place of the action.
+    pub is_counted: bool,
 }
 
 impl Decision {
     fn respond(status: u16, reason: Reason, downstream: &Downstream) -> Self {
-        let response = ResponseEdits { hsts: downstream.tls };
-        Self { action: Action::Respond { status, reason }, route: None, forwarded: None, target: None, response }
+        let response = ResponseEdits { hsts: downstream.tls, cors: None };
+        let action = Action::Respond { status, reason };
+        Self { action, route: None, forwarded: None, target: None, response, is_counted: false }
     }
 }
 
@@ -232,6 +254,11 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
     };
     let host = host.as_ref().map_or("", Host::as_str);
     let mut forwarded = Forwarded::of(downstream, head, settings);
+    if settings.block.as_ref().is_some_and(|block| block.refuses(head)) {
+        let response = ResponseEdits::default();
+        let refused = Decision::respond(403, Reason::Blocked, downstream);
+        return Decision { forwarded: Some(forwarded), response, ..refused };
+    }
     let found = snapshot.routes.find(host, path.as_bytes());
     if path.as_bytes() == settings.health_path.as_bytes() && is_health(&found, &settings.health_path) {
         return Decision { forwarded: Some(forwarded), ..Decision::respond(200, Reason::Health, downstream) };
@@ -241,29 +268,27 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
         RouteMatch::NoPath(_) | RouteMatch::NoHost => (None, false),
     };
     let policies = route.map_or(&settings.default_policies, |route| &route.policies);
-    let request = Request { downstream, head, host, path: &path, forwarded: &forwarded };
+    let request = Request { downstream, head, host, path: &path, forwarded: &forwarded, policies };
     let of_host = policies.host.as_deref().and_then(|of_host| request.redirect_of_host(of_host, settings));
-    let response = ResponseEdits { hsts: downstream.tls && of_host.is_none() };
+    let mut response = ResponseEdits { hsts: downstream.tls && of_host.is_none(), cors: None };
     let rewritten = policies.rewrite.as_ref().and_then(|rewrite| rewrite.apply(path.as_bytes(), &forwarded, head));
-    let action = if policies.closed.is_some() {
-        Action::Respond { status: 503, reason: Reason::RouteClosed }
-    } else if let Some(redirect) = of_host {
-        redirect
+    let early = if policies.closed.is_some() {
+        Some(Action::Respond { status: 503, reason: Reason::RouteClosed })
+    } else if of_host.is_some() {
+        of_host
     } else if head.content_length().is_some_and(|length| !policies.body_size.allows(length)) {
-        Action::Respond { status: 413, reason: Reason::BodyTooLarge }
+        Some(Action::Respond { status: 413, reason: Reason::BodyTooLarge })
     } else if let RouteMatch::AddSlash(_, route) = found {
         let location = location::slashed(route.path.as_str(), head.target());
-        request.redirect(301, &location, policies, Reason::AddSlash)
-    } else if let Some(redirect) = &policies.redirect {
-        request.redirect(redirect.status, &redirect.location, policies, Reason::Redirect)
-    } else if let Some(refused) = rewritten.as_ref().and_then(answer_of_rewrite) {
-        refused
-    } else if !forwarded.scheme_is_not_http() && redirects_to_https(policies.ssl_redirect, has_certificate) {
-        Action::Redirect {
-            status: settings.redirect_status,
-            location: location::https(&forwarded, host, head.target(), policies.redirect_style.keeps_slash),
-            reason: Reason::SslRedirect,
-        }
+        Some(request.redirect(301, &location, Reason::AddSlash))
+    } else {
+        // From here on every answer says it, in nginx as a part of the location (recorded: c231 to c233).
+        response.cors = policies.cors.as_ref().and_then(|cors| Grant::of(cors, head));
+        request.rewrite(response.cors.is_some(), rewritten.as_ref(), has_certificate, settings)
+    };
+    let is_counted = early.is_none();
+    let action = if let Some(action) = early.or_else(|| request.refusal(settings)) {
+        action
     } else {
         match route.map(|route| route.target) {
             Some(Target::Backend(id)) => match snapshot.backends.by_id(id) {
@@ -280,7 +305,7 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
         target = Some(rewritten);
         forwarded.prefix = prefix;
     }
-    Decision { action, route: route.cloned(), forwarded: Some(forwarded), target, response }
+    Decision { action, route: route.cloned(), forwarded: Some(forwarded), target, response, is_counted }
 }
 
 /// What a rewrite answers by itself.
@@ -303,6 +328,7 @@ struct Request<'r, H> {
     host: &'r str,
     path: &'r NormalizedPath<'r>,
     forwarded: &'r Forwarded,
+    policies: &'r Policies,
 }
 
 impl<H: RequestHead> Request<'_, H> {
@@ -319,9 +345,46 @@ impl<H: RequestHead> Request<'_, H> {
         Some(Action::Redirect { status: 302, location, reason: Reason::AppRoot })
     }
 
+    /// What the route answers before anybody is counted or judged: preflights of scripts that may ask, and redirects.
+    fn rewrite(
+        &self,
+        is_granted: bool,
+        rewritten: Option<&Rewritten>,
+        has_certificate: bool,
+        settings: &Settings,
+    ) -> Option<Action> {
+        let Policies { redirect, redirect_style, ssl_redirect, .. } = self.policies;
+        if is_granted && self.head.method() == "OPTIONS" {
+            return Some(Action::Respond { status: 204, reason: Reason::Preflight });
+        }
+        if let Some(redirect) = redirect {
+            return Some(self.redirect(redirect.status, &redirect.location, Reason::Redirect));
+        }
+        if let Some(answer) = rewritten.and_then(answer_of_rewrite) {
+            return Some(answer);
+        }
+        if self.forwarded.scheme_is_not_http() || !redirects_to_https(*ssl_redirect, has_certificate) {
+            return None;
+        }
+        let keeps_slash = redirect_style.keeps_slash;
+        let location = location::https(self.forwarded, self.host, self.head.target(), keeps_slash);
+        Some(Action::Redirect { status: settings.redirect_status, location, reason: Reason::SslRedirect })
+    }
+
+    /// The answer to a client whose address may not ask.
+    fn refusal(&self, settings: &Settings) -> Option<Action> {
+        let client = self.forwarded.client;
+        if settings.block.as_ref().is_some_and(|block| block.networks.contains(client)) {
+            return Some(Action::Respond { status: 403, reason: Reason::Blocked });
+        }
+        // Where one guard is enough, authentication may still let it in; there is none behind the networks here.
+        let is_refused = self.policies.networks.as_ref().is_some_and(|n| n.judge(client) == Verdict::Refused);
+        is_refused.then_some(Action::Respond { status: 403, reason: Reason::NetworkRefused })
+    }
+
     /// A redirect that a route asks for.
-    fn redirect(&self, status: u16, location: &str, policies: &Policies, reason: Reason) -> Action {
-        let style = policies.redirect_style;
+    fn redirect(&self, status: u16, location: &str, reason: Reason) -> Action {
+        let style = self.policies.redirect_style;
         let location = if !location.starts_with('/') || style.is_relative {
             location.to_owned()
         } else if let (true, Some(port)) = (style.has_port, self.downstream.port_in_url()) {

@@ -2,14 +2,22 @@
 //!
 //! Each policy is one module. None of them holds text that is parsed again at run time.
 
+pub mod block;
 pub mod body_size;
+pub mod cors;
+pub mod limits;
+pub mod networks;
 pub mod protocol;
 pub mod redirect;
 pub mod rewrite;
 pub mod ssl_redirect;
 pub mod timeouts;
 
+pub use block::Block;
 pub use body_size::BodySize;
+pub use cors::Cors;
+pub use limits::Limits;
+pub use networks::{NetworkSet, Networks, Satisfy};
 pub use protocol::BackendProtocol;
 pub use redirect::{HostPolicies, Redirect, RedirectStyle};
 pub use rewrite::{Replacement, Rewrite, RewriteFrom, Rewritten};
@@ -19,7 +27,7 @@ pub use timeouts::Timeouts;
 use std::sync::Arc;
 
 /// The policies of one route. What most routes do not have is behind a pointer, so that they pay nothing for it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Policies {
     /// Why this route answers 503 to everything: a guard that it asks for cannot be enforced. The text is for the log.
     pub closed: Option<Box<str>>,
@@ -39,6 +47,14 @@ pub struct Policies {
     pub rewrite: Option<Arc<Rewrite>>,
     /// How redirects are written.
     pub redirect_style: RedirectStyle,
+    /// What scripts of other origins may do.
+    pub cors: Option<Arc<Cors>>,
+    /// How much one client may ask.
+    pub limits: Option<Arc<Limits>>,
+    /// Which addresses may ask.
+    pub networks: Option<Arc<Networks>>,
+    /// Whether one guard that lets a request pass is enough.
+    pub satisfy: Satisfy,
 }
 
 #[cfg(test)]

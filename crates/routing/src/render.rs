@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use crate::backend::{Backend, HealthCheck, LoadBalance, Probe};
 use crate::endpoint::Readiness;
-use crate::policy::{BackendProtocol, BodySize, Policies, RedirectStyle, SslRedirect, Timeouts};
+use crate::policy::cors::{Cors, Origins};
+use crate::policy::{BackendProtocol, BodySize, Policies, RedirectStyle, Satisfy, SslRedirect, Timeouts};
 use crate::route::Target;
 use crate::snapshot::Snapshot;
 
@@ -136,7 +137,46 @@ fn policies(policies: &Policies) -> String {
         let RedirectStyle { is_relative, has_port, keeps_slash } = policies.redirect_style;
         let _ = write!(out, " [redirects relative {is_relative} port {has_port} slash {keeps_slash}]");
     }
+    access(policies, &mut out);
     out
+}
+
+/// The policies about who may ask, and how much.
+fn access(policies: &Policies, out: &mut String) {
+    if let Some(Cors { origins, allow_credentials, methods, headers, expose, max_age }) = policies.cors.as_deref() {
+        let origins = match origins {
+            Origins::Any => "*".to_owned(),
+            Origins::Listed(patterns) => patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        };
+        let credentials = if *allow_credentials { " credentials" } else { "" };
+        let expose = expose.as_ref().map_or_else(String::new, |expose| format!(" expose {expose}"));
+        let _ = write!(out, " [cors {origins}{credentials} methods {methods} headers {headers}{expose} age {max_age}]");
+    }
+    if let Some(limits) = &policies.limits {
+        let _ = write!(out, " [limits of {}", limits.zone.name());
+        for (rate, unit) in [(limits.per_second, "second"), (limits.per_minute, "minute")] {
+            if let Some(rate) = rate {
+                let _ = write!(out, " {unit} {rate}");
+            }
+        }
+        if let Some(connections) = limits.connections {
+            let _ = write!(out, " connections {connections}");
+        }
+        if !limits.exempt.is_empty() {
+            let _ = write!(out, " but {}", limits.exempt);
+        }
+        out.push(']');
+    }
+    if let Some(networks) = &policies.networks {
+        for (set, word) in [(&networks.denied, "deny"), (&networks.allowed, "allow")] {
+            if let Some(set) = set {
+                let _ = write!(out, " [{word} {set}]");
+            }
+        }
+    }
+    if policies.satisfy == Satisfy::Any {
+        out.push_str(" [one guard is enough]");
+    }
 }
 
 #[cfg(test)]

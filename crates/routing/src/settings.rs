@@ -1,14 +1,15 @@
 //! What holds for every route: the part of the configuration that the data plane needs per request.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::path::TrailingSlash;
-use crate::policy::Policies;
+use crate::policy::{Block, Policies};
 
 /// Settings that are published with each snapshot, so that changing them is as atomic as changing a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// What a trailing slash in a path pattern means.
     pub trailing_slash: TrailingSlash,
@@ -27,6 +28,12 @@ pub struct Settings {
     pub compute_full_forwarded_for: bool,
     /// Networks whose forwarded headers are believed (ConfigMap `proxy-real-ip-cidr`). Nobody by default.
     pub trusted: Vec<IpNet>,
+    /// What is refused for all hosts; `None` for nothing.
+    pub block: Option<Arc<Block>>,
+    /// Status of requests above the rate of their route (ConfigMap `limit-req-status-code`): 400 to 599.
+    pub rate_status: u16,
+    /// Status of requests of which the client has too many under way (ConfigMap `limit-conn-status-code`): 400 to 599.
+    pub connections_status: u16,
     /// Policies of requests that no route takes and the default backend answers.
     pub default_policies: Policies,
     /// Path that answers 200 on hosts without rules; ingress-nginx has `/healthz`.
@@ -48,6 +55,9 @@ impl Default for Settings {
             forwarded_for: "x-forwarded-for".into(),
             compute_full_forwarded_for: false,
             trusted: Vec::new(),
+            block: None,
+            rate_status: 503,
+            connections_status: 503,
             default_policies: Policies::default(),
             health_path: "/healthz".into(),
             tries: 3,

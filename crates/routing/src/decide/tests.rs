@@ -6,7 +6,9 @@ use super::*;
 use crate::backend::BackendId;
 use crate::fixture::{Head, downstream, route, snapshot};
 use crate::path::TrailingSlash;
-use crate::policy::{BodySize, Redirect};
+use crate::policy::block::Pattern;
+use crate::policy::cors::{OriginPattern, Origins};
+use crate::policy::{Block, BodySize, Cors, Networks, Redirect};
 use crate::settings::Settings;
 
 /// A decision in short: `s1`, `404 no_host`, `301 http://a.test/my/`.
@@ -447,4 +449,97 @@ proptest! {
         head.method = "GET".to_owned();
         let _ = decide(&snapshot, &downstream(false), &head.with("content-length", &length));
     }
+}
+
+/// A route with everything that refuses or redirects, of which cases take things away.
+fn guarded() -> Route {
+    let mut route = route("a.test", "Prefix /", 1);
+    let cors = Cors {
+        origins: Origins::Listed([OriginPattern::parse("http://o.test").unwrap()].into()),
+        allow_credentials: true,
+        methods: "GET".into(),
+        headers: "X-A".into(),
+        expose: None,
+        max_age: "60".into(),
+    };
+    let denied = ["10.201.100.1".parse::<IpAddr>().unwrap().into()].into_iter().collect();
+    route.policies.cors = Some(Arc::new(cors));
+    route.policies.redirect = Some(Arc::new(Redirect { status: 301, location: "https://p.test".into() }));
+    route.policies.ssl_redirect = SslRedirect::Always;
+    route.policies.networks = Some(Arc::new(Networks { denied: Some(Arc::new(denied)), allowed: None }));
+    route.policies.body_size = BodySize(Some(10));
+    route
+}
+
+#[test]
+fn preflights_redirects_and_networks_have_their_order() {
+    type Strip = fn(&mut Policies);
+    let get = || Head::get("a.test", "/").with("origin", "http://o.test");
+    let stranger = || Head::get("a.test", "/").with("origin", "http://x.test");
+    let large = || get().with("content-length", "11");
+    let nothing: Strip = |_| {};
+    let redirect: Strip = |policies| policies.redirect = None;
+    let redirects: Strip = |policies| (policies.redirect, policies.ssl_redirect) = (None, SslRedirect::Off);
+    let closed: Strip = |policies| policies.closed = Some("x".into());
+    for (strip, head, expected, is_granted, is_counted) in [
+        (nothing, get().method("OPTIONS"), "204 preflight", true, false),
+        (nothing, get(), "301 https://p.test", true, false),
+        (nothing, stranger().method("OPTIONS"), "301 https://p.test", false, false),
+        (nothing, large(), "413 body_too_large", false, false),
+        (nothing, large().method("OPTIONS"), "413 body_too_large", false, false),
+        (redirect, get(), "308 https://a.test", true, false),
+        (redirects, get(), "403 network_refused", true, true),
+        (redirects, get().method("OPTIONS"), "204 preflight", true, false),
+        (redirects, stranger().method("OPTIONS"), "403 network_refused", false, true),
+        (closed, get().method("OPTIONS"), "503 route_closed", false, false),
+    ] {
+        let mut route = guarded();
+        strip(&mut route.policies);
+        let decision = decide(&plain(vec![route]), &downstream(false), &head);
+        let seen = (short(&decision), decision.response.cors.is_some(), decision.is_counted);
+        assert_eq!(seen, (expected.to_owned(), is_granted, is_counted), "{head:?}");
+    }
+}
+
+#[test]
+fn networks_are_those_of_the_client_that_is_believed() {
+    let allowed = ["10.9.0.0/16".parse().unwrap()].into_iter().collect();
+    let mut route = route("a.test", "Prefix /", 1);
+    route.policies.networks = Some(Arc::new(Networks { denied: None, allowed: Some(Arc::new(allowed)) }));
+    let head = Head::get("a.test", "/").with("x-forwarded-for", "10.9.0.1");
+    let snapshot = snapshot(vec![route], &[], Settings::default());
+    assert_eq!(decided(&snapshot, false, &head), "403 network_refused");
+    let trusted = vec!["10.201.0.0/16".parse().unwrap()];
+    let settings = Arc::new(Settings { enable_real_ip: true, trusted, ..Settings::default() });
+    assert_eq!(decided(&Snapshot { settings, ..snapshot }, false, &head), "s1");
+}
+
+#[test]
+fn what_the_operator_blocks_is_blocked_everywhere() {
+    let mut redirected = route("r.test", "Prefix /", 1);
+    redirected.policies.redirect = Some(Arc::new(Redirect { status: 301, location: "https://p.test".into() }));
+    let mut closed = route("c.test", "Prefix /", 1);
+    closed.policies.closed = Some("x".into());
+    let mut allowed = route("a.test", "Prefix /", 1);
+    let everybody = ["0.0.0.0/0".parse().unwrap()].into_iter().collect();
+    allowed.policies.networks = Some(Arc::new(Networks { denied: None, allowed: Some(Arc::new(everybody)) }));
+    let routes = vec![redirected, closed, allowed];
+    let user_agents = [Pattern::parse("~*bot").unwrap()].into();
+    let by_head = Settings { block: Some(Arc::new(Block { user_agents, ..Block::default() })), ..Settings::default() };
+    let networks = ["10.201.100.0/24".parse().unwrap()].into_iter().collect();
+    let by_network = Settings { block: Some(Arc::new(Block { networks, ..Block::default() })), ..Settings::default() };
+    let [by_head, by_network] = [by_head, by_network].map(|settings| snapshot(routes.clone(), &[], settings));
+    for (authority, path, agent, network) in [
+        ("r.test", "/", "403 blocked", "301 https://p.test"),
+        ("c.test", "/", "403 blocked", "503 route_closed"),
+        ("a.test", "/", "403 blocked", "403 blocked"),
+        ("unknown.test", "/", "403 blocked", "403 blocked"),
+        ("unknown.test", "/healthz", "403 blocked", "200 health"),
+    ] {
+        let head = Head::get(authority, path).with("user-agent", "a Bot");
+        assert_eq!(decided(&by_head, false, &head), agent, "{authority}{path}");
+        assert_eq!(decided(&by_network, false, &head), network, "{authority}{path}");
+    }
+    let decision = decide(&by_head, &downstream(true), &Head::get("a.test", "/").with("user-agent", "bot"));
+    assert!(!decision.response.hsts && !decision.is_counted);
 }

@@ -1,6 +1,7 @@
 //! The integration tests: the `edgeward` binary from outside.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod access;
 mod bad_input;
 mod balancing;
 mod certificates;

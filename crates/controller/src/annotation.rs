@@ -41,6 +41,7 @@ mod value;
 pub(crate) use nearest::nearest;
 pub(crate) use path::aliases_in;
 pub use path::PathSettings;
+pub(crate) use network::{NetworkSettings, parse_network};
 pub use settings::{BackendSettings, CheckKind, HealthCheckSettings, IngressSettings};
 pub(crate) use value::{parse_bool, parse_load_balance, parse_seconds};
 
@@ -129,6 +130,8 @@ pub type Parse = fn(&str, &mut IngressSettings) -> Result<(), Rejection>;
 pub enum Rejection {
     /// It is not one of the allowed values, which are these. The default stands, as in ingress-nginx.
     Invalid(String),
+    /// It is a list, and not all of it is one of the allowed values, which are these. The rest counts.
+    LeftOut(String),
     /// It is not one of the allowed values, which are these, and nothing can stand in for it: no endpoint is probed.
     Unprobed(String),
     /// It is not one of the allowed values, which are these, and the Ingress is not served: in ingress-nginx such a value
@@ -354,10 +357,20 @@ impl Reading<'_> {
             return;
         }
         if let Some(parse) = row.parse {
+            // An empty alias asks for nothing, and an empty name leaves it to its alias (parser/main.go checkAnnotation).
+            let is_alias = name != row.name;
+            let mut others = row.aliases.iter().filter_map(|alias| self.value(alias));
+            if value.is_empty() && (is_alias || others.any(|other| !other.is_empty())) {
+                return;
+            }
             match parse(value, settings) {
                 Ok(()) => {}
                 Err(Rejection::Invalid(allowed)) => {
                     let message = format!("`{value}` is no value of `{name}`: the default is used");
+                    self.say(Severity::Error, "AnnotationInvalid", key, message, format!("use {allowed}"));
+                }
+                Err(Rejection::LeftOut(allowed)) => {
+                    let message = format!("`{value}` is no value of `{name}`: what is wrong in it is left out");
                     self.say(Severity::Error, "AnnotationInvalid", key, message, format!("use {allowed}"));
                 }
                 Err(Rejection::Unprobed(allowed)) => {

@@ -4,12 +4,12 @@
 //! difference: nobody's forwarded headers are believed unless `proxy-real-ip-cidr` names networks. ingress-nginx
 //! believes everybody there, so that any client can say who it is.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use edgeward_routing::backend::LoadBalance;
 use edgeward_routing::origin::Origin;
 use edgeward_routing::path::TrailingSlash;
-use edgeward_routing::policy::{BodySize, Policies, SslRedirect, Timeouts};
+use edgeward_routing::policy::{Block, BodySize, NetworkSet, Policies, SslRedirect, Timeouts};
 use edgeward_routing::settings::{Hsts, Settings};
 use hashbrown::HashMap;
 
@@ -29,7 +29,7 @@ pub struct Key {
     pub name: &'static str,
     /// What becomes of it.
     pub status: Status,
-    /// Whether it guards access: as it is not enforced, setting it closes every route.
+    /// Whether it guards access: where it cannot be enforced, setting it closes every route.
     pub guard: bool,
     /// How its value is read; `None` for those that are not honoured.
     pub parse: Option<Parse>,
@@ -64,8 +64,13 @@ pub struct Configuration {
     pub timeouts: Timeouts,
     /// How requests are spread over endpoints.
     pub load_balance: LoadBalance,
+    /// Networks that may ask, for routes without a list of their own.
+    pub allowed: Option<Arc<NetworkSet>>,
+    /// Networks that may not ask, for routes without a list of their own.
+    pub denied: Option<Arc<NetworkSet>>,
     /// Why every route is closed; `None` when they are served.
     pub closed: Option<Box<str>>,
+    block: Block,
     hsts: Hsts,
     is_hsts_on: bool,
 }
@@ -87,7 +92,10 @@ impl Configuration {
             body_size: options.body_size,
             timeouts: options.timeouts,
             load_balance: LoadBalance::default(),
+            allowed: None,
+            denied: None,
             closed: None,
+            block: Block::default(),
             hsts: Hsts::default(),
             is_hsts_on: !strict,
         }
@@ -124,10 +132,12 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
         }
     }
     configuration.settings.hsts = configuration.is_hsts_on.then(|| configuration.hsts.clone());
-    // What no route takes is answered by the default backend under these (createServers, the `_` server): the redirect
-    // belongs to routes, the rest holds everywhere.
+    let block = std::mem::take(&mut configuration.block);
+    configuration.settings.block = Some(block).filter(|block| !block.is_empty()).map(Arc::new);
+    // What no route takes is answered by the default backend under these (createServers, the `_` server): the redirect and
+    // the networks belong to routes (recorded: c209), the rest holds everywhere.
     let everywhere = policy::of_settings(&configuration, &IngressSettings::default());
-    configuration.settings.default_policies = Policies { ssl_redirect: SslRedirect::Off, ..everywhere };
+    configuration.settings.default_policies = Policies { ssl_redirect: SslRedirect::Off, networks: None, ..everywhere };
     configuration
 }
 
@@ -152,7 +162,13 @@ fn read_keys(map: &ConfigMap, origin: &Origin, configuration: &mut Configuration
         };
         match (key.parse, value) {
             (Some(parse), Some(value)) => {
-                if let Err(allowed) = parse(value, configuration) {
+                let Err(allowed) = parse(value, configuration) else { continue };
+                if key.guard {
+                    let message =
+                        format!("`{value}` is no value of `{name}`, which guards every route: all routes answer 503");
+                    configuration.closed.get_or_insert_with(|| format!("{name} cannot be read").into());
+                    say(Severity::Error, "RouteClosed", name, message, format!("use {allowed}"));
+                } else {
                     let message = format!("`{value}` is no value of `{name}`: the default is used");
                     say(Severity::Error, "OptionInvalid", name, message, format!("use {allowed}"));
                 }

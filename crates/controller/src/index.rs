@@ -25,6 +25,7 @@ mod secret;
 pub use dirty::{Around, Dirty};
 pub use secret::CertificateState;
 
+pub(crate) use around::hosts;
 use around::{Namers, Names};
 use secret::SecretEntry;
 

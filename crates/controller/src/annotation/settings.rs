@@ -8,6 +8,9 @@ use edgeward_routing::template::Template;
 
 use super::Scope;
 use super::path::PathSettings;
+use super::cors::CorsSettings;
+use super::limit::LimitSettings;
+use super::network::NetworkSettings;
 use super::redirect::RedirectSettings;
 
 /// What an Ingress asks for.
@@ -17,6 +20,12 @@ pub struct IngressSettings {
     pub redirects: RedirectSettings,
     /// What of hosts and paths is matched, and what the application gets.
     pub paths: PathSettings,
+    /// Who may ask.
+    pub networks: NetworkSettings,
+    /// How often one client may ask.
+    pub limits: LimitSettings,
+    /// What scripts of other origins may do.
+    pub cors: CorsSettings,
     /// `backend-protocol`.
     pub protocol: Option<BackendProtocol>,
     /// `proxy-body-size`.
@@ -31,7 +40,7 @@ pub struct IngressSettings {
     pub backend: BackendSettings,
     /// Why its routes answer 503; `None` when they are served.
     pub closed: Option<Box<str>>,
-    /// Whether it asks for something that may refuse a client, which nothing here does.
+    /// Whether it asks for something that may refuse a client, enforced here or not: its paths must not be left to others.
     pub is_guarded: bool,
     /// Whether all routes of its hosts are closed with it.
     pub closes_hosts: bool,

@@ -17,6 +17,9 @@ use crate::translate::fixture::PREFIX;
 
 mod balance;
 mod body;
+mod cors;
+mod limit;
+mod network;
 mod own;
 mod path;
 mod redirect;
@@ -84,9 +87,12 @@ enum Effect {
 }
 
 /// Every honoured annotation has at least one of each.
-const VALUES: [(&[Good], &[Bad]); 6] = [
+const VALUES: [(&[Good], &[Bad]); 9] = [
     (balance::GOOD, balance::BAD),
     (body::GOOD, body::BAD),
+    (cors::GOOD, cors::BAD),
+    (limit::GOOD, limit::BAD),
+    (network::GOOD, network::BAD),
     (own::GOOD, own::BAD),
     (path::GOOD, path::BAD),
     (redirect::GOOD, redirect::BAD),
@@ -178,13 +184,11 @@ fn what_is_refused_closes_its_routes_unless_it_is_to_be_ignored_and_names_what_t
 fn a_guard_closes_exactly_when_it_would_guard() {
     let guards: BTreeSet<&str> = table().filter(|row| row.guard.is_some()).map(|row| row.name).collect();
     let expected = BTreeSet::from([
-        "allowlist-source-range",
         "auth-snippet",
         "auth-tls-secret",
         "auth-type",
         "auth-url",
         "configuration-snippet",
-        "denylist-source-range",
         "enable-modsecurity",
         "enable-owasp-core-rules",
         "modsecurity-snippet",
@@ -194,10 +198,7 @@ fn a_guard_closes_exactly_when_it_would_guard() {
     ]);
     assert_eq!(guards, expected);
     for (annotations, closes) in [
-        (&[("allowlist-source-range", "10.0.0.0/8")][..], true),
-        (&[("whitelist-source-range", "10.0.0.0/8")], true),
-        (&[("denylist-source-range", "")], true),
-        (&[("auth-type", "basic")], true),
+        (&[("auth-type", "basic")][..], true),
         (&[("auth-type", "")], false),
         (&[("auth-secret", "users"), ("auth-realm", "x")], false),
         (&[("auth-url", "http://auth.test")], true),
@@ -214,9 +215,7 @@ fn a_guard_closes_exactly_when_it_would_guard() {
         (&[("proxy-ssl-verify", "on")], true),
         (&[("proxy-ssl-verify", "off")], false),
         (&[("proxy-ssl-secret", "default/ca")], false),
-        (&[("limit-rps", "5")], false),
         (&[("ssl-passthrough", "true")], false),
-        (&[("satisfy", "any")], false),
         (&[("backend-protocol", "FCGI")], true),
     ] {
         let (settings, diagnostics) = read_all(annotations);
@@ -235,11 +234,29 @@ fn guards_of_a_host_close_the_whole_host() {
 
 #[test]
 fn an_alias_counts_only_where_the_name_is_absent_or_empty() {
-    assert_eq!(
-        codes(&[("whitelist-source-range", "10.0.0.1"), ("allowlist-source-range", "10.0.0.2")]),
-        [CLOSED, (Severity::Warning, "AnnotationShadowed")]
-    );
-    assert_eq!(codes(&[("limit-whitelist", "10.0.0.1")]), [NOT_HONOURED]);
+    const SHADOWED: (Severity, &str) = (Severity::Warning, "AnnotationShadowed");
+    let (name, alias) = ("allowlist-source-range", "whitelist-source-range");
+    for (annotations, said, allowed) in [
+        (&[(alias, "10.0.0.1"), (name, "10.0.0.2")][..], &[SHADOWED][..], Some("10.0.0.2/32")),
+        (&[(alias, "10.0.0.1"), (name, "")], &[], Some("10.0.0.1/32")),
+        (&[(alias, "10.0.0.1")], &[], Some("10.0.0.1/32")),
+        (&[(alias, "")], &[], None),
+        (&[(alias, ""), (name, "")], &[CLOSED], None),
+    ] {
+        assert_eq!(codes(annotations), said, "{annotations:?}");
+        let networks = read_all(annotations).0.networks.allowed;
+        assert_eq!(networks.map(|networks| networks.to_string()).as_deref(), allowed, "{annotations:?}");
+    }
+}
+
+#[test]
+fn what_refuses_clients_is_a_guard_whether_it_is_enforced_or_not() {
+    for annotation in
+        [("allowlist-source-range", "10.0.0.1"), ("denylist-source-range", "x"), ("auth-url", "http://a.test")]
+    {
+        assert!(read_all(&[annotation]).0.is_guarded, "{annotation:?}");
+    }
+    assert!(!read_all(&[("limit-rps", "1"), ("satisfy", "any"), ("enable-cors", "true")]).0.is_guarded);
 }
 
 #[test]

@@ -12,6 +12,10 @@ impl Key {
         Self { name, status: Status::NotYet, guard: false, parse: None }
     }
 
+    const fn guarding(name: &'static str, parse: Parse) -> Self {
+        Self { guard: true, ..Self::honoured(name, parse) }
+    }
+
     const fn guard(name: &'static str) -> Self {
         Self { guard: true, ..Self::later(name) }
     }
@@ -31,9 +35,9 @@ pub(super) static TABLE: [Key; 202] = [
     Key::later("annotation-value-word-blocklist"),
     Key::later("annotations-risk-level"),
     Key::later("bind-address"),
-    Key::guard("block-cidrs"),
-    Key::guard("block-referers"),
-    Key::guard("block-user-agents"),
+    Key::guarding("block-cidrs", value::block_cidrs),
+    Key::guarding("block-referers", value::block_referers),
+    Key::guarding("block-user-agents", value::block_user_agents),
     Key::later("brotli-level"),
     Key::later("brotli-min-length"),
     Key::later("brotli-types"),
@@ -45,7 +49,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::later("custom-http-errors"),
     Key::later("debug-connections"),
     Key::later("default-type"),
-    Key::guard("denylist-source-range"),
+    Key::guarding("denylist-source-range", value::denylist_source_range),
     Key::later("disable-access-log"),
     Key::later("disable-http-access-log"),
     Key::later("disable-ipv6"),
@@ -117,11 +121,11 @@ pub(super) static TABLE: [Key; 202] = [
     Key::later("keep-alive"),
     Key::later("keep-alive-requests"),
     Key::later("large-client-header-buffers"),
-    Key::later("limit-conn-status-code"),
+    Key::honoured("limit-conn-status-code", value::limit_conn_status_code),
     Key::later("limit-conn-zone-variable"),
     Key::later("limit-rate"),
     Key::later("limit-rate-after"),
-    Key::later("limit-req-status-code"),
+    Key::honoured("limit-req-status-code", value::limit_req_status_code),
     Key::honoured("load-balance", value::load_balance),
     Key::refused("location-snippet"),
     Key::later("log-format-escape-json"),
@@ -220,7 +224,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::later("use-proxy-protocol"),
     Key::later("variables-hash-bucket-size"),
     Key::later("variables-hash-max-size"),
-    Key::guard("whitelist-source-range"),
+    Key::guarding("whitelist-source-range", value::whitelist_source_range),
     Key::later("worker-cpu-affinity"),
     Key::later("worker-processes"),
     Key::later("worker-shutdown-timeout"),

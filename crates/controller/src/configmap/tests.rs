@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_routing::backend::LoadBalance;
@@ -53,6 +54,15 @@ const GOOD: &[Check] = &[
     ("proxy-send-timeout", "3", |c| c.timeouts.send == Duration::from_secs(3)),
     ("load-balance", "ewma", |c| c.load_balance == LoadBalance::PeakEwma),
     ("proxy-next-upstream-tries", "1", |c| c.settings.tries == 1),
+    ("whitelist-source-range", "10.0.0.0/8, ::1", |c| c.allowed.as_ref().unwrap().to_string() == "10.0.0.0/8,::1/128"),
+    ("denylist-source-range", "all,", |c| c.denied.as_ref().unwrap().to_string() == "0.0.0.0/0,::/0"),
+    ("whitelist-source-range", "", |c| c.allowed.is_none()),
+    ("block-cidrs", "192.0.2.1", |c| c.settings.block.as_ref().unwrap().networks.to_string() == "192.0.2.1/32"),
+    ("block-cidrs", " ", |c| c.settings.block.is_none()),
+    ("block-user-agents", "~*bot,\"~a b{2}\", 'curl'", |c| c.settings.block.as_ref().unwrap().user_agents.len() == 3),
+    ("block-referers", "~*evil", |c| c.settings.block.as_ref().unwrap().referers.len() == 1),
+    ("limit-req-status-code", "429", |c| (c.settings.rate_status, c.settings.connections_status) == (429, 503)),
+    ("limit-conn-status-code", "429", |c| (c.settings.rate_status, c.settings.connections_status) == (503, 429)),
 ];
 
 const BAD: &[(&str, &[&str])] = &[
@@ -74,6 +84,8 @@ const BAD: &[(&str, &[&str])] = &[
     ("proxy-send-timeout", &["1s"]),
     ("load-balance", &["least_conn"]),
     ("proxy-next-upstream-tries", &["0", "101", "-1"]),
+    ("limit-req-status-code", &["", "399", "600", "444", "x"]),
+    ("limit-conn-status-code", &["200", "499"]),
 ];
 
 #[test]
@@ -134,10 +146,43 @@ fn policies(configuration: &Configuration, settings: &IngressSettings, path: &st
 
 #[test]
 fn a_guard_that_is_not_enforced_closes_every_route() {
-    let (configuration, _) = read_data(&[("whitelist-source-range", "10.0.0.0/8")]);
+    let (configuration, _) = read_data(&[("global-auth-url", "http://auth.test")]);
     assert!(policies(&configuration, &IngressSettings::default(), "/").closed.is_some());
     assert!(configuration.settings.default_policies.closed.is_some());
-    assert!(read_data(&[("whitelist-source-range", "")]).0.closed.is_none());
+    assert!(read_data(&[("global-auth-url", "")]).0.closed.is_none());
+}
+
+#[test]
+fn a_guard_that_cannot_be_read_closes_every_route() {
+    for (key, value) in [
+        ("whitelist-source-range", "10.0.0.0/8,nonsense"),
+        ("denylist-source-range", "10.0.0.0/33"),
+        ("block-cidrs", "everybody"),
+        ("block-user-agents", "~["),
+        ("block-referers", "good,~a(?!b)"),
+    ] {
+        let (configuration, diagnostics) = read_data(&[(key, value)]);
+        assert_eq!(configuration.closed, Some(format!("{key} cannot be read").into()));
+        assert_eq!((diagnostics[0].severity, diagnostics[0].code), (Severity::Error, "RouteClosed"), "{key}");
+        assert!(configuration.settings.default_policies.closed.is_some(), "{key}");
+    }
+}
+
+#[test]
+fn the_lists_of_all_hold_for_routes_without_their_own() {
+    let data = [("whitelist-source-range", "10.0.0.0/8"), ("denylist-source-range", "10.1.0.0/16")];
+    let (configuration, _) = read_data(&data);
+    let lists = |settings: &IngressSettings| {
+        let networks = policies(&configuration, settings, "/").networks.unwrap();
+        [&networks.denied, &networks.allowed].map(|list| list.as_ref().unwrap().to_string())
+    };
+    assert_eq!(lists(&IngressSettings::default()), ["10.1.0.0/16", "10.0.0.0/8"]);
+    let mut own = IngressSettings::default();
+    own.networks.allowed = Some(Arc::new(["192.0.2.0/24".parse::<ipnet::IpNet>().unwrap()].into_iter().collect()));
+    assert_eq!(lists(&own), ["10.1.0.0/16", "192.0.2.0/24"]);
+    // Not for what no route takes (c209).
+    assert_eq!(configuration.settings.default_policies.networks, None);
+    assert_eq!(policies(&read_data(&[]).0, &IngressSettings::default(), "/").networks, None);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! How the values of honoured keys are read.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
-use edgeward_routing::policy::BodySize;
-use ipnet::IpNet;
+use edgeward_routing::policy::block::Pattern;
+use edgeward_routing::policy::{BodySize, NetworkSet};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Configuration;
-use crate::annotation::{parse_bool, parse_load_balance, parse_seconds};
+use crate::annotation::{parse_bool, parse_load_balance, parse_network, parse_seconds};
 
 type Read = Result<(), String>;
 
@@ -100,9 +102,9 @@ pub(super) fn proxy_real_ip_cidr(value: &str, configuration: &mut Configuration)
     let mut bad = Vec::new();
     configuration.settings.trusted.clear();
     for item in items(value) {
-        match item.parse::<IpNet>().or_else(|_| item.parse::<IpAddr>().map(IpNet::from)) {
-            Ok(network) => configuration.settings.trusted.push(network),
-            Err(_) => bad.push(item),
+        match parse_network(item) {
+            Some(network) => configuration.settings.trusted.push(network),
+            None => bad.push(item),
         }
     }
     if bad.is_empty() {
@@ -142,4 +144,74 @@ pub(super) fn proxy_next_upstream_tries(value: &str, configuration: &mut Configu
     let tries = value.trim().parse::<u32>().ok().filter(|tries| (1..=100).contains(tries));
     configuration.settings.tries = tries.ok_or_else(|| "a whole number from 1 to 100".to_owned())?;
     Ok(())
+}
+
+/// Networks that guard: all of them, or none where one is wrong. `all` is everybody, as in nginx.
+fn networks(value: &str) -> Result<NetworkSet, String> {
+    let mut networks: Vec<IpNet> = Vec::new();
+    for item in items(value) {
+        if item == "all" {
+            networks.push(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0).into());
+            networks.push(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0).into());
+        } else {
+            let allowed = || "networks such as `10.0.0.0/8`, with commas between them".to_owned();
+            networks.push(parse_network(item).ok_or_else(allowed)?);
+        }
+    }
+    Ok(networks.into_iter().collect())
+}
+
+pub(super) fn whitelist_source_range(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.allowed = Some(networks(value)?).filter(|networks| !networks.is_empty()).map(Arc::new);
+    Ok(())
+}
+
+pub(super) fn denylist_source_range(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.denied = Some(networks(value)?).filter(|networks| !networks.is_empty()).map(Arc::new);
+    Ok(())
+}
+
+pub(super) fn block_cidrs(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.block.networks = networks(value)?;
+    Ok(())
+}
+
+pub(super) fn block_user_agents(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.block.user_agents = patterns(value)?;
+    Ok(())
+}
+
+pub(super) fn block_referers(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.block.referers = patterns(value)?;
+    Ok(())
+}
+
+/// Patterns with commas between them, each in quotes where it needs them in nginx's configuration.
+fn patterns(value: &str) -> Result<Box<[Pattern]>, String> {
+    let unquoted = |item: &'_ str| {
+        let in_quotes = |quote| item.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)).map(str::to_owned);
+        in_quotes('"').or_else(|| in_quotes('\'')).unwrap_or_else(|| item.to_owned())
+    };
+    let pattern = |item| {
+        Pattern::parse(&unquoted(item)).ok_or_else(|| {
+            format!("plain texts, or regular expressions without look-around and back-references behind `~` or `~*`; not `{item}`")
+        })
+    };
+    items(value).map(pattern).collect()
+}
+
+pub(super) fn limit_req_status_code(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.rate_status = refusal_status(value)?;
+    Ok(())
+}
+
+pub(super) fn limit_conn_status_code(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.connections_status = refusal_status(value)?;
+    Ok(())
+}
+
+/// A status that nginx refuses with. With 444 and 499 it closes the connection without an answer.
+fn refusal_status(value: &str) -> Result<u16, String> {
+    let status = value.trim().parse().ok().filter(|status| matches!(status, 400..=599) && !matches!(status, 444 | 499));
+    status.ok_or_else(|| "a status from 400 to 599, without 444 and 499".to_owned())
 }

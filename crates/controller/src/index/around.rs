@@ -9,7 +9,7 @@ use crate::object::{Ingress, IngressBackend, NamespacedName};
 use crate::translate::other_name;
 
 /// The hosts that an Ingress names, in rules, `tls` and annotations. One without rules takes requests of every host.
-pub(super) fn hosts(ingress: &Ingress) -> impl Iterator<Item = HostPattern> {
+pub(crate) fn hosts(ingress: &Ingress) -> impl Iterator<Item = HostPattern> {
     let every = ingress.rules.is_empty().then_some(HostPattern::Any);
     let of_rules = ingress.rules.iter().map(|rule| &rule.host);
     let others = ingress.meta.annotations.keys().any(|key| key.ends_with("/from-to-www-redirect"));

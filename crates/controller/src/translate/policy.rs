@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use edgeward_routing::policy::{Policies, SslRedirect, Timeouts};
+use edgeward_routing::Snapshot;
+use edgeward_routing::policy::limits::Zone;
+use edgeward_routing::policy::{Limits, Networks, Policies, SslRedirect, Timeouts};
 
-use crate::annotation::IngressSettings;
+use super::class::Owned;
+use crate::annotation::{IngressSettings, NetworkSettings};
 use crate::configmap::Configuration;
 
 /// The policies of the routes of an Ingress that asks for `settings`. Its routes share what is behind pointers.
@@ -32,7 +35,28 @@ pub(crate) fn of_settings(configuration: &Configuration, settings: &IngressSetti
         redirect: redirects.redirect().map(Arc::new),
         rewrite: None,
         redirect_style: redirects.style,
+        cors: settings.cors.cors().map(Arc::new),
+        limits: None,
+        networks: networks(configuration, &settings.networks).map(Arc::new),
+        satisfy: settings.networks.satisfy,
     }
+}
+
+/// The lists of an Ingress, in place of which it may have none those of the ConfigMap hold, each by itself.
+fn networks(configuration: &Configuration, settings: &NetworkSettings) -> Option<Networks> {
+    let denied = settings.denied.clone().or_else(|| configuration.denied.clone());
+    let allowed = settings.allowed.clone().or_else(|| configuration.allowed.clone());
+    Some(Networks { denied, allowed }).filter(|networks| *networks != Networks::default())
+}
+
+/// The limits of an Ingress. They go on counting where they did: in the zone that its routes have in the previous snapshot.
+pub(super) fn limits(owned: &Owned<'_>, previous: &Snapshot) -> Option<Arc<Limits>> {
+    let settings = Some(&owned.settings.limits).filter(|limits| limits.is_limited())?;
+    let name = owned.ingress.meta.name.to_string();
+    let hosts = crate::index::hosts(owned.ingress).filter_map(|host| previous.routes.of_pattern(&host));
+    let mut known = hosts.flat_map(|host| host.routes()).filter_map(|route| route.policies.limits.as_ref());
+    let zone = known.find(|limits| limits.zone.name() == name).map(|limits| Arc::clone(&limits.zone));
+    Some(Arc::new(settings.limits(zone.unwrap_or_else(|| Arc::new(Zone::new(&name))))))
 }
 
 /// The policies of the route with this Ingress path, where those of its Ingress are `policies`.

@@ -149,7 +149,11 @@ pub(super) fn plan<'a>(
 ) -> Plan<'a> {
     let plan = Plan { hosts: Vec::new(), by_host: HashMap::with_capacity(owned.len()) };
     let taken = HashMap::with_capacity(owned.len());
-    let policies = owned.iter().map(|owned| policy::of_settings(configuration, &owned.settings)).collect();
+    let policies = owned.iter().map(|owned| Policies {
+        limits: policy::limits(owned, previous),
+        ..policy::of_settings(configuration, &owned.settings)
+    });
+    let policies = policies.collect();
     let (leftovers, doubtful) = (Vec::new(), Vec::new());
     let mut planner =
         Planner { options, configuration, owned, policies, references, diagnostics, plan, taken, leftovers, doubtful };
@@ -495,12 +499,12 @@ impl<'a> Planner<'a, '_> {
         if !owned.settings.is_guarded {
             return;
         }
-        let reason = owned.settings.closed.clone().unwrap_or_else(|| "a guard cannot be enforced".into());
+        let reason = owned.settings.closed.clone().unwrap_or_else(|| "it guards its routes".into());
         let plan = &mut self.plan.hosts[host];
         if plan.closed.is_some() {
             return;
         }
-        plan.closed = Some(reason.clone());
+        plan.closed = Some(reason.into());
         let message = format!("{reason}, and {why}: all routes of host `{}` answer 503", plan.host);
         let mend = "guard paths that are plain text, or keep all Ingresses of this host on another controller";
         self.say(Severity::Error, "HostClosed", owned.origin.at(place.to_string()), message, mend);

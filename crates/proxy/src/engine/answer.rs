@@ -31,6 +31,11 @@ pub(super) fn ends_connection(status: u16) -> bool {
 }
 
 /// `404 Not Found`, with the reason phrase of RFC 9110.
-pub(super) fn body_of(status: StatusCode) -> String {
-    format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or("Error"))
+pub(super) fn phrase_of(status: StatusCode) -> String {
+    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or("Error"))
+}
+
+/// The body of an answer with this status: its phrase as a line. `None` for a status that has no body.
+pub(super) fn body_of(status: StatusCode) -> Option<String> {
+    (status != StatusCode::NO_CONTENT).then(|| phrase_of(status) + "\n")
 }

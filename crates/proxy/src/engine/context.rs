@@ -1,7 +1,7 @@
 //! What an engine keeps of one request from its head to its end.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use edgeward_routing::Snapshot;
@@ -11,6 +11,7 @@ use edgeward_routing::decide::{Action, Decision, Downstream, Reason, RequestHead
 use edgeward_routing::endpoint::{Endpoint, InFlight};
 use edgeward_routing::forward::Forwarded;
 use edgeward_routing::policy::Policies;
+use edgeward_routing::policy::limits::{Over, UnderWay};
 use edgeward_routing::respond::ResponseEdits;
 use edgeward_routing::route::Route;
 use http::HeaderValue;
@@ -43,6 +44,10 @@ pub(super) struct RequestContext {
     pub(super) request_body_bytes: u64,
     pub(super) reason: Option<Reason>,
     pub(super) tries: Vec<Try>,
+    /// Whether the limits of its route count it, which they have not yet.
+    is_to_be_counted: bool,
+    /// Its place among the requests that its client has under way.
+    under_way: Option<UnderWay>,
     hash_key: Vec<u8>,
     tried: Vec<SocketAddr>,
     current: Option<CurrentTry>,
@@ -74,6 +79,8 @@ impl RequestContext {
             request_body_bytes: 0,
             reason: None,
             tries: Vec::new(),
+            is_to_be_counted: false,
+            under_way: None,
             hash_key: Vec::new(),
             tried: Vec::new(),
             current: None,
@@ -87,7 +94,7 @@ impl RequestContext {
     /// Learns of the connection that the request came on.
     pub(super) fn came_from(&mut self, downstream: Downstream) {
         self.downstream = downstream;
-        self.response = ResponseEdits { hsts: downstream.tls };
+        self.response = ResponseEdits { hsts: downstream.tls, cors: None };
     }
 
     /// Keeps what was decided, and gives what to do.
@@ -96,7 +103,25 @@ impl RequestContext {
         self.forwarded = decision.forwarded;
         self.target = decision.target;
         self.response = decision.response;
+        self.is_to_be_counted = decision.is_counted;
         decision.action
+    }
+
+    /// Has the limits of the route count the request, once whatever comes; over one of them, another answer takes the
+    /// place of what was decided. It is for the engine that serves the request: one that hands it on leaves it uncounted.
+    pub(super) fn admit(&mut self, action: Action) -> Action {
+        let limits = self.policies().limits.clone().filter(|_| std::mem::take(&mut self.is_to_be_counted));
+        let (Some(limits), Some(forwarded)) = (limits, &self.forwarded) else { return action };
+        let settings = &self.snapshot.settings;
+        let (status, reason) = match limits.admit(forwarded.client, since_origin()) {
+            Ok(under_way) => {
+                self.under_way = under_way;
+                return action;
+            }
+            Err(Over::Rate) => (settings.rate_status, Reason::RateLimited),
+            Err(Over::Connections) => (settings.connections_status, Reason::ConnectionsLimited),
+        };
+        Action::Respond { status, reason }
     }
 
     /// How long a tunnel may be silent in both directions.
@@ -190,6 +215,7 @@ impl RequestContext {
     /// Ends the request: tells balancing, metrics, access log and connection what became of it.
     pub(super) fn finish(&mut self, shared: &Shared, end: End<'_>) {
         self.end_try();
+        self.under_way = None;
         if !end.failed
             && let Some(endpoint) = self.endpoint()
         {
@@ -230,6 +256,12 @@ impl RequestContext {
             entry.total = current.began.elapsed();
         }
     }
+}
+
+/// The time since one point in the past, which is the same for the whole process.
+fn since_origin() -> Duration {
+    static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    ORIGIN.elapsed()
 }
 
 /// What became of a request.

@@ -114,7 +114,7 @@ impl ProxyHttp for PingoraEngine {
                 return Ok(true);
             }
         };
-        match action {
+        match ctx.admit(action) {
             Action::Respond { status, reason } => {
                 self.answer(session, ctx, Answer { status, location: None, reason }).await?;
                 Ok(true)

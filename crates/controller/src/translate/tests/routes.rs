@@ -331,6 +331,21 @@ fn a_guard_that_is_not_enforced_closes_the_routes_of_its_ingress_and_their_rest(
 }
 
 #[test]
+fn paths_that_are_guarded_by_network_are_not_left_to_others_where_they_cannot_be_matched() {
+    let translation = run(with_services([
+        ingress("guarded")
+            .created(1)
+            .annotated("allowlist-source-range", "10.0.0.0/8")
+            .annotated("use-regex", "true")
+            .rule("a.test", &["- /admin.* web"]),
+        ingress("open").created(2).rule("a.test", &["Prefix / web"]).rule("b.test", &["Prefix / web"]),
+    ]));
+    let is_closed = |host, path| route(&translation, host, path).policies.closed.is_some();
+    assert!(is_closed("a.test", "Prefix /") && !is_closed("b.test", "Prefix /"));
+    assert!(translation.diagnostics.iter().any(|d| (d.severity, d.code) == (Severity::Error, "HostClosed")));
+}
+
+#[test]
 fn a_guard_of_hosts_closes_them_whoever_has_routes_there() {
     let translation = run(with_services([
         ingress("open").created(1).rule("a.test", &["Prefix / web"]).rule("b.test", &["Prefix / web"]),

@@ -304,3 +304,40 @@ fn ten_thousand_ingresses_and_one_edit() {
     // Far above what it takes, far below what anything quadratic would.
     assert!(edit < Duration::from_secs(2), "{edit:?}");
 }
+
+#[test]
+fn the_counts_of_limits_outlive_snapshots_for_as_long_as_their_ingress_has_limits() {
+    let zone = |translation: &Translation, host: &str, path: &str| {
+        route(translation, host, path).policies.limits.as_ref().map(|limits| Arc::clone(&limits.zone))
+    };
+    let limited =
+        |rate: &str| ingress("a").annotated("limit-rps", rate).rule("a.test", &["Prefix / web", "Prefix /api api"]);
+    let (mut index, _) = site();
+    apply(&mut index, limited("5").object());
+    let first = translate(&index, &options(), &empty());
+    let counted = zone(&first, "a.test", "Prefix /").unwrap();
+    assert!(Arc::ptr_eq(&counted, &zone(&first, "a.test", "Prefix /api").unwrap()), "all its paths share it");
+    assert!(zone(&first, "b.test", "Prefix /").is_none());
+    assert_eq!(counted.name(), "default/a");
+    let unchanged = translate(&index, &options(), &first.snapshot);
+    assert!(is_same(&first.snapshot, &unchanged.snapshot));
+
+    // Another rate, another path and another host: what was counted counts on.
+    apply(&mut index, limited("6").rule("new.test", &["Prefix /new web"]).object());
+    let second = translate(&index, &options(), &unchanged.snapshot);
+    assert!(!Arc::ptr_eq(route(&first, "a.test", "Prefix /"), route(&second, "a.test", "Prefix /")));
+    for (host, path) in [("a.test", "Prefix /"), ("a.test", "Prefix /api"), ("new.test", "Prefix /new")] {
+        assert!(Arc::ptr_eq(&counted, &zone(&second, host, path).unwrap()), "{host} {path}");
+    }
+
+    // Another Ingress counts for itself, and who has had none for a while begins anew.
+    apply(&mut index, ingress("d").annotated("limit-rps", "5").rule("a.test", &["Prefix /d web"]).object());
+    let third = translate(&index, &options(), &second.snapshot);
+    assert!(!Arc::ptr_eq(&counted, &zone(&third, "a.test", "Prefix /d").unwrap()));
+    apply(&mut index, ingress("a").rule("a.test", &["Prefix / web"]).object());
+    let fourth = translate(&index, &options(), &third.snapshot);
+    assert!(zone(&fourth, "a.test", "Prefix /").is_none());
+    apply(&mut index, limited("5").object());
+    let fifth = translate(&index, &options(), &fourth.snapshot);
+    assert!(!Arc::ptr_eq(&counted, &zone(&fifth, "a.test", "Prefix /").unwrap()));
+}

@@ -87,6 +87,7 @@ impl<'a, C: Client> Exchange<'a, C> {
                 ctx.upgrade = upgrade::protocol(head.values(b"upgrade").flat_map(elements));
             }
         }
+        let action = ctx.admit(action);
         connection.head_received();
         ctx.request_id.set(Some(&head));
         let options = ConnectionOptions::of(&head);

@@ -6,7 +6,7 @@ use edgeward_routing::forward::Edit;
 use http::StatusCode;
 use tokio::time::timeout;
 
-use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection};
+use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection, phrase_of};
 use super::client::{self, Behind, Client};
 use super::exchange::{Exchange, Sent, connection_field};
 use super::field::put_field;
@@ -24,9 +24,12 @@ impl<C: Client> Exchange<'_, C> {
         let body = body_of(status);
         let mut out = Vec::with_capacity(512);
         out.put_slice(b"HTTP/1.1 ");
-        out.put_slice(body.trim_end().as_bytes());
-        out.put_slice(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");
-        put_field(&mut out, b"Content-Length", body.len().to_string().as_bytes());
+        out.put_slice(phrase_of(status).as_bytes());
+        out.put_slice(b"\r\n");
+        if let Some(body) = &body {
+            put_field(&mut out, b"Content-Type", b"text/plain; charset=utf-8");
+            put_field(&mut out, b"Content-Length", body.len().to_string().as_bytes());
+        }
         if let Some(location) = answer.location {
             put_field(&mut out, b"Location", location.as_bytes());
         }
@@ -36,10 +39,10 @@ impl<C: Client> Exchange<'_, C> {
             }
         });
         put_end(&mut out, connection_field::<C>(self.is_kept));
-        let body_bytes = if self.head.method() == "HEAD" { 0 } else { body.len() };
+        let body = body.filter(|_| self.head.method() != "HEAD").unwrap_or_default();
         let behind = if self.is_kept || is_on_its_way { Behind::Nothing } else { Behind::End };
-        let sent = client::send(&mut self.client, &out, &body.as_bytes()[..body_bytes], behind).await;
-        self.response = Some(Sent { status: status.as_u16(), head: out, body_bytes: body_bytes as u64 });
+        let sent = client::send(&mut self.client, &out, body.as_bytes(), behind).await;
+        self.response = Some(Sent { status: status.as_u16(), head: out, body_bytes: body.len() as u64 });
         sent?;
         if is_on_its_way {
             // What comes in is dropped; a client that goes on for too long is cut.

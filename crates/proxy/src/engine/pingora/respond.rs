@@ -16,11 +16,13 @@ use super::head::expectation;
 /// Sends the answer with a short body, and sees to it that an unwanted request body does not stand in its way.
 pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, ctx: &RequestContext) -> Result<()> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = Bytes::from(body_of(status));
+    let body = body_of(status).map(Bytes::from);
     let mut head = ResponseHeader::build(status, Some(6))?;
     head.insert_header(DATE, get_cached_date())?;
-    head.insert_header(CONTENT_TYPE, "text/plain; charset=utf-8")?;
-    head.insert_header(CONTENT_LENGTH, body.len())?;
+    if let Some(body) = &body {
+        head.insert_header(CONTENT_TYPE, "text/plain; charset=utf-8")?;
+        head.insert_header(CONTENT_LENGTH, body.len())?;
+    }
     if let Some(location) = answer.location {
         head.insert_header(LOCATION, location)?;
     }
@@ -32,10 +34,10 @@ pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, ctx: &Reque
     if unwanted != Unwanted::Nothing {
         session.set_keepalive(None);
     }
-    let head_only = session.req_header().method == Method::HEAD;
-    session.write_response_header(Box::new(head), head_only).await?;
-    if !head_only {
-        session.write_response_body(Some(body), true).await?;
+    let body = body.filter(|_| session.req_header().method != Method::HEAD);
+    session.write_response_header(Box::new(head), body.is_none()).await?;
+    if body.is_some() {
+        session.write_response_body(body, true).await?;
     }
     if unwanted == Unwanted::OnItsWay {
         session.finish_body().await?;

@@ -7,12 +7,25 @@ use crate::fixture::Head;
 
 #[test]
 fn an_origin_pattern_is_an_origin_or_one_label_below_it() {
-    for text in ["http://o.test", "https://*.wild.test", "app://x", "http://o.test:8080", "https://*.w.test:1", "null"] {
+    for text in ["http://o.test", "https://*.wild.test", "app://x", "http://o.test:8080", "https://*.w.test:1", "null"]
+    {
         assert!(OriginPattern::parse(text).is_some(), "{text}");
     }
     for text in [
-        "", "*", "o.test", "not an origin", "HTTP://o.test", "http://o.test/", "http://a*.test", "http://o.test:",
-        "http://o.test:x", "http://*.*.test", "http://o_x.test", "://o.test", "http://o.test:1:2", "http://\u{e9}.test",
+        "",
+        "*",
+        "o.test",
+        "not an origin",
+        "HTTP://o.test",
+        "http://o.test/",
+        "http://a*.test",
+        "http://o.test:",
+        "http://o.test:x",
+        "http://*.*.test",
+        "http://o_x.test",
+        "://o.test",
+        "http://o.test:1:2",
+        "http://\u{e9}.test",
     ] {
         assert!(OriginPattern::parse(text).is_none(), "{text}");
     }

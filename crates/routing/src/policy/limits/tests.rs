@@ -39,9 +39,8 @@ fn a_rate_is_the_leaky_bucket_of_nginx() {
 
 #[test]
 fn a_request_that_one_rate_refuses_does_not_count_for_the_other() {
-    let both = |second, minute| {
-        limits(Some(Rate::per_second(second, second)), Some(Rate::per_minute(minute, minute)), None)
-    };
+    let both =
+        |second, minute| limits(Some(Rate::per_second(second, second)), Some(Rate::per_minute(minute, minute)), None);
     assert_eq!(taken(&both(1, 60), CLIENT, &[0, 0, 0, 0, 1000, 1000, 2000]), "1100101");
     assert_eq!(taken(&both(100, 2), CLIENT, &[0, 0, 0, 0, 1000, 30_304, 30_304]), "1110010");
     let limits = both(1, 3);

@@ -137,6 +137,10 @@ impl RequestHead for Head {
         true
     }
 
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+    }
+
     fn header_values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> + 'a {
         self.headers.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value.as_bytes())
     }
@@ -150,6 +154,9 @@ fn snapshot(routes: RouteTable) -> Snapshot {
         key,
         load_balance: LoadBalance::RoundRobin,
         health_check: None,
+        affinity: None,
+        canary: None,
+        is_service_upstream: false,
         slow_start: std::time::Duration::ZERO,
         endpoints: [Endpoint { addr, readiness: Readiness::Ready, state: Arc::default() }].into(),
         cursor: Arc::default(),

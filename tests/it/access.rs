@@ -49,7 +49,7 @@ async fn networks_refuse_with_403_and_the_log_says_why() {
     let _turn = turn::shared().await;
     let lists = [("allowlist-source-range", "127.0.1.0/24"), ("denylist-source-range", "127.0.1.2")];
     let site = site(&lists).await;
-    let edgeward = site.launch().access_log("json").start().await;
+    let edgeward = site.serve().await;
     let request = Request::get(HOST, "/");
     for (source, expected) in [("127.0.1.1", 200), ("127.0.1.2", 403), ("127.0.2.1", 403)] {
         let spoofed = request.clone().header("X-Forwarded-For", "127.0.1.1").header("X-Real-IP", "127.0.1.1");
@@ -70,7 +70,7 @@ async fn a_rate_holds_for_each_client_over_all_paths_engines_and_snapshots() {
     // One request a minute and two more: no time that the test takes matters.
     let limits = [("limit-rpm", "1"), ("limit-burst-multiplier", "2"), ("limit-allowlist", "127.0.3.0/24")];
     let site = site(&limits).await;
-    let edgeward = site.launch().access_log("json").start().await;
+    let edgeward = site.serve().await;
     assert_eq!(statuses(&edgeward, "127.0.1.1", 5).await, [200, 200, 200, 503, 503]);
     let other_path = Request::get(HOST, "/other").header("X-Forwarded-For", "127.0.9.9");
     assert_eq!(from(&edgeward, "127.0.1.1", &other_path).await.status(), 503);
@@ -85,7 +85,6 @@ async fn a_rate_holds_for_each_client_over_all_paths_engines_and_snapshots() {
     assert_eq!(statuses(&edgeward, "127.0.1.1", 1).await, [503]);
     // What is served by the other engine is counted once.
     let limits: Vec<_> = limits.into_iter().chain([("backend-protocol", "GRPC")]).collect();
-    site.ingress(&Ingress::new("other").host("h2c.test", "web"));
     site.ingress(&annotated(&limits));
     wait_for(edgeward.http, &Request::get("new.test", "/"), |answer| answer.status() == 404).await;
     let taken = statuses(&edgeward, "127.0.4.1", 5).await;
@@ -96,7 +95,7 @@ async fn a_rate_holds_for_each_client_over_all_paths_engines_and_snapshots() {
 async fn requests_under_way_are_counted_until_they_end() {
     let _turn = turn::shared().await;
     let site = site(&[("limit-connections", "2")]).await;
-    let edgeward = site.launch().access_log("json").start().await;
+    let edgeward = site.serve().await;
     let slow = Request::get(HOST, "/").header("X-Echo-Delay", "1");
     let (first, second, third, other) = tokio::join!(
         from(&edgeward, "127.0.1.1", &slow),
@@ -171,7 +170,7 @@ async fn preflights_are_answered_and_every_answer_to_an_origin_says_what_it_may(
         ("denylist-source-range", "127.0.5.0/24"),
     ])
     .await;
-    let edgeward = site.launch().access_log("json").start().await;
+    let edgeward = site.serve().await;
     let origin = |request: Request| request.header("Origin", "https://a.o.test");
     let preflight = origin(Request::new("OPTIONS", HOST, "/x"));
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use edgeward_tests::backend::{Backend, Start};
 use edgeward_tests::client::{Connection, Keeper, Request, connect, get, wait_for};
 use edgeward_tests::edgeward::{Edgeward, Launch};
-use edgeward_tests::manifest::{Ingress, Manifests, Pod, service, service_alone, slice};
+use edgeward_tests::manifest::{Ingress, Manifests, Pod, service, service_alone, service_at, slice};
 use edgeward_tests::turn;
 
 const HOST: &str = "balance.test";
@@ -207,4 +207,44 @@ async fn several_slices_and_terminating_endpoints_count_as_they_should() {
     publish(Pod::NotReady, Pod::NotReady);
     wait_for(edgeward.http, &Request::get(HOST, "/"), |answer| answer.backend() == Some("leaving")).await;
     assert_eq!(answering().await, ["leaving"]);
+}
+
+#[tokio::test]
+async fn a_key_goes_to_a_group_of_endpoints() {
+    let _turn = turn::shared().await;
+    let hash = ("upstream-hash-by", "$request_uri");
+    let subset = [hash, ("upstream-hash-by-subset", "true"), ("upstream-hash-by-subset-size", "2")];
+    let pool = Pool::start(6, &subset).await;
+    let mut client = Keeper::new(pool.edgeward.http);
+    let mut groups = BTreeSet::new();
+    for key in 0..40 {
+        let mut used = BTreeSet::new();
+        for _ in 0..40 {
+            let answer = client.exchange(&Request::get(HOST, &format!("/key-{key}"))).await;
+            used.insert(answer.backend().unwrap().to_owned());
+        }
+        // That both are not among 40 has a chance below 1e-11.
+        assert_eq!(used.len(), 2, "{used:?}");
+        groups.insert(used);
+    }
+    let all: BTreeSet<&String> = groups.iter().flatten().collect();
+    assert!(groups.len() <= 3 && all.len() == groups.len() * 2, "{groups:?}");
+    assert!(groups.len() > 1, "{groups:?}");
+}
+
+#[tokio::test]
+async fn a_service_stands_for_its_endpoints() {
+    let _turn = turn::shared().await;
+    let pool = Pool::start(3, &[("service-upstream", "true")]).await;
+    pool.send(3, 1).await;
+    assert_eq!(pool.served(), [1, 1, 1], "without an address of its own it does not");
+    // What listens at the address of a Service passes on to any of its pods. Here one of them does.
+    let address = pool.backends[1].addr();
+    pool.manifests.write("at.yaml", service_at("at", address.port(), address.ip()));
+    let ingress = Ingress::new("at").annotation("service-upstream", "true").default_backend("at", address.port());
+    pool.manifests.write("at-ingress.yaml", ingress.text());
+    wait_for(pool.edgeward.http, &Request::get("at.test", "/"), |answer| answer.status() == 200).await;
+    for _ in 0..4 {
+        assert_eq!(get(pool.edgeward.http, "at.test", "/").await.backend(), Some("pod-1"));
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use edgeward_tests::backend::{Backend, Start};
 use edgeward_tests::certificate::Authority;
 use edgeward_tests::client::{Connection, Request, get, send};
-use edgeward_tests::manifest::{Ingress, Manifests, join, service, tls_secret};
+use edgeward_tests::manifest::{Ingress, Manifests, config_map, join, service, tls_secret};
 use edgeward_tests::tls::Hello;
 use edgeward_tests::turn;
 
@@ -140,7 +140,10 @@ async fn default_backend() {
     let mut site = Site::new();
     site.service("echo-service").await;
     site.ingress(&conformance("default-backend").default_backend("echo-service", 80));
-    let edgeward = strict(&site.manifests).start().await;
+    // Without it, `Server` is kept from clients, as under ingress-nginx.
+    let options = serde_json::json!({"allow-backend-server-header": "true"});
+    site.manifests.write("options.yaml", config_map("default", "options", &options));
+    let edgeward = strict(&site.manifests).argument("--configmap=default/options").start().await;
     for (method, host, path) in [
         ("GET", "my-host", "/"),
         ("GET", "my-host", "/sub-path"),

@@ -52,7 +52,7 @@ async fn every_failure_has_its_status_and_its_reason() {
             .host("empty.test", "empty"),
     );
     site.ingress(&Ingress::new("missing").host("missing.test", "no-such-service"));
-    site.ingress(&Ingress::new("guarded").annotation("auth-url", "http://auth.test/ok").host("guarded.test", "web"));
+    site.ingress(&Ingress::new("guarded").annotation("auth-type", "basic").host("guarded.test", "web"));
     let edgeward = site.serve().await;
     let post = |host: &str, path: &str| Request::post(host, path, "x");
     let table: &[(&str, Request, u16, &str)] = &[

@@ -2,16 +2,20 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod access;
+mod auth;
 mod bad_input;
 mod balancing;
+mod canary;
 mod certificates;
 mod change;
 mod cli;
+mod client_certificates;
 mod cluster;
 mod conformance;
 mod demo;
 mod directory;
 mod engines;
+mod errors;
 mod failures;
 mod framing;
 mod guards;
@@ -25,10 +29,13 @@ mod observability;
 mod oracle;
 mod paths;
 mod proxy_protocol;
+mod response;
 mod rollout;
 mod scale;
 mod services;
+mod sessions;
 mod shutdown;
 mod site;
 mod translate;
 mod tunnel;
+mod upstream;

@@ -97,7 +97,7 @@ async fn a_rewrite_leads_nowhere_that_was_not_asked_for() {
     let _turn = turn::shared().await;
     let site = site(&[("rewrite-target", "/files/$1")], "/app(.*)").await;
     let edgeward = site.serve().await;
-    for target in ["/app../secret", "/app../../secret", "/app%2e%2e/secret", "/app./x", "/app.."] {
+    for target in ["/app../secret", "/app..//secret", "/app%2e%2e/secret", "/app./x", "/app.."] {
         let answer = get(edgeward.http, HOST, target).await;
         assert_eq!(answer.status(), 400, "{target}");
     }
@@ -125,12 +125,12 @@ async fn a_path_that_is_no_pattern_is_left_out_alone() {
     assert_eq!(get(edgeward.http, HOST, "/plain").await.header("x-backend"), Some("api"));
     assert!(edgeward.diagnostics().await.text().contains("InvalidPattern"));
     // What it guards is not left to others.
-    site.ingress(
-        &Ingress::new("first")
-            .annotation("use-regex", "true")
-            .annotation("auth-url", "auth.test")
-            .path(HOST, "ImplementationSpecific", "/(?!public).*", "web"),
-    );
+    site.ingress(&Ingress::new("first").annotation("use-regex", "true").annotation("auth-url", "auth.test").path(
+        HOST,
+        "ImplementationSpecific",
+        "/(?!public).*",
+        "web",
+    ));
     wait_for(edgeward.http, &Request::get(HOST, "/plain"), |answer| answer.status() == 503).await;
 }
 

@@ -144,6 +144,19 @@ impl Authority {
         Pair { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
     }
 
+    /// A valid ECDSA certificate of a client, which says nothing of what it is for.
+    ///
+    /// # Panics
+    ///
+    /// When rcgen cannot make it.
+    pub fn client(&self, common_name: &str) -> Pair {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        let certificate = params.signed_by(&key, &self.issuer).expect("a signed certificate");
+        Pair { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
+    }
+
     /// A valid ECDSA certificate for one name.
     pub fn pair(&self, name: &str) -> Pair {
         self.issue(&[name], KeyKind::Ecdsa, Validity::Current)

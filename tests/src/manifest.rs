@@ -1,7 +1,7 @@
 //! Manifests: a directory of them, and text for the kinds that tests need.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -242,6 +242,13 @@ pub fn service_alone(name: &str, target_port: u16) -> String {
     service_in("default", name, target_port)
 }
 
+/// A Service of namespace `default` with an address and a port of its own, without an EndpointSlice.
+pub fn service_at(name: &str, port: u16, address: IpAddr) -> String {
+    let metadata = json!({"name": name, "namespace": "default"});
+    let ports = json!([{"name": "http", "port": port, "targetPort": 8080, "protocol": "TCP"}]);
+    document("v1", "Service", &metadata, &[("spec", &json!({"clusterIP": address, "ports": ports}))])
+}
+
 /// A Service of any namespace without an EndpointSlice.
 pub fn service_in(namespace: &str, name: &str, target_port: u16) -> String {
     let metadata = json!({"name": name, "namespace": namespace});
@@ -312,6 +319,11 @@ pub fn tls_secret(name: &str, pair: &Pair) -> String {
             ("stringData", &json!({"tls.crt": pair.certificate_pem, "tls.key": pair.key_pem})),
         ],
     )
+}
+
+/// An Opaque Secret in namespace `default`.
+pub fn secret(name: &str, data: &serde_json::Value) -> String {
+    document("v1", "Secret", &json!({"name": name, "namespace": "default"}), &[("stringData", data)])
 }
 
 /// A ConfigMap `NAMESPACE/NAME`.

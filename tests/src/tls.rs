@@ -3,8 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
@@ -97,15 +98,19 @@ impl Hello {
             Some(root) => {
                 let mut roots = RootCertStore::empty();
                 roots.add(root.clone())?;
-                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
                     .build()
                     .map_err(|e| rustls::Error::General(e.to_string()))?
             }
-            None => Arc::new(AcceptAny(provider)),
+            None => Arc::new(AcceptAny(provider.clone())),
         };
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = match &self.client_certificate {
-            Some(pair) => builder.with_client_auth_cert(vec![pair.certificate()], pair.key())?,
+            Some(pair) => {
+                let key = provider.key_provider.load_private_key(pair.key())?;
+                let certified = CertifiedKey::new(vec![pair.certificate()], key);
+                builder.with_client_cert_resolver(Arc::new(Always(Arc::new(certified))))
+            }
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols.clone_from(&self.alpn);
@@ -156,6 +161,20 @@ pub fn describe(certificate: &CertificateDer<'_>) -> (String, Vec<String>) {
         _ => Vec::new(),
     };
     (subject.join(","), names)
+}
+
+/// Shows this certificate whoever asks. The library's own way reads it first, and takes none of version 1.
+#[derive(Debug)]
+struct Always(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Always {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 /// Accepts every certificate, but checks that the server has the key of the one it shows.

@@ -11,6 +11,7 @@ use edgeward_routing::origin::Origin;
 use hashbrown::HashMap;
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::object::Kind;
 
 mod affinity;
 mod balance;
@@ -20,7 +21,7 @@ mod canary;
 mod client_certificate;
 mod cors;
 mod errors;
-mod external_auth;
+pub(crate) mod external_auth;
 mod former;
 mod limit;
 mod mirror;
@@ -38,12 +39,15 @@ mod upstream;
 mod upstream_tls;
 mod value;
 
+pub use basic_auth::BasicAuthSettings;
+pub(crate) use body::{is_size, parse_kilobytes};
 pub(crate) use nearest::nearest;
-pub(crate) use path::aliases_in;
-pub use path::PathSettings;
 pub(crate) use network::{NetworkSettings, parse_network};
+pub use path::PathSettings;
+pub(crate) use path::aliases_in;
+pub(crate) use response::pair;
 pub use settings::{BackendSettings, CheckKind, HealthCheckSettings, IngressSettings};
-pub(crate) use value::{parse_bool, parse_load_balance, parse_seconds};
+pub(crate) use value::{FAULTS, parse_bool, parse_http_version, parse_load_balance, parse_seconds};
 
 /// The prefix of Edgeward's own annotations, without the slash.
 pub const OWN_PREFIX: &str = "edgeward.dev";
@@ -63,6 +67,10 @@ pub struct Annotation {
     pub guard: Option<Guard>,
     /// How its value is read; `None` for those that are not honoured.
     pub parse: Option<Parse>,
+    /// The annotation without which it is not looked at.
+    pub needs: Option<&'static str>,
+    /// The kind of object that its value names.
+    pub object: Option<Kind>,
     /// What it does, one sentence, for the reference page.
     pub doc: &'static str,
     /// What happens as long as it is not honoured, where that does not go without saying.
@@ -110,16 +118,12 @@ pub enum Refused {
 /// When an annotation guards access. What guards and cannot be enforced closes its routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
-    /// Whenever it is there, even empty: an empty allow list lets nobody in.
-    Present,
     /// When it is not blank.
     NotBlank,
     /// Unless it says false.
     True,
     /// When it says on.
     On,
-    /// Unless `auth-tls-verify-client` is `off`.
-    ClientCertificate,
 }
 
 /// Reads a value into the settings of its Ingress.
@@ -140,6 +144,8 @@ pub enum Rejection {
     /// It is not one of the allowed values, which are these, and the routes of the Ingress answer 503, for what it asks for
     /// guards them or is in the way of every request.
     Closes(String),
+    /// It has been taken, but not as it was meant: what it does instead, and what to use.
+    Noted(&'static str, &'static str),
     /// It is valid, but what it asks for is not spoken here: serving the routes without it would send nonsense.
     Unserved(&'static str),
 }
@@ -201,6 +207,11 @@ pub fn by_name(name: &str) -> Option<&'static Annotation> {
     NAMES.get(name).copied()
 }
 
+/// The kind of object that an annotation of this name, without its prefix, names.
+pub(crate) fn named_kind(name: &str) -> Option<Kind> {
+    NAMES.get(name)?.object
+}
+
 type Names = HashMap<&'static str, &'static Annotation>;
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| names(table().chain(former_table())));
@@ -219,7 +230,20 @@ fn invalid(allowed: &str) -> Rejection {
 
 impl Annotation {
     const fn new(name: &'static str, scope: Scope, status: Status, doc: &'static str) -> Self {
-        Self { name, aliases: &[], scope, status, guard: None, parse: None, doc, meanwhile: "", differs: "", instead: "" }
+        Self {
+            name,
+            aliases: &[],
+            scope,
+            status,
+            guard: None,
+            parse: None,
+            needs: None,
+            object: None,
+            doc,
+            meanwhile: "",
+            differs: "",
+            instead: "",
+        }
     }
 
     const fn honoured(name: &'static str, scope: Scope, parse: Parse, doc: &'static str) -> Self {
@@ -244,6 +268,14 @@ impl Annotation {
 
     const fn aliased(self, aliases: &'static [&'static str]) -> Self {
         Self { aliases, ..self }
+    }
+
+    const fn needing(self, other: &'static str) -> Self {
+        Self { needs: Some(other), ..self }
+    }
+
+    const fn naming(self, kind: Kind) -> Self {
+        Self { object: Some(kind), ..self }
     }
 
     const fn meanwhile(self, meanwhile: &'static str) -> Self {
@@ -284,7 +316,9 @@ impl<'p> Reader<'p> {
         let mut settings = IngressSettings::default();
         let prefix = self.prefix;
         let refused = self.refused;
-        let mut reading = Reading { annotations, prefix, refused, origin, nearest: &mut self.nearest, diagnostics };
+        let nearest = &mut self.nearest;
+        let mut reading = Reading { annotations, prefix, refused, origin, is_canary: false, nearest, diagnostics };
+        reading.is_canary = reading.value("canary").and_then(parse_bool) == Some(true);
         for (key, value) in annotations {
             let Some((key_prefix, name)) = key.split_once('/') else { continue };
             if key_prefix == prefix {
@@ -305,8 +339,8 @@ impl<'p> Reader<'p> {
         diagnostics: &mut Vec<Diagnostic>,
     ) -> BackendSettings {
         let mut settings = IngressSettings::default();
-        let (prefix, refused) = (OWN_PREFIX, self.refused);
-        let mut reading = Reading { annotations, prefix, refused, origin, nearest: &mut self.nearest, diagnostics };
+        let (prefix, refused, nearest) = (OWN_PREFIX, self.refused, &mut self.nearest);
+        let mut reading = Reading { annotations, prefix, refused, origin, is_canary: false, nearest, diagnostics };
         for (key, value) in annotations {
             if let Some(name) = key.strip_prefix(OWN_PREFIX).and_then(|rest| rest.strip_prefix('/')) {
                 reading.read(&OWN_NAMES, key, name, value, &mut settings);
@@ -328,6 +362,8 @@ struct Reading<'a> {
     prefix: &'a str,
     refused: Refused,
     origin: &'a Origin,
+    /// Whether it is an Ingress that adds no route of its own, so that nothing can be asked for its routes.
+    is_canary: bool,
     nearest: &'a mut HashMap<String, Option<&'static str>>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
@@ -356,6 +392,27 @@ impl Reading<'_> {
             self.say(Severity::Warning, "AnnotationShadowed", key, message, "remove one of the two");
             return;
         }
+        if let Some(other) = row.needs.filter(|other| self.value(other).is_none_or(|value| value.trim().is_empty())) {
+            let message = format!("`{name}` has no effect without `{other}`");
+            self.say(
+                Severity::Warning,
+                "AnnotationWithoutEffect",
+                key,
+                message,
+                format!("add `{other}`, or remove it"),
+            );
+            return;
+        }
+        if self.is_canary && row.scope != Scope::Backend {
+            // A value may still drop the Ingress.
+            let refusal = row.parse.and_then(|parse| parse(value, &mut IngressSettings::default()).err());
+            if !matches!(refusal, Some(Rejection::Drops(_))) {
+                let message = format!("`{name}` has no effect on a canary: what its main Ingress says counts");
+                let mend = "remove it, or annotate the main Ingress";
+                self.say(Severity::Warning, "CanaryAnnotationIgnored", key, message, mend);
+                return;
+            }
+        }
         if let Some(parse) = row.parse {
             // An empty alias asks for nothing, and an empty name leaves it to its alias (parser/main.go checkAnnotation).
             let is_alias = name != row.name;
@@ -371,6 +428,10 @@ impl Reading<'_> {
                 }
                 Err(Rejection::LeftOut(allowed)) => {
                     let message = format!("`{value}` is no value of `{name}`: what is wrong in it is left out");
+                    self.say(Severity::Error, "AnnotationInvalid", key, message, format!("use {allowed}"));
+                }
+                Err(Rejection::Noted(what, allowed)) => {
+                    let message = format!("`{value}` of `{name}` {what}");
                     self.say(Severity::Error, "AnnotationInvalid", key, message, format!("use {allowed}"));
                 }
                 Err(Rejection::Unprobed(allowed)) => {
@@ -416,17 +477,6 @@ impl Reading<'_> {
             self.say(Severity::Error, "RouteClosed", key, message, mend);
             return;
         }
-        match row.name {
-            "canary" if parse_bool(value) == Some(true) => {
-                settings.is_canary = true;
-                let message = "`canary` is not honoured yet: the routes of this Ingress are not served, \
-                               all traffic goes to the main Ingress";
-                let mend = "nothing to do for the main Ingress; keep canaries on another controller for now";
-                self.say(Severity::Error, "AnnotationNotHonoured", key, message.to_owned(), mend);
-                return;
-            }
-            _ => {}
-        }
         let mut message = format!("`{name}` is {}", row.status.word());
         if !row.meanwhile.is_empty() {
             message = format!("{message}: {}", row.meanwhile);
@@ -441,13 +491,9 @@ impl Reading<'_> {
 
     fn guards(&self, guard: Guard, value: &str) -> bool {
         match guard {
-            Guard::Present => true,
             Guard::NotBlank => !value.trim().is_empty(),
             Guard::True => parse_bool(value) != Some(false),
             Guard::On => value.trim() == "on",
-            Guard::ClientCertificate => {
-                !value.trim().is_empty() && self.value("auth-tls-verify-client").map(str::trim) != Some("off")
-            }
         }
     }
 

@@ -191,9 +191,10 @@ fn config_map(index: &Index, options: &Options, told: &BTreeMap<&Origin, &Diagno
         let origin = object.at(configmap::field(key));
         match told.get(&origin) {
             Some(diagnostic) => Finding::told(key, diagnostic),
-            None => Finding::new(Verdict::Honoured, key, "OptionHonoured", origin, "It does what it did.".to_owned(), ""),
+            None => {
+                Finding::new(Verdict::Honoured, key, "OptionHonoured", origin, "It does what it did.".to_owned(), "")
+            }
         }
     });
     found.collect()
 }
-

@@ -30,8 +30,15 @@ pub const TICKET_KEY: &str = "ticket.key";
 /// The key of a Secret's data that holds what session tickets were sealed with before.
 pub const PREVIOUS_TICKET_KEY: &str = "ticket.previous.key";
 
+/// The key of a Secret's data that holds the certificates of the authority that client certificates are of.
+pub const AUTHORITY_KEY: &str = "ca.crt";
+
+/// The key of a Secret's data that holds lists of revoked client certificates.
+pub const REVOCATION_KEY: &str = "ca.crl";
+
 /// Everything that is read of a Secret.
-pub(crate) const KEYS: [&str; 4] = [CERTIFICATE_KEY, PRIVATE_KEY_KEY, TICKET_KEY, PREVIOUS_TICKET_KEY];
+pub(crate) const KEYS: [&str; 6] =
+    [CERTIFICATE_KEY, PRIVATE_KEY_KEY, TICKET_KEY, PREVIOUS_TICKET_KEY, AUTHORITY_KEY, REVOCATION_KEY];
 
 /// Why a Secret holds no certificate that can be served. None of the texts shows anything of the private key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

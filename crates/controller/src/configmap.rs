@@ -9,18 +9,25 @@ use std::sync::{Arc, LazyLock};
 use edgeward_routing::backend::LoadBalance;
 use edgeward_routing::origin::Origin;
 use edgeward_routing::path::TrailingSlash;
-use edgeward_routing::policy::{Block, BodySize, NetworkSet, Policies, SslRedirect, Timeouts};
+use edgeward_routing::policy::{
+    Block, BodySize, ExternalAuth, NetworkSet, Policies, Retry, SslRedirect, Substitution, Timeouts,
+};
 use edgeward_routing::settings::{Hsts, Settings};
 use hashbrown::HashMap;
 
+use crate::annotation::external_auth::ExternalAuthSettings;
 use crate::annotation::{IngressSettings, Status, nearest};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
-use crate::object::{ConfigMap, Kind};
+use crate::object::{ConfigMap, Kind, NamespacedName};
 use crate::translate::{Options, policy};
 
+mod auth;
+mod headers;
 mod table;
 mod value;
+
+pub(crate) use headers::named;
 
 /// One key of the ConfigMap.
 #[derive(Debug)]
@@ -58,19 +65,59 @@ pub struct Configuration {
     /// Ingress paths that begin with one of these are never redirected to HTTPS. It is the path of the rule that is
     /// compared, as text, not that of the request (template.go isLocationInLocationList; recorded: c082).
     pub no_tls_redirect: Vec<String>,
+    /// Ingress paths that begin with one of these ask nobody who it is (`no-auth-locations`).
+    pub no_auth: Vec<String>,
+    /// What `global-auth-*` ask for.
+    pub external_auth: ExternalAuthSettings,
+    /// Who is asked whether requests may pass, of Ingresses that name nobody themselves.
+    pub global_auth: Option<Arc<ExternalAuth>>,
+    /// Whether an Ingress may name Secrets and ConfigMaps of other namespaces.
+    pub allow_cross_namespace: bool,
     /// Largest request body.
     pub body_size: BodySize,
     /// Limits on an endpoint.
     pub timeouts: Timeouts,
+    /// When another endpoint is tried.
+    pub retry: Retry,
+    /// Whether requests are tried again that are not idempotent, whatever an annotation says.
+    pub retries_non_idempotent: bool,
+    /// Statuses that the default backend answers for, sorted.
+    pub error_statuses: Vec<u16>,
+    /// Whether endpoints' own answers are passed on all the same.
+    pub keeps_answers: bool,
+    /// Whether requests to endpoints are in HTTP/1.0.
+    pub is_http10: bool,
     /// How requests are spread over endpoints.
     pub load_balance: LoadBalance,
     /// Networks that may ask, for routes without a list of their own.
     pub allowed: Option<Arc<NetworkSet>>,
     /// Networks that may not ask, for routes without a list of their own.
     pub denied: Option<Arc<NetworkSet>>,
+    /// Whether requests go to the address of a Service and not to its endpoints.
+    pub service_upstream: bool,
     /// Why every route is closed; `None` when they are served.
     pub closed: Option<Box<str>>,
     block: Block,
+    /// Names of header fields that Ingresses may add to responses, as they are written (`global-allowed-response-headers`).
+    pub allowed_response_headers: Vec<Box<str>>,
+    /// What is replaced at the beginning of `Location` (`proxy-redirect-from`), or `off`.
+    pub redirect_from: Box<str>,
+    /// What it is replaced with, or `off`.
+    pub redirect_to: Box<str>,
+    /// What is replaced in the domains of cookies.
+    pub cookie_domain: Option<Substitution>,
+    /// What is replaced in the paths of cookies.
+    pub cookie_path: Option<Substitution>,
+    /// Bytes per second of a response; 0 is without a limit.
+    pub rate: u64,
+    /// Bytes of a response after which that limit holds.
+    pub rate_after: u64,
+    /// Whether no request is in the access log.
+    pub is_log_off: bool,
+    /// The ConfigMap with header fields of every response.
+    pub add_headers: Option<NamespacedName>,
+    /// The ConfigMap with header fields of every request to an endpoint.
+    pub set_headers: Option<NamespacedName>,
     hsts: Hsts,
     is_hsts_on: bool,
 }
@@ -82,20 +129,39 @@ impl Configuration {
             settings: Settings {
                 trailing_slash: if strict { TrailingSlash::Ignore } else { TrailingSlash::Redirect },
                 health_path: options.health_path.as_str().into(),
-                tries: options.tries.max(1),
                 ejection: options.ejection.clone(),
                 ..Settings::default()
             },
             ssl_redirect: !strict,
             force_ssl_redirect: false,
             no_tls_redirect: vec!["/.well-known/acme-challenge".to_owned()],
+            no_auth: vec!["/.well-known/acme-challenge".to_owned()],
+            external_auth: ExternalAuthSettings::default(),
+            global_auth: None,
+            allow_cross_namespace: false,
             body_size: options.body_size,
             timeouts: options.timeouts,
+            retry: Retry { tries: Retry::tries_of(options.tries.max(1)), ..Retry::default() },
+            retries_non_idempotent: false,
+            error_statuses: Vec::new(),
+            keeps_answers: false,
+            is_http10: false,
             load_balance: LoadBalance::default(),
             allowed: None,
             denied: None,
+            service_upstream: false,
             closed: None,
             block: Block::default(),
+            allowed_response_headers: Vec::new(),
+            redirect_from: "off".into(),
+            redirect_to: "off".into(),
+            cookie_domain: None,
+            cookie_path: None,
+            rate: 0,
+            rate_after: 0,
+            is_log_off: false,
+            add_headers: None,
+            set_headers: None,
             hsts: Hsts::default(),
             is_hsts_on: !strict,
         }
@@ -131,6 +197,8 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
             }
         }
     }
+    configuration.global_auth = configuration.external_auth.policy(Vec::new()).map(Arc::new);
+    headers::read(index, &mut configuration, diagnostics);
     configuration.settings.hsts = configuration.is_hsts_on.then(|| configuration.hsts.clone());
     let block = std::mem::take(&mut configuration.block);
     configuration.settings.block = Some(block).filter(|block| !block.is_empty()).map(Arc::new);

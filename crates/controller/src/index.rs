@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 
 use crate::change::Change;
 use crate::diagnostic::Diagnostic;
+use crate::htpasswd::Htpasswd;
 use crate::object::{
     ConfigMap, EndpointSlice, Ingress, IngressClass, Kind, Namespace, NamespacedName, Object, ObjectRef, Secret,
     Service,
@@ -23,7 +24,8 @@ mod dirty;
 mod secret;
 
 pub use dirty::{Around, Dirty};
-pub use secret::CertificateState;
+pub(crate) use secret::USERS_KEY;
+pub use secret::{CertificateState, UsersForm};
 
 pub(crate) use around::hosts;
 use around::{Namers, Names};
@@ -194,6 +196,12 @@ impl Index {
         self.secrets.get(name)?.value(key)
     }
 
+    /// The users that a Secret holds; `None` when there is no such Secret, or no list of users in it. The first call parses
+    /// it; later ones do not.
+    pub(crate) fn users(&self, secret: &NamespacedName, form: UsersForm) -> Option<&Htpasswd> {
+        self.secrets.get(secret)?.users(form)
+    }
+
     /// The labels of a Namespace; none are known of one that is not there.
     pub fn labels_of_namespace(&self, name: &str) -> Option<&BTreeMap<String, String>> {
         self.namespaces.get(&NamespacedName::new("", name)).map(|namespace| &namespace.labels)
@@ -317,7 +325,12 @@ impl Index {
                 let same = (self.config_maps.get(&name))
                     .is_some_and(|old| (&old.data, &old.unreadable) == (&map.data, &map.unreadable));
                 self.config_maps.insert(name.clone(), map);
-                Dirty::config_map_if(!same, name)
+                if same {
+                    return Dirty::default();
+                }
+                let mut dirty = self.around_namers(Kind::ConfigMap, &name);
+                dirty |= Dirty::config_map(name);
+                dirty
             }
             Object::Namespace(namespace) => {
                 let same = self.namespaces.get(&name).is_some_and(|old| old.labels == namespace.labels);
@@ -345,13 +358,20 @@ impl Index {
                 let Some(old) = self.slices.remove(name) else { return Dirty::default() };
                 self.unlink_slice(name, &old)
             }
-            Kind::Secret => Dirty { certificates: self.secrets.remove(name).is_some(), ..Dirty::default() },
+            Kind::Secret => {
+                if self.secrets.remove(name).is_none() {
+                    return Dirty::default();
+                }
+                Dirty { certificates: true, ..self.around_namers(Kind::Secret, name) }
+            }
             Kind::ConfigMap => {
                 let Some(old) = self.config_maps.remove(name) else { return Dirty::default() };
                 if self.held_config_map.as_ref() == Some(name) {
                     self.vanished_config_map = Some(old);
                 }
-                Dirty::config_map_if(true, name.clone())
+                let mut dirty = Dirty::config_map(name.clone());
+                dirty |= self.around_namers(Kind::ConfigMap, name);
+                dirty
             }
             Kind::Namespace => Dirty::everything_if(self.namespaces.remove(name).is_some()),
         }
@@ -430,9 +450,16 @@ impl Index {
     }
 
     fn insert_secret(&mut self, name: NamespacedName, secret: Secret) -> Dirty {
-        let (entry, same) = SecretEntry::successor(self.secrets.remove(&name), secret);
-        self.secrets.insert(name, entry);
-        Dirty { certificates: !same, ..Dirty::default() }
+        let (entry, changed) = SecretEntry::successor(self.secrets.remove(&name), secret);
+        self.secrets.insert(name.clone(), entry);
+        let around = if changed.data { self.around_namers(Kind::Secret, &name) } else { Dirty::default() };
+        Dirty { certificates: changed.certificate, ..around }
+    }
+
+    /// What is around the Ingresses whose annotations name an object, as if they had changed themselves.
+    fn around_namers(&self, kind: Kind, name: &NamespacedName) -> Dirty {
+        let namers = self.namers.of_object(kind, name);
+        Dirty::around(Around::ingress(namers.filter_map(|name| self.ingress(name))))
     }
 }
 

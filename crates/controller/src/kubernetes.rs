@@ -131,7 +131,9 @@ pub struct SourceOptions {
     pub namespaces: Vec<String>,
     /// Whether the labels of Namespaces matter (`--watch-namespace-selector`).
     pub watches_namespaces: bool,
-    /// The ConfigMap that holds options. No other is watched.
+    /// Whether ConfigMaps that annotations and options name matter (`--watch-config-maps`).
+    pub watches_config_maps: bool,
+    /// The ConfigMap that holds options. No other is watched unless they matter.
     pub configmap: Option<NamespacedName>,
     /// A Secret that counts wherever it is (`--default-ssl-certificate`).
     pub default_ssl_certificate: Option<NamespacedName>,
@@ -234,9 +236,18 @@ impl KubernetesSource {
         } else {
             watches.none(Kind::Namespace).await;
         }
-        match configmap {
-            Some(name) => {
-                watches.spawn::<ConfigMap>(Kind::ConfigMap, true, vec![watches.scope(by_name(name))], |_, _| {})
+        let options = configmap.as_ref().map(by_name);
+        match options {
+            // That of the options may be readable where the others are not. The API server puts one into every namespace.
+            options if self.options.watches_config_maps => watches.namespaced::<ConfigMap>(
+                Kind::ConfigMap,
+                true,
+                Only::Fields("metadata.name!=kube-root-ca.crt"),
+                options.into_iter().collect(),
+                |_, _| {},
+            ),
+            Some(options) => {
+                watches.spawn::<ConfigMap>(Kind::ConfigMap, true, vec![watches.scope(options)], |_, _| {});
             }
             None => watches.none(Kind::ConfigMap).await,
         }

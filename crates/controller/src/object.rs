@@ -116,6 +116,13 @@ impl NamespacedName {
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
     }
+
+    /// `namespace/name`, or a name in this namespace. `None` when it is neither (client-go SplitMetaNamespaceKey).
+    pub fn relative(text: &str, namespace: &Arc<str>) -> Option<Self> {
+        let (other, name) = text.split_once('/').unwrap_or(("", text));
+        let namespace = if other.is_empty() { Arc::clone(namespace) } else { other.into() };
+        (!name.is_empty() && !name.contains('/')).then(|| Self { namespace, name: name.into() })
+    }
 }
 
 impl fmt::Display for NamespacedName {
@@ -303,6 +310,8 @@ pub struct Service {
     pub meta: Meta,
     /// `spec.type: ExternalName` with its `externalName`; `None` for every other type.
     pub external_name: Option<String>,
+    /// `spec.clusterIP`; `None` for a headless Service.
+    pub cluster_ip: Option<IpAddr>,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
 }

@@ -242,7 +242,8 @@ impl Owner {
         let since = self.since.take().unwrap_or_else(Instant::now);
         let started = Instant::now();
         let is_first = self.current.generation == 0;
-        let is_everything = is_first || self.has_failed || dirty.needs_translation(self.options.configmap.as_ref());
+        let is_everything =
+            is_first || self.has_failed || dirty.needs_translation(&self.index, self.options.configmap.as_ref());
         let mut what = "endpoints";
         if is_everything || !dirty.around.is_empty() {
             let part = if is_everything { None } else { self.translate_part(&dirty) };

@@ -28,7 +28,7 @@ pub use record::record;
 use seal::Seal;
 
 /// The form of the files. Another one is not read: it goes up whenever the serialized form of an object changes.
-const FORM: &str = "edgeward objects 2";
+const FORM: &str = "edgeward objects 3";
 
 /// Where and how objects are kept.
 #[derive(Debug, Clone, Default)]

@@ -6,8 +6,11 @@
 //!
 //! ```text
 //! class   whose Ingresses they are, and in which order they count
+//! client_certificate what their hosts ask of clients
 //! policy  what their annotations come to
+//! guard   what these name of other objects: who may pass
 //! rule    their hosts and paths: which route wins, what takes the rest of a host
+//! canary  which backends have an alternative
 //! backend the Service ports that the routes name, and how requests are spread over them
 //! endpoint the addresses behind a Service port
 //! tls     which certificate answers to which name
@@ -28,8 +31,11 @@ use crate::index::{Around, Index};
 use crate::object::{Ingress, Kind, NamespacedName};
 
 mod backend;
+mod canary;
 mod class;
+mod client_certificate;
 mod endpoint;
+mod guard;
 mod options;
 pub(crate) mod policy;
 mod rule;
@@ -67,10 +73,11 @@ pub fn translate(index: &Index, options: &Options, previous: &Snapshot) -> Trans
     let mut diagnostics = Vec::new();
     let mut reader = annotation::Reader::new(&options.annotations_prefix, options.refused);
     let configuration = configmap::read(index, options, &mut diagnostics);
-    let owned = class::owned(index.ingresses(), index, options, &mut reader, &mut diagnostics);
+    let mut owned = class::owned(index.ingresses(), index, options, &mut reader, &mut diagnostics);
+    guard::find(index, options, &configuration, &mut owned, &mut diagnostics);
     let mut references = backend::References::new(index, options);
     let default_backend = references.add_default(&mut diagnostics);
-    let mut plan = rule::plan(options, &configuration, &owned, &mut references, previous, &mut diagnostics);
+    let mut plan = rule::plan(options, &configuration, index, &owned, &mut references, previous, &mut diagnostics);
     let built = references.build(&configuration, previous, [], &mut reader, &mut diagnostics);
     let known = previous.certificates.by_host.values().chain(&previous.certificates.default);
     let certificates = tls::certificates(index, options, &owned, &plan, known, &mut diagnostics);
@@ -119,11 +126,12 @@ pub fn refresh_ingresses(
     // What is wrong with it has been said.
     let configuration = configmap::read(index, options, &mut Vec::new());
     let ingresses = part.ingresses.iter().filter_map(|name| index.ingress(name));
-    let owned = class::owned(ingresses, index, options, &mut reader, &mut said);
+    let mut owned = class::owned(ingresses, index, options, &mut reader, &mut said);
+    guard::find(index, options, &configuration, &mut owned, &mut said);
     let mut references = backend::References::new(index, options);
     let names_default = options.default_backend_service.as_ref().is_some_and(|name| part.services.contains(name));
     let default_backend = names_default.then(|| references.add_default(&mut said));
-    let mut plan = rule::plan(options, &configuration, &owned, &mut references, previous, &mut said);
+    let mut plan = rule::plan(options, &configuration, index, &owned, &mut references, previous, &mut said);
     let concerns = |backend: &Backend| {
         let BackendKey { namespace, service, .. } = &backend.key;
         part.services.contains(&NamespacedName { namespace: namespace.clone(), name: service.clone() })

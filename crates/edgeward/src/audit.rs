@@ -194,8 +194,7 @@ fn document(audit: &Audit) -> Value {
         value["subject"] = json!(finding.subject);
         value
     };
-    let counts: BTreeMap<_, _> =
-        audit.counts().into_iter().map(|(verdict, count)| (verdict.as_str(), count)).collect();
+    let counts: BTreeMap<_, _> = audit.counts().into_iter().map(|(verdict, count)| (verdict.as_str(), count)).collect();
     json!({
         "findings": audit.findings.iter().map(finding).collect::<Vec<_>>(),
         "counts": counts,

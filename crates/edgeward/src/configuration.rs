@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use edgeward_controller::object::is_subdomain;
 pub use options::{Configuration, Options, heading};
-pub use value::{AccessLog, Compatibility, LabelSelector, LogFormat, LogLevel, LoopbackAddress, MetricFamily, Network, Period, Reference, RefusedAnnotations, Size, Source, TlsVersion, parse_bool};
+pub use value::{
+    AccessLog, Compatibility, LabelSelector, LogFormat, LogLevel, LoopbackAddress, MetricFamily, Network, Period,
+    Reference, RefusedAnnotations, Size, Source, TlsVersion, parse_bool,
+};
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ mod fixture;
 pub mod health;
 pub mod logging;
 pub mod metrics;
+mod niceness;
 pub mod serve;
 pub mod wiring;
 

@@ -4,7 +4,9 @@
 //! log do.
 
 use std::io::{self, IsTerminal, Write};
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::configuration::{LogFormat, LogLevel};
+use crate::niceness;
 
 /// Lines that may wait for whoever reads the log, and their bytes.
 const QUEUED_LINES: usize = 4 * 1024;
@@ -85,8 +88,7 @@ impl Write for Line {
 pub fn start(format: LogFormat, level: LogLevel) -> anyhow::Result<LogControl> {
     let dropped = IntCounter::new("edgeward_log_dropped_total", "Lines of the log that could not be written")?;
     let output = Output::stderr().context("cannot write the log to the standard error")?;
-    let lines = Queue::start("log", output, dropped.clone(), QUEUED_LINES, QUEUED_BYTES)
-        .context("cannot start the thread that writes the log")?;
+    let lines = start_queue(output, dropped.clone()).context("cannot start the thread that writes the log")?;
     let lines = Arc::new(lines);
     let writer = Arc::clone(&lines);
     let (filter, handle) = reload::Layer::new(filter(level));
@@ -99,6 +101,16 @@ pub fn start(format: LogFormat, level: LogLevel) -> anyhow::Result<LogControl> {
     // Only tests start it twice; the first one stays.
     let _ = tracing_subscriber::registry().with(filter).with(events).try_init();
     Ok(LogControl { filter: handle, lines, dropped })
+}
+
+/// The thread that starts the queue is not the caller's, which the workers come from: they must not yield to themselves.
+fn start_queue(output: Output, dropped: IntCounter) -> io::Result<Queue> {
+    let start = || {
+        niceness::yield_to_workers();
+        Queue::start("log", output, dropped, QUEUED_LINES, QUEUED_BYTES)
+    };
+    let started = thread::scope(|scope| Ok::<_, io::Error>(thread::Builder::new().spawn_scoped(scope, start)?.join()))?;
+    started.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Whether the user asks for no colours (<https://no-color.org>).

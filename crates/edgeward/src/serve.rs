@@ -1,8 +1,8 @@
 //! `edgeward serve`: starts both sides, listens for signals, and ends in order.
 //!
 //! ```text
-//! control runtime (2 threads): manifests -> reconciler -> snapshot; health, metrics, administration; probes; signals
-//! workers (a thread each):     connections -> engine, which loads the snapshot
+//! control runtime:         manifests -> reconciler -> snapshot; health, metrics, administration; probes; signals
+//! workers (a thread each): connections -> engine, which loads the snapshot
 //! ```
 //!
 //! Traffic is taken from the first snapshot on, not before: a proxy without routes would answer 404 to everything.
@@ -15,6 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -34,6 +35,7 @@ use crate::configuration::{Configuration, Options, Source, Sources, default_file
 use crate::health::{Followed, Readiness};
 use crate::logging::{self, LogControl};
 use crate::metrics::{self, ConnectionObserver, History, ProcessMetrics};
+use crate::niceness;
 use crate::wiring;
 
 #[cfg(test)]
@@ -94,18 +96,13 @@ fn check_roots(roots: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How much the control threads yield to the workers where both want a processor: they are behind them in the queue, and
-/// still have a quarter of a processor that a worker keeps busy.
-const CONTROL_NICENESS: i32 = 5;
-
 fn control_runtime() -> anyhow::Result<Runtime> {
+    // The second is for what must not wait for a rebuild. On one processor it would: two only wake each other there.
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(2);
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(threads)
         .thread_name("control")
-        .on_thread_start(|| {
-            // On Linux it is the thread that is meant. A system that forbids it has them at one level, as before.
-            let _ = rustix::process::setpriority_process(None, CONTROL_NICENESS);
-        })
+        .on_thread_start(niceness::yield_to_workers)
         .enable_all()
         .build()
         .context("cannot start the control threads; are limits on threads or open files too low?")

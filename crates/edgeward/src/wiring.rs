@@ -84,6 +84,7 @@ pub fn source_options(configuration: &Configuration) -> SourceOptions {
     SourceOptions {
         namespaces: configuration.watch_namespace.clone(),
         watches_namespaces: !configuration.watch_namespace_selector.0.selects_all(),
+        watches_config_maps: configuration.watch_config_maps,
         configmap: configuration.configmap.0.clone(),
         default_ssl_certificate: configuration.default_ssl_certificate.0.clone(),
         ticket_secret: configuration.tls_session_ticket_secret.0.clone(),

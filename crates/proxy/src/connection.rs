@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use edgeward_routing::decide::Downstream;
+use edgeward_routing::policy::{ClientCertificate, TlsClient};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 
@@ -57,6 +58,17 @@ pub struct TlsSession {
     pub alpn: Alpn,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
+    /// What it was asked for a certificate, where it was, and what it showed.
+    pub client: Option<Box<AskedClient>>,
+}
+
+/// What came of asking a client for a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedClient {
+    /// The fingerprint of the authority in whose name.
+    pub asked: [u8; 32],
+    /// What it showed.
+    pub certificate: Option<ClientCertificate>,
 }
 
 /// The application protocol that a TLS handshake agreed on.
@@ -115,6 +127,17 @@ impl Connection {
     /// What a decision needs to know of it.
     pub(crate) fn downstream(&self) -> Downstream {
         Downstream { client: self.client.ip(), tls: self.tls.is_some(), port: self.destination.port() }
+    }
+
+    /// What its handshake says of the client; `None` on a plain-text listener.
+    pub(crate) fn tls_client(&self) -> Option<TlsClient<'_>> {
+        let session = self.tls.as_ref()?;
+        let client = session.client.as_deref();
+        Some(TlsClient {
+            server_name: session.server_name.as_deref(),
+            asked: client.map(|client| &client.asked),
+            certificate: client.and_then(|client| client.certificate.as_ref()),
+        })
     }
 
     /// Tells the connection that the engine took up a request. Pairs with one [`request_done`](Self::request_done).

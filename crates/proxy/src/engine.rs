@@ -5,12 +5,15 @@
 //! endpoints. Decisions, policies, retries, balancing and records are the same for both; so are their answers.
 
 mod answer;
+mod auth;
 mod budget;
 mod context;
 mod failure;
 mod fast;
+mod page;
 mod pingora;
 mod upgrade;
+mod upstream_head;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +27,7 @@ use crate::limits::Limits;
 use crate::listener::Application;
 use crate::metrics::Metrics;
 use crate::stream::{Parting, Stream};
+use auth::{Auth, AuthShared};
 use budget::RetryBudget;
 use fast::{FastPath, Served};
 use pingora::PingoraEngine;
@@ -73,6 +77,7 @@ struct Shared {
     retries: RetryBudget,
     metrics: Arc<Metrics>,
     access_log: AccessLog,
+    auth: AuthShared,
 }
 
 /// Makes the engines of all workers.
@@ -80,7 +85,8 @@ struct Shared {
 pub struct EngineFactory(Arc<Shared>);
 
 impl EngineFactory {
-    /// Engines that route by what `snapshots` gives. They share one retry budget.
+    /// Engines that route by what `snapshots` gives. They share one retry budget. In the context of the runtime on whose
+    /// threads passwords are compared.
     pub fn new(
         options: EngineOptions,
         limits: Limits,
@@ -89,15 +95,17 @@ impl EngineFactory {
         access_log: AccessLog,
     ) -> Self {
         let retries = RetryBudget::new(options.retry_percent);
-        Self(Arc::new(Shared { options, limits, snapshots, retries, metrics, access_log }))
+        let auth = AuthShared::new();
+        Self(Arc::new(Shared { options, limits, snapshots, retries, metrics, access_log, auth }))
     }
 
     /// The engines of one worker, in the context of its runtime. They share no connection to an endpoint with other
     /// workers.
     pub fn engine(&self) -> Engine {
+        let auth = Arc::new(Auth::default());
         Engine {
-            fast: self.0.options.fast_path.then(|| FastPath::new(&self.0)),
-            pingora: Arc::new(PingoraEngine::proxy(&self.0)),
+            fast: self.0.options.fast_path.then(|| FastPath::new(&self.0, &auth)),
+            pingora: Arc::new(PingoraEngine::proxy(&self.0, &auth)),
         }
     }
 }

@@ -232,6 +232,10 @@ impl decide::RequestHead for RequestHead {
         self.version != Version::HTTP_10
     }
 
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields().map(|field| (field.name, field.value))
+    }
+
     fn header_values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> + 'a {
         self.values(name.as_bytes())
     }

@@ -24,5 +24,6 @@ mod pipe;
 pub mod proxy_protocol;
 pub mod record;
 pub mod ring;
+mod session;
 mod stream;
 pub mod tls;

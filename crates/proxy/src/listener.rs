@@ -94,7 +94,7 @@ pub enum StartError {
 pub(crate) struct Shared {
     limits: Arc<Limits>,
     proxy_protocol: ProxyProtocolOptions,
-    tls: Arc<rustls::ServerConfig>,
+    tls: tls::ServerConfigs,
     observer: Arc<dyn Observer>,
     clients: Clients,
     /// Connections at this moment, for the cap.

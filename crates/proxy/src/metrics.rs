@@ -17,6 +17,7 @@ mod store;
 
 use std::sync::Arc;
 
+use edgeward_routing::route::Route;
 use edgeward_routing::snapshot::Snapshot;
 use prometheus::{Registry, TextEncoder};
 
@@ -28,6 +29,7 @@ use crate::record::RequestRecord;
 use connections::ConnectionCounters;
 use counters::Counters;
 use layout::Observation;
+use series::RouteSeries;
 use store::Store;
 
 /// The content type of [`Metrics::render`].
@@ -68,10 +70,22 @@ impl Metrics {
             return;
         }
         let observation = Observation::of(record);
-        match record.route.and_then(|route| route.metrics.get_or_init(|| self.store.series_of(route))) {
-            Some(series) => series.record(record.request.method(), record.status, &observation),
-            None => self.store.unmatched().record(record.request.method(), record.status, &observation),
+        let (method, status) = (record.request.method(), record.status);
+        let Some((route, series)) = record.route.and_then(|route| Some((route, self.series(route)?))) else {
+            self.store.unmatched().record(method, status, &observation);
+            return;
+        };
+        match record.canary() {
+            None => series.record(method, status, &observation),
+            Some(canary) => {
+                let series = series.of_canary(&canary.name, || self.store.series_of_canary(route, &canary.name));
+                series.record(method, status, &observation);
+            }
         }
+    }
+
+    fn series<'r>(&self, route: &'r Route) -> Option<&'r Arc<RouteSeries>> {
+        route.metrics.get_or_init(|| self.store.series_of(route))
     }
 
     /// Counts a request that is sent to an endpoint once more.

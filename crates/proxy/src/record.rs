@@ -23,6 +23,8 @@ pub struct RequestRecord<'a> {
     pub route: Option<&'a Route>,
     /// The backend it was sent to, if it was.
     pub backend: Option<&'a Backend>,
+    /// The backend that its route names, where a canary took the request instead.
+    pub main: Option<&'a Backend>,
     /// The connection it came on.
     pub connection: Option<&'a Connection>,
     /// The client's address, as the configuration lets us believe it.

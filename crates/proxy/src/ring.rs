@@ -1,11 +1,14 @@
-//! The hash ring of a backend: which endpoint a key belongs to, for [`LoadBalance::ConsistentHash`].
+//! The hash ring of a backend: which endpoint a key belongs to, for [`LoadBalance::ConsistentHash`], or which group of
+//! them, for [`LoadBalance::SubsetHash`].
 //!
 //! The points of an endpoint depend on its address alone (every weight is 1), so every node with the same endpoints sends
 //! a key to the same one, and an endpoint that comes or goes moves only the keys that are its own.
 //!
 //! [`LoadBalance::ConsistentHash`]: edgeward_routing::backend::LoadBalance::ConsistentHash
+//! [`LoadBalance::SubsetHash`]: edgeward_routing::backend::LoadBalance::SubsetHash
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use edgeward_routing::backend::Backend;
@@ -38,7 +41,37 @@ pub fn endpoints_for(backend: &Backend, key: &[u8]) -> impl Iterator<Item = usiz
     ring.map(|ring| Order::new(ring, key)).into_iter().flatten()
 }
 
+/// The same in the order of the groups of `size` that the endpoints form: those of the group that `key` belongs to first,
+/// beginning with a random one of them.
+pub fn grouped_endpoints_for(
+    backend: &Backend,
+    size: NonZeroUsize,
+    key: &[u8],
+) -> impl Iterator<Item = usize> + Send + use<> {
+    let count = backend.endpoints.len();
+    let size = size.get().min(count.max(1));
+    let ring = backend.ring.get_or_init(|| Ring::of_groups(count.div_ceil(size)));
+    let groups = ring.map(|ring| Order::new(ring, key)).into_iter().flatten();
+    groups.flat_map(move |group| {
+        let start = fastrand::usize(..size);
+        // The last group is filled up with the first endpoints (ingress-nginx balancer/chashsubset.lua).
+        (0..size).map(move |step| (group * size + (start + step) % size) % count)
+    })
+}
+
 impl Ring {
+    /// A ring of groups, which have no address: their number stands for one.
+    fn of_groups(count: usize) -> Self {
+        let entry = |number: usize| {
+            let mut ext = lb::Extensions::new();
+            ext.insert(EndpointIndex(number));
+            let address = u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes();
+            lb::Backend { addr: SocketAddr::Inet((address, 0).into()), weight: 1, ext }
+        };
+        let entries: BTreeSet<lb::Backend> = (0..count).map(entry).collect();
+        Self { points: Arc::new(KetamaHashing::build(&entries)), endpoints: count }
+    }
+
     fn new(backend: &Backend) -> Self {
         let entries: BTreeSet<lb::Backend> = backend
             .endpoints

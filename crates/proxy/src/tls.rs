@@ -1,6 +1,10 @@
 //! TLS on the HTTPS listeners.
 
+mod chain;
+mod client_certificate;
+mod der;
 mod hkdf;
+mod name;
 mod records;
 mod resolve;
 mod stream;
@@ -10,13 +14,14 @@ use std::sync::Arc;
 
 use edgeward_routing::SnapshotReader;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::server::{NoServerSessionStorage, ServerConfig, ServerConnection};
+use rustls::server::{NoServerSessionStorage, ServerConfig};
 use rustls::{HandshakeKind, NamedGroup, ProtocolVersion, SupportedProtocolVersion};
 
 use crate::connection::{Alpn, TlsSession};
 use resolve::Resolver;
 use ticket::Tickets;
 
+pub(crate) use client_certificate::ServerConfigs;
 pub(crate) use stream::TlsStream;
 
 /// TLS settings of all HTTPS listeners. The defaults are Mozilla's "intermediate" without finite-field Diffie-Hellman,
@@ -49,29 +54,30 @@ pub enum TlsVersion {
     V1_3,
 }
 
-/// Makes the one configuration that all workers share, with certificates by server name from the current snapshot.
+/// The versions, the newest first.
+static VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
+
+/// Makes the configurations that all workers share, with certificates by server name from the current snapshot.
 /// Early data is off: it can be replayed.
-pub(crate) fn server_config(
-    options: &TlsOptions,
-    snapshots: SnapshotReader,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub(crate) fn server_config(options: &TlsOptions, snapshots: SnapshotReader) -> Result<ServerConfigs, rustls::Error> {
     let mut provider = default_provider();
     if !options.post_quantum {
         provider.kx_groups.retain(|group| group.name() != NamedGroup::X25519MLKEM768);
     }
     hkdf::install(&mut provider);
-    let versions: &[&SupportedProtocolVersion] = match options.min_version {
-        TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
-        TlsVersion::V1_3 => &[&rustls::version::TLS13],
+    let versions: &'static [&'static SupportedProtocolVersion] = match options.min_version {
+        TlsVersion::V1_2 => &VERSIONS,
+        TlsVersion::V1_3 => &VERSIONS[..1],
     };
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+    let provider = Arc::new(provider);
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Resolver::new(snapshots.clone())));
     // Tickets need no memory here; the default would be a cache of 256 sessions behind one lock.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     if options.tickets {
-        config.ticketer = Arc::new(Tickets::new(snapshots)?);
+        config.ticketer = Arc::new(Tickets::new(snapshots.clone())?);
         // One for the one that a resumption uses up; each costs as much as a key of the handshake.
         config.send_tls13_tickets = 1;
     } else {
@@ -79,11 +85,12 @@ pub(crate) fn server_config(
     }
     config.alpn_protocols = if options.http2 { vec![b"h2".to_vec()] } else { Vec::new() };
     config.alpn_protocols.push(b"http/1.1".to_vec());
-    Ok(Arc::new(config))
+    Ok(ServerConfigs { plain: Arc::new(config), provider, versions, snapshots })
 }
 
-/// What a finished handshake agreed on.
-pub(crate) fn session(tls: &ServerConnection) -> TlsSession {
+/// What a finished handshake agreed on, and what it found of the client where it asked in the name of somebody.
+pub(crate) fn session(configs: &ServerConfigs, stream: &TlsStream) -> TlsSession {
+    let tls = stream.session();
     TlsSession {
         server_name: tls.server_name().map(Into::into),
         version: match tls.protocol_version() {
@@ -97,6 +104,7 @@ pub(crate) fn session(tls: &ServerConnection) -> TlsSession {
             Some(_) => Alpn::Http1,
         },
         resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
+        client: stream.asked().map(|authority| Box::new(configs.found(authority, tls))),
     }
 }
 

@@ -1,11 +1,14 @@
 //! Backends: a named group of endpoints (a Service and its port), and how requests are spread over them.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use crate::affinity::Affinity;
 use crate::attachment::Attachment;
+use crate::canary::Canary;
 use crate::endpoint::Endpoint;
 use crate::template::Template;
 
@@ -43,7 +46,7 @@ pub struct Backends {
 
 /// Which backend has which number.
 #[derive(Debug, Default)]
-struct Numbers {
+pub struct Numbers {
     /// By place in the list.
     ids: Vec<BackendId>,
     /// The place of each number; [`NOWHERE`] for one that is free.
@@ -53,6 +56,11 @@ struct Numbers {
 const NOWHERE: u32 = u32::MAX;
 
 impl Numbers {
+    /// The numbers, in the order of the backends.
+    pub fn ids(&self) -> &[BackendId] {
+        &self.ids
+    }
+
     fn new(ids: Vec<BackendId>) -> Self {
         let len = ids.iter().map(|id| id.0 as usize + 1).max().unwrap_or_default();
         let mut places = vec![NOWHERE; len];
@@ -70,25 +78,36 @@ impl Backends {
         Self { all, numbers: Arc::new(Numbers::new(ids)) }
     }
 
-    /// What follows these: backends with a key that is known keep their number. Both lists are sorted by key.
-    pub fn followed_by(&self, all: Vec<Arc<Backend>>) -> Self {
-        if self.all.len() == all.len() && self.all.iter().zip(&all).all(|(old, new)| old.key == new.key) {
-            return Self { all, numbers: Arc::clone(&self.numbers) };
+    /// The numbers in a list with these keys that follows this one: a key that is known keeps its number. Both lists are
+    /// sorted by key.
+    pub fn number<'k>(&self, keys: impl ExactSizeIterator<Item = &'k BackendKey> + Clone) -> Arc<Numbers> {
+        if self.all.len() == keys.len() && self.all.iter().zip(keys.clone()).all(|(old, key)| old.key == *key) {
+            return Arc::clone(&self.numbers);
         }
         let mut known = self.iter().peekable();
         let mut is_taken = vec![false; self.numbers.places.len()];
-        let kept: Vec<Option<BackendId>> = all
-            .iter()
-            .map(|new| {
-                while known.next_if(|(_, old)| old.key < new.key).is_some() {}
-                let (id, _) = known.next_if(|(_, old)| old.key == new.key)?;
+        let kept: Vec<Option<BackendId>> = keys
+            .map(|key| {
+                while known.next_if(|(_, old)| old.key < *key).is_some() {}
+                let (id, _) = known.next_if(|(_, old)| old.key == *key)?;
                 is_taken[id.0 as usize] = true;
                 Some(id)
             })
             .collect();
         let mut free = (0..).filter(|number| is_taken.get(*number as usize) != Some(&true)).map(BackendId);
         let ids = kept.into_iter().filter_map(|id| id.or_else(|| free.next())).collect();
-        Self { all, numbers: Arc::new(Numbers::new(ids)) }
+        Arc::new(Numbers::new(ids))
+    }
+
+    /// These backends, with the [numbers](Self::number) that they were given.
+    pub fn numbered(all: Vec<Arc<Backend>>, numbers: Arc<Numbers>) -> Self {
+        Self { all, numbers }
+    }
+
+    /// What follows these: backends with a key that is known keep their number. Both lists are sorted by key.
+    pub fn followed_by(&self, all: Vec<Arc<Backend>>) -> Self {
+        let numbers = self.number(all.iter().map(|backend| &backend.key));
+        Self::numbered(all, numbers)
     }
 
     /// All of them, in the order in which they were given.
@@ -99,6 +118,11 @@ impl Backends {
     /// All of them with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (BackendId, &Arc<Backend>)> {
         self.numbers.ids.iter().copied().zip(&self.all)
+    }
+
+    /// The backend with a key, of those that [are sorted by it](Self::followed_by).
+    pub fn by_key(&self, key: &BackendKey) -> Option<&Arc<Backend>> {
+        self.all.get(self.all.binary_search_by(|backend| backend.key.cmp(key)).ok()?)
     }
 
     /// The backend of `id`; `None` only for an id of another snapshot.
@@ -120,6 +144,19 @@ pub enum LoadBalance {
     PeakEwma,
     /// Consistent hashing (ketama) over the text of a template. ingress-nginx: `upstream-hash-by`.
     ConsistentHash(Template),
+    /// Consistent hashing to one of the groups that the endpoints form in their order, so many in each, the last one filled
+    /// up with the first of all; of the group a random one. ingress-nginx: `upstream-hash-by-subset`.
+    SubsetHash(Template, NonZeroUsize),
+}
+
+impl LoadBalance {
+    /// The text whose hash picks, where one does.
+    pub fn hashed(&self) -> Option<&Template> {
+        match self {
+            Self::ConsistentHash(template) | Self::SubsetHash(template, _) => Some(template),
+            Self::RoundRobin | Self::LeastRequest | Self::PeakEwma => None,
+        }
+    }
 }
 
 /// An opt-in active health check (`edgeward.dev/health-check-*`).
@@ -165,6 +202,12 @@ pub struct Backend {
     /// How a request picks an endpoint. ingress-nginx keeps this per upstream: the oldest Ingress that references the
     /// Service port decides (controller.go createUpstreams).
     pub load_balance: LoadBalance,
+    /// How a client stays with one endpoint, which comes before `load_balance`.
+    pub affinity: Option<Affinity>,
+    /// Where part of its requests go instead.
+    pub canary: Option<Canary>,
+    /// Whether its one endpoint is the address of the Service itself (`service-upstream`).
+    pub is_service_upstream: bool,
     /// The active health check, if one is asked for.
     pub health_check: Option<HealthCheck>,
     /// Time over which a new endpoint's share grows to a full one; zero switches slow start off.
@@ -175,7 +218,7 @@ pub struct Backend {
     /// Round-robin position: at first [`random_cursor`], then taken over from the previous snapshot with the endpoint
     /// state.
     pub cursor: Arc<AtomicUsize>,
-    /// The data plane's own: the hash ring over `endpoints`.
+    /// The data plane's own: how keys find one of `endpoints`, as a hash ring or by name.
     pub ring: Attachment,
 }
 

@@ -21,8 +21,8 @@ const SLOW_START_FLOOR: f64 = 0.1;
 /// [`Ejection::max_percent`] of the endpoints are unhealthy, health is ignored (panic mode): the probes or this proxy are
 /// then more likely wrong than the endpoints. When all have been tried, they are tried again.
 ///
-/// `hashed` gives indexes in the order of the hash ring for [`LoadBalance::ConsistentHash`]; without it that policy falls
-/// back to round robin.
+/// `hashed` gives indexes in the order of the hash ring where the policy [hashes](LoadBalance::hashed); without it that
+/// policy falls back to round robin.
 pub fn pick(
     backend: &Backend,
     ejection: &Ejection,
@@ -68,7 +68,9 @@ fn is_panic(endpoints: &[Endpoint], ejection: &Ejection) -> bool {
 /// The policy's own choice: one that `accept` takes, unless its few draws find none.
 fn choose(backend: &Backend, accept: &dyn Fn(&Endpoint) -> bool) -> usize {
     match &backend.load_balance {
-        LoadBalance::RoundRobin | LoadBalance::ConsistentHash(_) => in_turn(backend, accept),
+        LoadBalance::RoundRobin | LoadBalance::ConsistentHash(_) | LoadBalance::SubsetHash(..) => {
+            in_turn(backend, accept)
+        }
         LoadBalance::LeastRequest => best_of_two(backend, |_| 0.0, accept),
         LoadBalance::PeakEwma => best_of_two(backend, expected, accept),
     }

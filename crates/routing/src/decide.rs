@@ -1,9 +1,11 @@
 //! The request decision: from a snapshot, what is known of the connection, and the request head to what to do.
 //!
 //! The order is fixed, and it is ingress-nginx's where that has one (row 23 of its semantics, as its recorded answers
-//! correct it): malformed requests, method, host, path, what is refused for all hosts, closed routes, what the host
+//! correct it): malformed requests, method, host, path, what is refused for all hosts, certificates of
+//! clients, closed routes, what the host
 //! redirects (`app-root`, the other name), declared body size, missing slash, preflights of scripts, the redirect of the
-//! route, its rewrite, redirect to HTTPS, the limits on clients, networks, then the backend.
+//! route, its rewrite, redirect to HTTPS, the limits on clients, networks, then who it is, then the backend or its canary. Who it is
+//! takes time to find out, so that the engine does that: the decision only says that it must.
 
 mod location;
 
@@ -12,12 +14,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::canary::backend_for;
 use crate::forward::Forwarded;
 use crate::host::{Host, HostPattern};
 use crate::path::NormalizedPath;
 use crate::policy::cors::Grant;
 use crate::policy::networks::Verdict;
-use crate::policy::{HostPolicies, Policies, Rewritten, SslRedirect};
+use crate::policy::{HostPolicies, Policies, RedirectStyle, Rewritten, Satisfy, SslRedirect, TlsClient};
 use crate::respond::ResponseEdits;
 use crate::route::{Route, Target};
 use crate::settings::Settings;
@@ -53,6 +56,8 @@ pub trait RequestHead {
     fn authority(&self) -> Option<&str>;
     /// Whether the protocol version demands an authority: everything but HTTP/1.0.
     fn requires_authority(&self) -> bool;
+    /// Names, in lower case or as sent, and values of all headers, in order.
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
     /// The values of all headers of a name, in order.
     fn header_values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> + 'a;
 
@@ -86,6 +91,16 @@ pub enum Reason {
     Blocked,
     /// 503: a guard of the route cannot be enforced.
     RouteClosed,
+    /// 421: the connection was opened for another host, or before this one asked for certificates as it does now.
+    Misdirected,
+    /// 400: the client showed no certificate where it has to.
+    NoCertificate,
+    /// 400: the certificate of the client is not good.
+    BadCertificate,
+    /// 403: the certificate of the client is another one's than the host asks for.
+    OtherCertificate,
+    /// 403: whose certificates are good cannot be read.
+    HostRefused,
     /// 413: the body is larger than the route takes.
     BodyTooLarge,
     /// 302: the root of the host is elsewhere (`app-root`).
@@ -108,6 +123,16 @@ pub enum Reason {
     ConnectionsLimited,
     /// 403: the client's address may not ask.
     NetworkRefused,
+    /// 401: the client has not said who it is, or nobody knows it.
+    Unauthorized,
+    /// 302: the client is sent to where it can say who it is.
+    SignIn,
+    /// 403: the authentication service refuses the request.
+    Forbidden,
+    /// 500: the authentication service gave no answer that says whether the request may pass.
+    AuthFailed,
+    /// 503: more passwords are to be compared than there is time for.
+    AuthBusy,
     /// 503: the backend has no endpoint.
     NoEndpoints,
     /// 200: the health path on a host without rules.
@@ -150,6 +175,11 @@ impl Reason {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Blocked => "blocked",
             Self::RouteClosed => "route_closed",
+            Self::Misdirected => "misdirected",
+            Self::NoCertificate => "no_certificate",
+            Self::BadCertificate => "bad_certificate",
+            Self::OtherCertificate => "other_certificate",
+            Self::HostRefused => "host_refused",
             Self::BodyTooLarge => "body_too_large",
             Self::AppRoot => "app_root",
             Self::OtherName => "other_name",
@@ -161,6 +191,11 @@ impl Reason {
             Self::RateLimited => "rate_limited",
             Self::ConnectionsLimited => "connections_limited",
             Self::NetworkRefused => "network_refused",
+            Self::Unauthorized => "unauthorized",
+            Self::SignIn => "sign_in",
+            Self::Forbidden => "forbidden",
+            Self::AuthFailed => "auth_failed",
+            Self::AuthBusy => "auth_busy",
             Self::NoEndpoints => "no_endpoints",
             Self::Health => "health",
             Self::ConnectFailed => "connect_failed",
@@ -224,18 +259,41 @@ pub struct Decision {
     /// Whether the request came as far as the limits of its route, which count it. Whoever executes the decision asks
     /// [`Limits::admit`](crate::policy::Limits::admit) once; a refusal takes the place of the action.
     pub is_counted: bool,
+    /// Whether the client has to say who it is before anything is done, as the [policies](Policies) of the route ask for:
+    /// first [`Policies::basic_auth`], then [`Policies::external_auth`]. What else is said instead, such as redirects, is for everybody.
+    pub asks_who: bool,
+    /// Whether the backend stands in for that of the route, which has no endpoint.
+    pub is_stand_in: bool,
 }
 
 impl Decision {
     fn respond(status: u16, reason: Reason, downstream: &Downstream) -> Self {
-        let response = ResponseEdits { hsts: downstream.tls, cors: None };
-        let action = Action::Respond { status, reason };
-        Self { action, route: None, forwarded: None, target: None, response, is_counted: false }
+        Self {
+            action: Action::Respond { status, reason },
+            route: None,
+            forwarded: None,
+            target: None,
+            response: ResponseEdits { hsts: downstream.tls, ..ResponseEdits::default() },
+            is_counted: false,
+            asks_who: false,
+            is_stand_in: false,
+        }
     }
 }
 
-/// Decides what to do with a request. A pure function: the same arguments give the same decision on every engine.
+/// Decides what to do with a request in the clear, or over TLS of which nothing is known.
 pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestHead) -> Decision {
+    decide_for(snapshot, downstream, None, head)
+}
+
+/// Decides what to do with a request of this client. A pure function: the same arguments give the same decision on every
+/// engine, but for the chance in the weight of a [canary](crate::canary).
+pub fn decide_for(
+    snapshot: &Snapshot,
+    downstream: &Downstream,
+    client: Option<TlsClient<'_>>,
+    head: &impl RequestHead,
+) -> Decision {
     let settings = &snapshot.settings;
     let method = head.method();
     if method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase() || b == b'_' || b == b'-') {
@@ -269,10 +327,19 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
     };
     let policies = route.map_or(&settings.default_policies, |route| &route.policies);
     let request = Request { downstream, head, host, path: &path, forwarded: &forwarded, policies };
-    let of_host = policies.host.as_deref().and_then(|of_host| request.redirect_of_host(of_host, settings));
-    let mut response = ResponseEdits { hsts: downstream.tls && of_host.is_none(), cors: None };
+    let of_host = policies.host.as_deref();
+    let refusal = of_host.and_then(|of_host| request.refusal_of_host(of_host, client, snapshot));
+    let of_host = of_host.and_then(|of_host| request.redirect_of_host(of_host, settings));
+    let is_of_route = of_host.is_none() && refusal.is_none();
+    let mut response = ResponseEdits {
+        hsts: downstream.tls && is_of_route,
+        of_route: is_of_route && policies.closed.is_none(),
+        ..ResponseEdits::default()
+    };
     let rewritten = policies.rewrite.as_ref().and_then(|rewrite| rewrite.apply(path.as_bytes(), &forwarded, head));
-    let early = if policies.closed.is_some() {
+    let early = if refusal.is_some() {
+        refusal
+    } else if policies.closed.is_some() {
         Some(Action::Respond { status: 503, reason: Reason::RouteClosed })
     } else if of_host.is_some() {
         of_host
@@ -287,13 +354,26 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
         request.rewrite(response.cors.is_some(), rewritten.as_ref(), has_certificate, settings)
     };
     let is_counted = early.is_none();
-    let action = if let Some(action) = early.or_else(|| request.refusal(settings)) {
+    let judgement = request.judge(settings);
+    let (mut asks_who, mut is_stand_in) = (false, false);
+    let action = if let Some(action) = early {
         action
+    } else if let Judgement::Refused(reason) = judgement {
+        Action::Respond { status: 403, reason }
     } else {
+        asks_who = judgement == Judgement::AskWho;
         match route.map(|route| route.target) {
             Some(Target::Backend(id)) => match snapshot.backends.by_id(id) {
-                Some(backend) if !backend.endpoints.is_empty() => Action::Proxy(Arc::clone(backend)),
-                _ => Action::Respond { status: 503, reason: Reason::NoEndpoints },
+                Some(main) if !main.endpoints.is_empty() => {
+                    Action::Proxy(Arc::clone(backend_for(&snapshot.backends, main, head)))
+                }
+                _ => match policies.stand_in.as_ref().and_then(|key| snapshot.backends.by_key(key)) {
+                    Some(backend) if !backend.endpoints.is_empty() => {
+                        is_stand_in = true;
+                        Action::Proxy(Arc::clone(backend))
+                    }
+                    _ => Action::Respond { status: 503, reason: Reason::NoEndpoints },
+                },
             },
             Some(Target::Default) => unmatched(snapshot, Reason::NoRoute),
             None if matches!(found, RouteMatch::NoPath(_)) => unmatched(snapshot, Reason::NoRoute),
@@ -305,7 +385,8 @@ pub fn decide(snapshot: &Snapshot, downstream: &Downstream, head: &impl RequestH
         target = Some(rewritten);
         forwarded.prefix = prefix;
     }
-    Decision { action, route: route.cloned(), forwarded: Some(forwarded), target, response, is_counted }
+    let (route, forwarded) = (route.cloned(), Some(forwarded));
+    Decision { action, route, forwarded, target, response, is_counted, asks_who, is_stand_in }
 }
 
 /// What a rewrite answers by itself.
@@ -332,6 +413,31 @@ struct Request<'r, H> {
 }
 
 impl<H: RequestHead> Request<'_, H> {
+    /// What the host refuses, before anything else (nginx: before the phases of a request, and `server` before its rewrites).
+    fn refusal_of_host(
+        &self,
+        policies: &HostPolicies,
+        client: Option<TlsClient<'_>>,
+        snapshot: &Snapshot,
+    ) -> Option<Action> {
+        if policies.refused.is_some() {
+            return Some(Action::Respond { status: 403, reason: Reason::HostRefused });
+        }
+        let asked = policies.client_certificates.as_ref()?;
+        let is_served = |name: &str| {
+            let name = Host::normalize(name);
+            let found = name.as_ref().and_then(|name| snapshot.routes.host(name.as_str()));
+            found.is_some_and(|routes| routes.host != HostPattern::Any)
+        };
+        let (status, reason) = asked.refusal(self.host, client, is_served)?;
+        Some(match &asked.error_page {
+            Some(page) if matches!(reason, Reason::NoCertificate | Reason::BadCertificate) => {
+                Action::Redirect { status: 302, location: page.to_string(), reason }
+            }
+            _ => Action::Respond { status, reason },
+        })
+    }
+
     /// What the host redirects before its routes are looked at.
     fn redirect_of_host(&self, policies: &HostPolicies, settings: &Settings) -> Option<Action> {
         if let Some(name) = &policies.other_name {
@@ -371,29 +477,53 @@ impl<H: RequestHead> Request<'_, H> {
         Some(Action::Redirect { status: settings.redirect_status, location, reason: Reason::SslRedirect })
     }
 
-    /// The answer to a client whose address may not ask.
-    fn refusal(&self, settings: &Settings) -> Option<Action> {
+    /// What the guards of the route say before anybody has said who it is (nginx `satisfy`: all of them, or one is enough).
+    fn judge(&self, settings: &Settings) -> Judgement {
         let client = self.forwarded.client;
         if settings.block.as_ref().is_some_and(|block| block.networks.contains(client)) {
-            return Some(Action::Respond { status: 403, reason: Reason::Blocked });
+            return Judgement::Refused(Reason::Blocked);
         }
-        // Where one guard is enough, authentication may still let it in; there is none behind the networks here.
-        let is_refused = self.policies.networks.as_ref().is_some_and(|n| n.judge(client) == Verdict::Refused);
-        is_refused.then_some(Action::Respond { status: 403, reason: Reason::NetworkRefused })
+        let by_network = self.policies.networks.as_ref().map(|networks| networks.judge(client));
+        let is_one_enough = self.policies.satisfy == Satisfy::Any;
+        match by_network {
+            Some(Verdict::Refused) if !(is_one_enough && self.policies.asks_who()) => {
+                Judgement::Refused(Reason::NetworkRefused)
+            }
+            Some(Verdict::Allowed) if is_one_enough => Judgement::Pass,
+            _ if self.policies.asks_who() => Judgement::AskWho,
+            _ => Judgement::Pass,
+        }
     }
 
     /// A redirect that a route asks for.
     fn redirect(&self, status: u16, location: &str, reason: Reason) -> Action {
         let style = self.policies.redirect_style;
-        let location = if !location.starts_with('/') || style.is_relative {
-            location.to_owned()
-        } else if let (true, Some(port)) = (style.has_port, self.downstream.port_in_url()) {
-            location::absolute(self.downstream.tls, &format!("{}:{port}", self.host), location)
-        } else {
-            location::absolute(self.downstream.tls, self.host, location)
-        };
+        let location = location::relative_to(self.downstream, self.host, location.as_bytes(), style);
         Action::Redirect { status, location, reason }
     }
+}
+
+/// The `Location` of a sign-in page.
+pub(crate) fn sign_in_location(
+    location: &[u8],
+    downstream: &Downstream,
+    head: &impl RequestHead,
+    style: RedirectStyle,
+) -> String {
+    let host = head.authority().and_then(Host::normalize);
+    let host = host.as_ref().map_or("", Host::as_str);
+    location::relative_to(downstream, host, location, style)
+}
+
+/// What the guards of a route say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judgement {
+    /// The request may pass.
+    Pass,
+    /// The client has to say who it is.
+    AskWho,
+    /// It may not pass.
+    Refused(Reason),
 }
 
 /// Whether the health path is the proxy's own here: no rule names the host, and no rule for any host names the path

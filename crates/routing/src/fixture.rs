@@ -67,6 +67,10 @@ impl RequestHead for Head {
         !self.http10
     }
 
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()))
+    }
+
     fn header_values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> + 'a {
         self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_slice())
     }
@@ -113,6 +117,9 @@ pub(crate) fn backend(name: &str, endpoints: u8, load_balance: LoadBalance) -> B
         key,
         load_balance,
         health_check: None,
+        affinity: None,
+        canary: None,
+        is_service_upstream: false,
         slow_start: Duration::ZERO,
         endpoints: (1..=endpoints).map(endpoint).collect(),
         cursor: Arc::default(),

@@ -111,20 +111,36 @@ pub enum Edit<'p, 'v> {
     Set(&'p str, &'v [u8]),
     /// Remove every header of the name.
     Remove(&'p str),
+    /// Add a header beside others of the name.
+    Append(&'p str, &'v [u8]),
 }
 
 /// Tells `edit` what to change so that the upstream learns of the client. `peer` is the address that the request came
 /// from, and `request_id` the identity to forward.
 ///
 /// Names that [`is_forwardable`] refuses are the caller's to drop, for only it can walk its header map.
-pub fn edit_upstream_headers(
+pub fn edit_upstream_headers<'p>(
     forwarded: &Forwarded,
     head: &impl RequestHead,
-    settings: &Settings,
+    settings: &'p Settings,
     peer: IpAddr,
     request_id: &[u8],
-    mut edit: impl FnMut(Edit<'static, '_>),
+    mut edit: impl FnMut(Edit<'p, '_>),
 ) {
+    let own = &settings.upstream_headers;
+    for (name, template) in own {
+        let mut value = Vec::new();
+        if let Some(template) = template {
+            template.write(forwarded, head, std::str::from_utf8(request_id).unwrap_or_default(), &mut value);
+        }
+        edit_or_remove(name, Some(&value), &mut edit);
+    }
+    let mut edit = |change: Edit<'p, '_>| {
+        let (Edit::Set(name, _) | Edit::Remove(name) | Edit::Append(name, _)) = change;
+        if !own.iter().any(|(own, _)| **own == *name) {
+            edit(change);
+        }
+    };
     let client = AddressText::new(forwarded.client);
     let original_for = joined(head, &settings.forwarded_for);
     let original_host = head.header("x-forwarded-host");
@@ -153,7 +169,7 @@ pub fn edit_upstream_headers(
     edit(Edit::Remove("proxy"));
 }
 
-fn edit_or_remove(name: &'static str, value: Option<&[u8]>, edit: &mut impl FnMut(Edit<'static, '_>)) {
+fn edit_or_remove<'p>(name: &'p str, value: Option<&[u8]>, edit: &mut impl FnMut(Edit<'p, '_>)) {
     match value.filter(|value| !value.is_empty()) {
         Some(value) => edit(Edit::Set(name, value)),
         None => edit(Edit::Remove(name)),
@@ -161,7 +177,7 @@ fn edit_or_remove(name: &'static str, value: Option<&[u8]>, edit: &mut impl FnMu
 }
 
 /// All values of a header as one list, as nginx's `$http_x_forwarded_for` has them.
-fn joined<'a>(head: &'a impl RequestHead, name: &'a str) -> Option<std::borrow::Cow<'a, [u8]>> {
+pub(crate) fn joined<'a>(head: &'a impl RequestHead, name: &'a str) -> Option<std::borrow::Cow<'a, [u8]>> {
     let mut values = head.header_values(name);
     let first = values.next()?;
     let rest: Vec<&[u8]> = values.collect();
@@ -194,13 +210,13 @@ fn speaks_for_client(name: &str) -> bool {
 }
 
 /// The text of an address, on the stack.
-struct AddressText {
+pub(crate) struct AddressText {
     bytes: [u8; 45],
     length: usize,
 }
 
 impl AddressText {
-    fn new(address: IpAddr) -> Self {
+    pub(crate) fn new(address: IpAddr) -> Self {
         let mut text = Self { bytes: [0; 45], length: 0 };
         if let IpAddr::V4(address) = address {
             // By hand, at a tenth of what formatting takes: every request has it.
@@ -230,7 +246,7 @@ impl AddressText {
         self.length += 1;
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 }

@@ -5,12 +5,15 @@
 //!
 //! The controller compiles objects into a [`Snapshot`]; the proxy loads it once per request and asks [`decide()`].
 
+pub mod affinity;
 pub mod attachment;
 pub mod backend;
 pub mod balance;
+pub mod canary;
 pub mod certificate;
 pub mod decide;
 pub mod endpoint;
+pub mod error_request;
 pub mod forward;
 pub mod host;
 pub mod origin;

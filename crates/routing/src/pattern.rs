@@ -51,12 +51,8 @@ impl Parsed {
             return Err(PatternError::TooLong);
         }
         let mut source = [before, &bytewise(text), behind].concat();
-        let mut parser = ParserBuilder::new()
-            .unicode(false)
-            .utf8(false)
-            .case_insensitive(true)
-            .nest_limit(NESTING)
-            .build();
+        let mut parser =
+            ParserBuilder::new().unicode(false).utf8(false).case_insensitive(true).nest_limit(NESTING).build();
         let mut left = PLAIN_BRACES;
         loop {
             match parser.parse(&source) {

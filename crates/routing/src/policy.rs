@@ -2,29 +2,47 @@
 //!
 //! Each policy is one module. None of them holds text that is parsed again at run time.
 
+pub mod basic_auth;
 pub mod block;
 pub mod body_size;
+pub mod client_certificate;
 pub mod cors;
+pub mod error_pages;
+pub mod expression;
+pub mod external_auth;
 pub mod limits;
 pub mod networks;
 pub mod protocol;
 pub mod redirect;
+pub mod response;
+pub mod retry;
 pub mod rewrite;
 pub mod ssl_redirect;
 pub mod timeouts;
+pub mod upstream_request;
 
+pub use basic_auth::BasicAuth;
 pub use block::Block;
 pub use body_size::BodySize;
+pub use client_certificate::{ClientAuthority, ClientCertificate, ClientCertificates, TlsClient, Verify};
 pub use cors::Cors;
+pub use error_pages::ErrorPages;
+pub use expression::{Expression, ParseExpressionError};
+pub use external_auth::ExternalAuth;
 pub use limits::Limits;
 pub use networks::{NetworkSet, Networks, Satisfy};
 pub use protocol::BackendProtocol;
 pub use redirect::{HostPolicies, Redirect, RedirectStyle};
+pub use response::{BadField, HeaderFields, Pace, ResponsePolicies, Substitution};
+pub use retry::{Fault, Faults, Retry};
 pub use rewrite::{Replacement, Rewrite, RewriteFrom, Rewritten};
 pub use ssl_redirect::SslRedirect;
 pub use timeouts::Timeouts;
+pub use upstream_request::{ConnectionOption, UpstreamRequest};
 
 use std::sync::Arc;
+
+use crate::backend::BackendKey;
 
 /// The policies of one route. What most routes do not have is behind a pointer, so that they pay nothing for it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -39,6 +57,14 @@ pub struct Policies {
     pub protocol: BackendProtocol,
     /// How long the endpoints may take.
     pub timeouts: Timeouts,
+    /// When another endpoint is tried.
+    pub retry: Retry,
+    /// How requests to the endpoints are written other than usual.
+    pub upstream_request: Option<Arc<UpstreamRequest>>,
+    /// Which answers another backend gives.
+    pub error_pages: Option<Arc<ErrorPages>>,
+    /// The backend that takes its requests while its own has no endpoint (`default-backend`).
+    pub stand_in: Option<Arc<BackendKey>>,
     /// What holds for its host.
     pub host: Option<Arc<HostPolicies>>,
     /// Where all requests are redirected to.
@@ -55,6 +81,24 @@ pub struct Policies {
     pub networks: Option<Arc<Networks>>,
     /// Whether one guard that lets a request pass is enough.
     pub satisfy: Satisfy,
+    /// Who may pass with which password.
+    pub basic_auth: Option<Arc<BasicAuth>>,
+    /// Who is asked whether a request may pass.
+    pub external_auth: Option<Arc<ExternalAuth>>,
+    /// Whether clients are given the session cookie of the backend, if it has one: only routes that ask for affinity hand
+    /// it out, though all routes to the backend heed it (recorded: c272).
+    pub sets_session: bool,
+    /// What is changed in its responses, and how fast they are sent.
+    pub response: Option<Arc<ResponsePolicies>>,
+    /// Whether its requests are kept out of the access log (`enable-access-log`).
+    pub is_unlogged: bool,
+}
+
+impl Policies {
+    /// Whether a client has to say who it is.
+    pub fn asks_who(&self) -> bool {
+        self.basic_auth.is_some() || self.external_auth.is_some()
+    }
 }
 
 #[cfg(test)]

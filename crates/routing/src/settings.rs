@@ -6,7 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::path::TrailingSlash;
-use crate::policy::{Block, Policies};
+use crate::policy::{Block, HeaderFields, Policies};
+use crate::template::Template;
 
 /// Settings that are published with each snapshot, so that changing them is as atomic as changing a route.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,10 +39,17 @@ pub struct Settings {
     pub default_policies: Policies,
     /// Path that answers 200 on hosts without rules; ingress-nginx has `/healthz`.
     pub health_path: Box<str>,
-    /// Tries of one request at endpoints, the first included (ConfigMap `proxy-next-upstream-tries`; at least 1).
-    pub tries: u32,
     /// Passive ejection of failing endpoints.
     pub ejection: Ejection,
+    /// Header fields of every response (ConfigMap `add-headers`).
+    pub response_headers: HeaderFields,
+    /// Header fields of endpoints that no client gets, lower case (ConfigMap `hide-headers`).
+    pub hidden_headers: Vec<Box<str>>,
+    /// Whether clients get the `Server` of endpoints (ConfigMap `allow-backend-server-header`).
+    pub passes_server: bool,
+    /// Header fields of every request to an endpoint, names in lower case, in place of all others of the name (ConfigMap
+    /// `proxy-set-headers`). What comes to nothing is not sent.
+    pub upstream_headers: Vec<(Box<str>, Option<Template>)>,
 }
 
 impl Default for Settings {
@@ -60,8 +68,11 @@ impl Default for Settings {
             connections_status: 503,
             default_policies: Policies::default(),
             health_path: "/healthz".into(),
-            tries: 3,
             ejection: Ejection::default(),
+            response_headers: HeaderFields::default(),
+            hidden_headers: Vec::new(),
+            passes_server: false,
+            upstream_headers: Vec::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::decide::RequestHead;
 use crate::forward::Forwarded;
 use crate::host::Host;
 use crate::path::NormalizedPath;
+use crate::policy::basic_auth::Credentials;
 
 /// A variable that a template may name. The names are nginx's (ngx_http_variables.c).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,16 @@ pub enum Variable {
     Scheme,
     /// `$request_method`.
     RequestMethod,
+    /// `$escaped_request_uri`: the raw request target, percent-encoded as a part of a URL.
+    EscapedRequestUri,
+    /// `$best_http_host`: the host with its port, as the upstream gets it.
+    BestHttpHost,
+    /// `$request_id` or `$req_id`: the identity of the request.
+    RequestId,
+    /// `$remote_user`: who the client says to be with a password, right or wrong.
+    RemoteUser,
+    /// `$server_port` or `$pass_server_port`: the port, as the upstream gets it.
+    ServerPort,
 }
 
 /// One piece of a template.
@@ -114,6 +125,11 @@ fn parse_variable(name: &str) -> Option<Part> {
         "remote_addr" | "binary_remote_addr" | "the_real_ip" => Variable::RemoteAddr,
         "scheme" | "pass_access_scheme" => Variable::Scheme,
         "request_method" => Variable::RequestMethod,
+        "escaped_request_uri" => Variable::EscapedRequestUri,
+        "best_http_host" => Variable::BestHttpHost,
+        "request_id" | "req_id" => Variable::RequestId,
+        "remote_user" => Variable::RemoteUser,
+        "server_port" | "pass_server_port" | "pass_port" => Variable::ServerPort,
         _ => {
             return if let Some(header) = name.strip_prefix("http_").filter(|n| !n.is_empty()) {
                 Some(Part::Header(header.to_ascii_lowercase().replace('_', "-").into()))
@@ -162,16 +178,22 @@ impl Variable {
             Self::RemoteAddr => "remote_addr",
             Self::Scheme => "scheme",
             Self::RequestMethod => "request_method",
+            Self::EscapedRequestUri => "escaped_request_uri",
+            Self::BestHttpHost => "best_http_host",
+            Self::RequestId => "request_id",
+            Self::RemoteUser => "remote_user",
+            Self::ServerPort => "server_port",
         }
     }
 }
 
 impl Template {
     /// Appends the text for a request to `out`.
-    pub fn write(&self, forwarded: &Forwarded, head: &impl RequestHead, out: &mut Vec<u8>) {
+    pub fn write(&self, forwarded: &Forwarded, head: &impl RequestHead, request_id: &str, out: &mut Vec<u8>) {
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Variable(Variable::RequestId) => out.extend_from_slice(request_id.as_bytes()),
                 Part::Variable(variable) => write_variable(*variable, forwarded, head, out),
                 Part::Header(name) => out.extend_from_slice(head.header(name).unwrap_or_default()),
                 Part::Cookie(name) => out.extend_from_slice(cookie(head, name).unwrap_or_default()),
@@ -202,12 +224,34 @@ fn write_variable(variable: Variable, forwarded: &Forwarded, head: &impl Request
         Variable::RemoteAddr => out.extend_from_slice(forwarded.client.to_string().as_bytes()),
         Variable::Scheme => out.extend_from_slice(&forwarded.scheme),
         Variable::RequestMethod => out.extend_from_slice(head.method().as_bytes()),
+        Variable::EscapedRequestUri => escape(head.target().as_bytes(), out),
+        Variable::BestHttpHost => out.extend_from_slice(&forwarded.host),
+        // Whoever calls this has it.
+        Variable::RequestId => {}
+        Variable::RemoteUser => {
+            if let Some(credentials) = Credentials::of(head) {
+                out.extend_from_slice(credentials.user());
+            }
+        }
+        Variable::ServerPort => out.extend_from_slice(&forwarded.port),
+    }
+}
+
+/// Percent-encodes everything that is not unreserved (RFC 3986 section 2.3; nginx NGX_ESCAPE_URI_COMPONENT).
+fn escape(text: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for &byte in text {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte);
+        } else {
+            out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
     }
 }
 
 /// The value of the first cookie of a name (RFC 6265 section 5.4 writes them as `a=1; b=2`); nginx compares names without
 /// case (ngx_http_parse_multi_header_lines).
-fn cookie<'a>(head: &'a impl RequestHead, name: &str) -> Option<&'a [u8]> {
+pub(crate) fn cookie<'a>(head: &'a impl RequestHead, name: &str) -> Option<&'a [u8]> {
     head.header_values("cookie").flat_map(|value| value.split(|b| *b == b';')).find_map(|pair| {
         let (key, value) = pair.split_at(pair.iter().position(|b| *b == b'=')?);
         key.trim_ascii().eq_ignore_ascii_case(name.as_bytes()).then(|| value[1..].trim_ascii())

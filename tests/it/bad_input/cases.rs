@@ -211,9 +211,9 @@ pub(super) const CASES: &[Case] = &[
     ),
     case(
         "an annotation that is not honoured yet",
-        annotated!("nginx.ingress.kubernetes.io/affinity: cookie"),
+        annotated!("nginx.ingress.kubernetes.io/ssl-ciphers: DEFAULT"),
         ("AnnotationNotHonoured", "Ingress wrong"),
-        "metadata.annotations[nginx.ingress.kubernetes.io/affinity]",
+        "metadata.annotations[nginx.ingress.kubernetes.io/ssl-ciphers]",
         6,
     ),
     case(
@@ -225,9 +225,9 @@ pub(super) const CASES: &[Case] = &[
     ),
     case(
         "a guard that cannot be enforced",
-        annotated!("nginx.ingress.kubernetes.io/auth-url: http://auth.test/"),
+        annotated!("nginx.ingress.kubernetes.io/auth-type: basic"),
         ("RouteClosed", "Ingress wrong"),
-        "metadata.annotations[nginx.ingress.kubernetes.io/auth-url]",
+        "metadata.annotations[nginx.ingress.kubernetes.io/auth-type]",
         6,
     ),
     case(

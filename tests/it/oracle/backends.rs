@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use edgeward_tests::backend::{Backend, Persona, Recording, Start};
 use edgeward_tests::certificate::Pair;
-use edgeward_tests::manifest::{Pod, join, service_alone, service_in, slice, slice_in};
+use edgeward_tests::manifest::{Pod, join, service_alone, service_at, service_in, slice, slice_in};
 
 use super::folder;
 
@@ -67,7 +67,6 @@ pub(super) fn manifests() -> String {
     let ready = |last: u8| (address(last), Pod::Ready);
     add("s1", &[ready(1)]);
     add("s2", &[ready(2)]);
-    add("s3", &[ready(3), ready(4), ready(5)]);
     add("canary", &[ready(6)]);
     add("auth", &[ready(7)]);
     add("errs", &[ready(8)]);
@@ -77,6 +76,9 @@ pub(super) fn manifests() -> String {
     add("dead", &[ready(66)]);
     add("half", &[ready(66), ready(1)]);
     add("noready", &[(address(1), Pod::NotReady)]);
+    // Nothing listens at the address of the Service itself, as in the recording.
+    documents.push(service_at("s3", 80, address(100).ip()));
+    documents.push(slice("s3", "s3", &[ready(3), ready(4), ready(5)]));
     documents.push(service_alone("empty", 8080));
     documents.push(slice("empty", "empty", &[]));
     documents.push(service_alone("s0", 8080));

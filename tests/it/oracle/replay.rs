@@ -140,7 +140,8 @@ impl Process {
         }
         seen.seconds = started.elapsed().as_secs_f64();
         seen.received = backends.recording.take();
-        if let (true, Some(answer)) = (keeps_cookies, &seen.answer) {
+        // Those of every earlier answer are sent back.
+        if let Some(answer) = &seen.answer {
             keep_cookies(cookies, answer);
         }
         seen

@@ -1,19 +1,87 @@
 //! Users and passwords.
 
-use super::{Annotation, Group, Guard, Scope};
+use super::{Annotation, Group, IngressSettings, Rejection, Scope};
+use crate::index::UsersForm;
+use crate::object::Kind;
 
 pub(super) static GROUP: Group = Group {
     name: "Basic authentication",
     doc: "Users and passwords.",
     annotations: &[
-        Annotation::later("auth-realm", Scope::Route, "Realm that basic authentication shows."),
-        Annotation::later("auth-secret", Scope::Route, "Secret with the users of basic or digest authentication."),
-        Annotation::later(
+        Annotation::honoured("auth-realm", Scope::Route, realm, "What clients are told that the password is for.")
+            .needing("auth-type"),
+        Annotation::honoured("auth-secret", Scope::Route, secret, "Secret with the users, as `name` or `namespace/name`.")
+            .needing("auth-type")
+            .naming(Kind::Secret),
+        Annotation::honoured(
             "auth-secret-type",
             Scope::Route,
-            "Whether that Secret is one htpasswd file or a map of users.",
-        ),
-        Annotation::later("auth-type", Scope::Route, "Asks for a user and password: `basic` or `digest`.")
-            .guarding(Guard::NotBlank),
+            form,
+            "Whether that Secret is a list of users under the key `auth` (`auth-file`) or has a key for each (`auth-map`).",
+        )
+        .needing("auth-type"),
+        Annotation::honoured("auth-type", Scope::Route, kind, "`basic` asks for a user and a password."),
     ],
 };
+
+/// What an Ingress asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BasicAuthSettings {
+    /// Whether a user and a password are asked for (`auth-type: basic`).
+    pub is_on: bool,
+    /// `auth-secret`.
+    pub secret: Option<Box<str>>,
+    /// `auth-secret-type`.
+    pub form: UsersForm,
+    /// `auth-realm`.
+    pub realm: Box<str>,
+}
+
+fn kind(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
+    match value.trim() {
+        "" => {}
+        "basic" => {
+            settings.basic_auth.is_on = true;
+            settings.is_guarded = true;
+        }
+        // In ingress-nginx whatever has one of the two words in it and is not `basic` is digest (auth/main.go).
+        other if other.contains("basic") || other.contains("digest") => {
+            return Err(Rejection::Closes("`basic`: digest authentication is not spoken here".to_owned()));
+        }
+        _ => return Err(Rejection::Drops("`basic`".to_owned())),
+    }
+    Ok(())
+}
+
+fn secret(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
+    // BasicCharsRegex (parser/validators.go).
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~/:".contains(&b);
+    let value = value.trim();
+    if !value.bytes().all(is_allowed) {
+        return Err(Rejection::Closes("the name of a Secret, as `name` or `namespace/name`".to_owned()));
+    }
+    settings.basic_auth.secret = (!value.is_empty()).then(|| value.into());
+    Ok(())
+}
+
+fn form(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
+    let allowed = || "`auth-file` or `auth-map`".to_owned();
+    settings.basic_auth.form = match value.trim() {
+        "" | "auth-file" => UsersForm::List,
+        "auth-map" => UsersForm::Map,
+        other if other.contains("auth-file") || other.contains("auth-map") => return Err(Rejection::Closes(allowed())),
+        _ => return Err(Rejection::Drops(allowed())),
+    };
+    Ok(())
+}
+
+fn realm(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
+    // CharsWithSpace (parser/validators.go).
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~/: ".contains(&b);
+    let value = value.trim();
+    if !value.bytes().all(is_allowed) {
+        return Err(Rejection::Drops("letters, digits, blanks and `-._~/:`".to_owned()));
+    }
+    settings.basic_auth.realm = value.into();
+    Ok(())
+}

@@ -6,33 +6,93 @@ use super::{Annotation, Group, IngressSettings, Rejection, Scope, invalid};
 
 pub(super) static GROUP: Group = Group {
     name: "Bodies",
-    doc: "Sizes, buffers and speeds of bodies.",
+    doc: "Sizes, buffers and speeds of bodies. They are streamed in both directions, through buffers that size themselves.",
     annotations: &[
-        Annotation::later("client-body-buffer-size", Scope::Route, "How much of a request body is kept in memory.")
-            .meanwhile("bodies are streamed"),
-        Annotation::later("limit-rate", Scope::Route, "Kilobytes per second that a response is sent with.")
-            .meanwhile("responses are sent as fast as they come"),
-        Annotation::later("limit-rate-after", Scope::Route, "Kilobytes after which that limit holds."),
+        Annotation::honoured(
+            "client-body-buffer-size",
+            Scope::Route,
+            |value, _| match is_size(value) {
+                true => Ok(()),
+                false if value.trim().is_empty() => Err(invalid(SIZE)),
+                false => Err(Rejection::Drops(SIZE.to_owned())),
+            },
+            "Accepted without effect: request bodies are streamed, and no file is written.",
+        ),
+        Annotation::honoured(
+            "limit-rate",
+            Scope::Route,
+            |value, settings| {
+                settings.body.rate = Some(kilobytes(value)?);
+                Ok(())
+            },
+            "Kilobytes per second that each response is sent with; `0` is without a limit.",
+        ),
+        Annotation::honoured(
+            "limit-rate-after",
+            Scope::Route,
+            |value, settings| {
+                settings.body.rate_after = Some(kilobytes(value)?);
+                Ok(())
+            },
+            "Kilobytes of a response after which that limit holds.",
+        ),
         Annotation::honoured(
             "proxy-body-size",
             Scope::Route,
             body_size,
             "Largest request body, such as `8m`; `0` is without a limit. Larger ones are answered 413.",
         ),
-        Annotation::later("proxy-buffer-size", Scope::Route, "Size of the buffer for response headers.")
-            .meanwhile("it sizes itself"),
-        Annotation::later("proxy-buffering", Scope::Route, "Whether responses are buffered.")
-            .meanwhile("they are streamed"),
-        Annotation::later("proxy-buffers-number", Scope::Route, "Number of response buffers.")
-            .meanwhile("they size themselves"),
-        Annotation::later("proxy-busy-buffers-size", Scope::Route, "How much may be under way to the client.")
-            .meanwhile("it sizes itself"),
-        Annotation::later("proxy-max-temp-file-size", Scope::Route, "Largest temporary file of a response.")
-            .meanwhile("no files are written"),
-        Annotation::later("proxy-request-buffering", Scope::Route, "Whether request bodies are buffered.")
-            .meanwhile("they are streamed"),
+        Annotation::honoured(
+            "proxy-buffer-size",
+            Scope::Route,
+            |value, _| if is_size(value) && !is_zero(value) { Ok(()) } else { Err(invalid(SIZE)) },
+            "Accepted without effect: the head of a response may have up to 64 KiB.",
+        ),
+        Annotation::honoured(
+            "proxy-buffering",
+            Scope::Route,
+            on_or_off,
+            "Accepted without effect: responses are streamed, as with `off`.",
+        ),
+        Annotation::honoured(
+            "proxy-buffers-number",
+            Scope::Route,
+            // 0 breaks the whole configuration of the original (recorded: c390).
+            |value, _| match value.parse::<i64>() {
+                Ok(1..) => Ok(()),
+                Ok(_) | Err(_) => Err(invalid("a whole number of at least 1")),
+            },
+            "Accepted without effect: buffers size themselves.",
+        ),
+        Annotation::honoured(
+            "proxy-busy-buffers-size",
+            Scope::Route,
+            size,
+            "Accepted without effect: buffers size themselves.",
+        ),
+        Annotation::honoured(
+            "proxy-max-temp-file-size",
+            Scope::Route,
+            size,
+            "Accepted without effect: no file is written.",
+        ),
+        Annotation::honoured(
+            "proxy-request-buffering",
+            Scope::Route,
+            on_or_off,
+            "Accepted without effect: request bodies are streamed, as with `off`.",
+        ),
     ],
 };
+
+/// Speeds that an Ingress asks for. `None` is: what the ConfigMap says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BodySettings {
+    /// `limit-rate` in bytes per second; 0 is without a limit.
+    pub rate: Option<u64>,
+    /// `limit-rate-after` in bytes.
+    pub rate_after: Option<u64>,
+}
 
 fn body_size(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
     let size = BodySize::parse(value.trim());
@@ -40,4 +100,35 @@ fn body_size(value: &str, settings: &mut IngressSettings) -> Result<(), Rejectio
         size.ok_or_else(|| invalid("a number of bytes with an optional `k`, `m` or `g`, or `0` for no limit"))?;
     settings.body_size = Some(size);
     Ok(())
+}
+
+const SIZE: &str = "a number of bytes with an optional `k`, `m` or `g`";
+
+/// Whether this is a size (parser/validators.go SizeRegex).
+pub(crate) fn is_size(value: &str) -> bool {
+    let text: String = value.chars().filter(|c| *c != ' ').collect();
+    let digits = text.strip_suffix(['b', 'k', 'm', 'g', 'B', 'K', 'M', 'G']).unwrap_or(&text);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_zero(size: &str) -> bool {
+    !size.bytes().any(|b| (b'1'..=b'9').contains(&b))
+}
+
+fn size(value: &str, _: &mut IngressSettings) -> Result<(), Rejection> {
+    if is_size(value) { Ok(()) } else { Err(invalid(SIZE)) }
+}
+
+fn on_or_off(value: &str, _: &mut IngressSettings) -> Result<(), Rejection> {
+    if matches!(value.trim(), "on" | "off") { Ok(()) } else { Err(invalid("`on` or `off`")) }
+}
+
+fn kilobytes(value: &str) -> Result<u64, Rejection> {
+    parse_kilobytes(value).ok_or_else(|| invalid("a whole number of kilobytes"))
+}
+
+/// A number of kilobytes in bytes, as Go's strconv.Atoi reads it; a negative one is none (template.go buildRateLimit).
+pub(crate) fn parse_kilobytes(value: &str) -> Option<u64> {
+    let number = value.parse::<i64>().ok()?;
+    Some(u64::try_from(number).unwrap_or(0).saturating_mul(1024))
 }

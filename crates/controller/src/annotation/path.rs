@@ -11,7 +11,8 @@ pub(super) static GROUP: Group = Group {
     doc: "What of hosts and paths is matched, and what the application gets.",
     annotations: &[
         Annotation::refused("enable-rewrite-log", Scope::Route, "Whether nginx logs its rewrites.")
-            .meanwhile("there is no nginx here that could log them"),
+            .meanwhile("there is no nginx here that could log them")
+            .instead("compare the target in the access log with the one in the log of the application"),
         Annotation::honoured(
             "rewrite-target",
             Scope::Host,

@@ -1,17 +1,27 @@
 //! What the annotations of one object ask for, typed. `None` is: not asked for.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use edgeward_routing::backend::{HealthCheck, LoadBalance, Probe};
-use edgeward_routing::policy::{BackendProtocol, BodySize};
+use edgeward_routing::policy::BodySize;
 use edgeward_routing::template::Template;
 
 use super::Scope;
-use super::path::PathSettings;
+use super::affinity::AffinitySettings;
+use super::basic_auth::BasicAuthSettings;
+use super::body::BodySettings;
+use super::canary::CanarySettings;
+use super::client_certificate::ClientCertificateSettings;
 use super::cors::CorsSettings;
+use super::errors::ErrorSettings;
+use super::external_auth::ExternalAuthSettings;
 use super::limit::LimitSettings;
 use super::network::NetworkSettings;
+use super::path::PathSettings;
 use super::redirect::RedirectSettings;
+use super::response::ResponseSettings;
+use super::upstream::UpstreamSettings;
 
 /// What an Ingress asks for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,16 +36,30 @@ pub struct IngressSettings {
     pub limits: LimitSettings,
     /// What scripts of other origins may do.
     pub cors: CorsSettings,
-    /// `backend-protocol`.
-    pub protocol: Option<BackendProtocol>,
+    /// Basic authentication.
+    pub basic_auth: BasicAuthSettings,
+    /// External authentication.
+    pub external_auth: ExternalAuthSettings,
+    /// Whether the service that is asked everywhere is not asked here (`enable-global-auth`).
+    pub no_global_auth: bool,
+    /// Canaries.
+    pub canary: CanarySettings,
+    /// Session affinity.
+    pub affinity: AffinitySettings,
+    /// Who answers in place of the application.
+    pub errors: ErrorSettings,
+    /// Requests to the endpoints.
+    pub upstream: UpstreamSettings,
     /// `proxy-body-size`.
     pub body_size: Option<BodySize>,
-    /// `proxy-connect-timeout`.
-    pub connect_timeout: Option<Duration>,
-    /// `proxy-send-timeout`.
-    pub send_timeout: Option<Duration>,
-    /// `proxy-read-timeout`.
-    pub read_timeout: Option<Duration>,
+    /// What it asks of the clients of its hosts.
+    pub client_certificates: ClientCertificateSettings,
+    /// What it asks of responses.
+    pub response: ResponseSettings,
+    /// Speeds of bodies.
+    pub body: BodySettings,
+    /// `enable-access-log`.
+    pub is_logged: Option<bool>,
     /// What it asks of the backends that it names.
     pub backend: BackendSettings,
     /// Why its routes answer 503; `None` when they are served.
@@ -44,8 +68,6 @@ pub struct IngressSettings {
     pub is_guarded: bool,
     /// Whether all routes of its hosts are closed with it.
     pub closes_hosts: bool,
-    /// Whether it is a canary, whose routes must not become main routes.
-    pub is_canary: bool,
     /// Whether it is not served at all, because a value is none (ingress-nginx drops such an Ingress).
     pub is_dropped: bool,
 }
@@ -65,6 +87,12 @@ pub struct BackendSettings {
     pub load_balance: Option<LoadBalance>,
     /// ingress-nginx's `upstream-hash-by`, which wins over its `load-balance` (balancer.lua get_implementation).
     pub hash_by: Option<Template>,
+    /// `upstream-hash-by-subset`.
+    pub hash_subset: Option<bool>,
+    /// `upstream-hash-by-subset-size`.
+    pub hash_subset_size: Option<NonZeroUsize>,
+    /// `service-upstream`.
+    pub service_upstream: Option<bool>,
     /// `edgeward.dev/load-balance`, which wins over both.
     pub own_load_balance: Option<LoadBalance>,
     /// `edgeward.dev/slow-start`.
@@ -111,6 +139,9 @@ pub enum CheckKind {
 }
 
 impl BackendSettings {
+    /// The size of the groups of `upstream-hash-by-subset` unless another one is asked for.
+    const SUBSET_SIZE: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+
     /// Whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -122,6 +153,9 @@ impl BackendSettings {
         Self {
             load_balance: self.load_balance.clone(),
             hash_by: self.hash_by.clone(),
+            hash_subset: self.hash_subset,
+            hash_subset_size: self.hash_subset_size,
+            service_upstream: self.service_upstream,
             own_load_balance: service.own_load_balance.clone().or_else(|| self.own_load_balance.clone()),
             slow_start: service.slow_start.or(self.slow_start),
             health_check: check.clone(),
@@ -130,7 +164,13 @@ impl BackendSettings {
 
     /// How requests are spread, where `default` holds unless something else is asked for.
     pub fn load_balance(&self, default: &LoadBalance) -> LoadBalance {
-        let hash_by = || self.hash_by.clone().map(LoadBalance::ConsistentHash);
+        let hash_by = || {
+            let template = self.hash_by.clone()?;
+            Some(match self.hash_subset {
+                Some(true) => LoadBalance::SubsetHash(template, self.hash_subset_size.unwrap_or(Self::SUBSET_SIZE)),
+                Some(false) | None => LoadBalance::ConsistentHash(template),
+            })
+        };
         self.own_load_balance
             .clone()
             .or_else(hash_by)

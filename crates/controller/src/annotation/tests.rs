@@ -10,20 +10,29 @@ use proptest::prelude::*;
 use super::nearest::nearest;
 use super::value::{parse_bool, parse_duration, parse_seconds};
 use super::{
-    Annotation, BackendSettings, IngressSettings, OWN_PREFIX, Reader, Refused, Status, former_table, groups, own_table, table,
+    Annotation, BackendSettings, IngressSettings, OWN_PREFIX, Reader, Refused, Status, former_table, groups, own_table,
+    table,
 };
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::translate::fixture::PREFIX;
 
+mod affinity;
 mod balance;
+mod basic_auth;
 mod body;
+mod canary;
+mod client_certificate;
 mod cors;
+mod errors;
+mod external_auth;
 mod limit;
 mod network;
+mod observe;
 mod own;
 mod path;
 mod redirect;
 mod reference;
+mod response;
 mod upstream;
 
 fn read_all(annotations: &[(&str, &str)]) -> (IngressSettings, Vec<Diagnostic>) {
@@ -87,22 +96,49 @@ enum Effect {
 }
 
 /// Every honoured annotation has at least one of each.
-const VALUES: [(&[Good], &[Bad]); 9] = [
+const VALUES: [(&[Good], &[Bad]); 17] = [
+    (affinity::GOOD, affinity::BAD),
     (balance::GOOD, balance::BAD),
+    (basic_auth::GOOD, basic_auth::BAD),
     (body::GOOD, body::BAD),
     (cors::GOOD, cors::BAD),
     (limit::GOOD, limit::BAD),
     (network::GOOD, network::BAD),
+    (external_auth::GOOD, external_auth::BAD),
+    (canary::GOOD, canary::BAD),
+    (errors::GOOD, errors::BAD),
+    (client_certificate::GOOD, client_certificate::BAD),
+    (observe::GOOD, observe::BAD),
     (own::GOOD, own::BAD),
     (path::GOOD, path::BAD),
     (redirect::GOOD, redirect::BAD),
+    (response::GOOD, response::BAD),
     (upstream::GOOD, upstream::BAD),
 ];
+
+/// The annotation without which another one is not looked at.
+fn needed(key: &str) -> &'static [(&'static str, &'static str)] {
+    match table().find(|row| row.name == key).and_then(|row| row.needs) {
+        None => &[],
+        Some("auth-type") => &[("auth-type", "basic")],
+        Some("auth-url") => &[("auth-url", "http://auth.test")],
+        Some(other) => panic!("{key} needs {other}, which has no value here"),
+    }
+}
+
+#[test]
+fn what_needs_another_annotation_has_no_effect_without_it() {
+    for row in table().filter(|row| row.needs.is_some()) {
+        let (settings, diagnostics) = read_all(&[(row.name, "x;")]);
+        assert_eq!(settings, IngressSettings::default(), "{}", row.name);
+        assert_eq!(diagnostics[0].code, "AnnotationWithoutEffect", "{}", row.name);
+    }
+}
 
 #[test]
 fn every_honoured_annotation_is_read() {
     for (key, value, is_read) in VALUES.iter().flat_map(|(good, _)| *good) {
-        let (settings, diagnostics) = read_all(&[(key, value)]);
+        let (settings, diagnostics) = read_all(&[&[(*key, *value)], needed(key)].concat());
         assert!(is_read(&settings), "{key}: {value}");
         assert!(diagnostics.iter().all(|diagnostic| diagnostic.code == "HealthCheckOff"), "{key}: {diagnostics:?}");
     }
@@ -122,7 +158,7 @@ fn every_honoured_annotation_is_read() {
 fn a_bad_value_does_what_it_did_and_the_diagnostic_says_what_is_allowed() {
     for (key, values, effect) in VALUES.iter().flat_map(|(_, bad)| *bad) {
         for value in *values {
-            let (mut settings, diagnostics) = read_all(&[(key, value)]);
+            let (mut settings, diagnostics) = read_all(&[&[(*key, *value)], needed(key)].concat());
             let [diagnostic] = &diagnostics[..] else { panic!("{key}: {value:?}: {diagnostics:?}") };
             assert_eq!(diagnostic.severity, Severity::Error, "{key}: {value:?}");
             let field = &diagnostic.origin.as_ref().unwrap().field;
@@ -140,11 +176,12 @@ fn a_bad_value_does_what_it_did_and_the_diagnostic_says_what_is_allowed() {
             let is_refused = refused.iter().any(|part| *key == format!("{OWN_PREFIX}/health-check-{part}"));
             assert_eq!(settings.backend.health_check.is_refused, is_refused, "{key}: {value:?}");
             settings.backend.health_check.is_refused = false;
-            settings.is_guarded = false;
+            let without = read_all(needed(key)).0;
+            settings.is_guarded = without.is_guarded;
             settings.closes_hosts = false;
             settings.is_dropped = false;
             settings.closed = None;
-            assert_eq!(settings, IngressSettings::default(), "{key}: {value:?}");
+            assert_eq!(settings, without, "{key}: {value:?}");
         }
     }
 }
@@ -185,9 +222,6 @@ fn a_guard_closes_exactly_when_it_would_guard() {
     let guards: BTreeSet<&str> = table().filter(|row| row.guard.is_some()).map(|row| row.name).collect();
     let expected = BTreeSet::from([
         "auth-snippet",
-        "auth-tls-secret",
-        "auth-type",
-        "auth-url",
         "configuration-snippet",
         "enable-modsecurity",
         "enable-owasp-core-rules",
@@ -198,20 +232,10 @@ fn a_guard_closes_exactly_when_it_would_guard() {
     ]);
     assert_eq!(guards, expected);
     for (annotations, closes) in [
-        (&[("auth-type", "basic")][..], true),
-        (&[("auth-type", "")], false),
-        (&[("auth-secret", "users"), ("auth-realm", "x")], false),
-        (&[("auth-url", "http://auth.test")], true),
-        (&[("auth-url", " ")], false),
-        (&[("auth-tls-secret", "default/ca")], true),
-        (&[("auth-tls-secret", "default/ca"), ("auth-tls-verify-client", "optional")], true),
-        (&[("auth-tls-secret", "default/ca"), ("auth-tls-verify-client", "off")], false),
-        (&[("auth-tls-verify-client", "on")], false),
-        (&[("enable-modsecurity", "true")], true),
+        (&[("enable-modsecurity", "true")][..], true),
         (&[("enable-modsecurity", "yes")], true),
         (&[("enable-modsecurity", "false")], false),
         (&[("configuration-snippet", "deny all;")], true),
-        (&[("enable-global-auth", "false")], false),
         (&[("proxy-ssl-verify", "on")], true),
         (&[("proxy-ssl-verify", "off")], false),
         (&[("proxy-ssl-secret", "default/ca")], false),
@@ -227,9 +251,8 @@ fn a_guard_closes_exactly_when_it_would_guard() {
 
 #[test]
 fn guards_of_a_host_close_the_whole_host() {
-    assert!(read_all(&[("auth-tls-secret", "default/ca")]).0.closes_hosts);
     assert!(read_all(&[("server-snippet", "deny all;")]).0.closes_hosts);
-    assert!(!read_all(&[("auth-url", "http://auth.test")]).0.closes_hosts);
+    assert!(!read_all(&[("auth-url", "nowhere")]).0.closes_hosts);
 }
 
 #[test]
@@ -257,14 +280,6 @@ fn what_refuses_clients_is_a_guard_whether_it_is_enforced_or_not() {
         assert!(read_all(&[annotation]).0.is_guarded, "{annotation:?}");
     }
     assert!(!read_all(&[("limit-rps", "1"), ("satisfy", "any"), ("enable-cors", "true")]).0.is_guarded);
-}
-
-#[test]
-fn a_canary_is_marked_only_by_true() {
-    assert!(read_all(&[("canary", "true")]).0.is_canary);
-    for value in ["false", "yes", ""] {
-        assert!(!read_all(&[("canary", value)]).0.is_canary, "{value}");
-    }
 }
 
 #[test]

@@ -33,6 +33,25 @@ pub(crate) fn parse_seconds(text: &str) -> Option<Duration> {
 /// What [`parse_seconds`] takes, for a mend.
 pub(super) const SECONDS: &str = "a whole number of seconds of at least 1, without a unit";
 
+/// What `Faults::parse` takes, for a mend.
+pub(crate) const FAULTS: &str = "words of `error`, `timeout`, `invalid_header`, `http_500`, `http_502`, `http_503`, `http_504`, `http_403`, `http_404`, \
+     `http_429` and `non_idempotent`, or `off`";
+
+/// A value of `proxy-http-version`: whether it is 1.0.
+pub(crate) fn parse_http_version(text: &str) -> Option<bool> {
+    match text.trim() {
+        "1.0" => Some(true),
+        "1.1" => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether text is made of what ingress-nginx allows in the name of a server: no blank, no quote, no `;`
+/// (parser/validators.go ValidateServerName).
+pub(super) fn is_server_name(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || br"/-._~:^$[](){}*+?|&=\".contains(&b))
+}
+
 /// A duration with a unit: `500ms`, `30s`, `5m`, `1h`.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
@@ -49,6 +68,17 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let total = number.checked_mul(milliseconds)?;
     (total <= MAX_SECONDS * 1_000).then(|| Duration::from_millis(total))
 }
+
+/// Text of letters, digits and a few signs, which can stand in any header field (parser/validators.go BasicCharsRegex, which
+/// passes over blanks). `None` for other text, and for none.
+pub(super) fn basic_text(text: &str) -> Option<Box<str>> {
+    let text = text.trim();
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~/: ".contains(&b);
+    (!text.is_empty() && text.bytes().all(is_allowed)).then(|| text.into())
+}
+
+/// What [`basic_text`] takes, for a mend.
+pub(super) const BASIC_TEXT: &str = "letters, digits and `-._~/:`";
 
 /// ingress-nginx's `load-balance`. Its other values, `chash`, `chashsubset`, `sticky_balanced` and `sticky_persistent`,
 /// only name what `upstream-hash-by` and `affinity` switch on.

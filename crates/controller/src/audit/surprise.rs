@@ -105,8 +105,11 @@ pub(super) fn leftovers(index: &Index, options: &Options) -> Vec<Finding> {
     let mut findings = Vec::new();
     for class in index.classes().filter(|class| class.controller == options.controller_class) {
         let name = &class.meta.name.name;
-        let message = format!("both controllers serve class `{name}` while both run, and `helm uninstall` of ingress-nginx deletes it");
-        let mend = "annotate it with `helm.sh/resource-policy: keep` before you uninstall, or let Edgeward's chart own it";
+        let message = format!(
+            "both controllers serve class `{name}` while both run, and `helm uninstall` of ingress-nginx deletes it"
+        );
+        let mend =
+            "annotate it with `helm.sh/resource-policy: keep` before you uninstall, or let Edgeward's chart own it";
         let origin = class.meta.origin(Kind::IngressClass);
         findings.push(Finding::new(Verdict::Surprise, name, "SharedClass", origin, message, mend));
     }

@@ -4,16 +4,19 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use edgeward_routing::policy::block::Pattern;
-use edgeward_routing::policy::{BodySize, NetworkSet};
+use edgeward_routing::policy::{BodySize, Faults, HeaderFields, NetworkSet, Retry, Substitution};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::Configuration;
-use crate::annotation::{parse_bool, parse_load_balance, parse_network, parse_seconds};
+use super::{Configuration, headers};
+use crate::annotation::{
+    FAULTS, is_size, pair, parse_bool, parse_http_version, parse_kilobytes, parse_load_balance, parse_network,
+    parse_seconds,
+};
 
-type Read = Result<(), String>;
+pub(super) type Read = Result<(), String>;
 
 /// A switch. An empty value is off (Go's mapstructure with weakly typed input).
-fn switch(value: &str) -> Result<bool, String> {
+pub(super) fn switch(value: &str) -> Result<bool, String> {
     if value.is_empty() { Ok(false) } else { parse_bool(value).ok_or_else(|| "`true` or `false`".to_owned()) }
 }
 
@@ -69,6 +72,16 @@ pub(super) fn http_redirect_code(value: &str, configuration: &mut Configuration)
 
 pub(super) fn no_tls_redirect_locations(value: &str, configuration: &mut Configuration) -> Read {
     configuration.no_tls_redirect = items(value).map(ToOwned::to_owned).collect();
+    Ok(())
+}
+
+pub(super) fn no_auth_locations(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.no_auth = items(value).map(ToOwned::to_owned).collect();
+    Ok(())
+}
+
+pub(super) fn allow_cross_namespace(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.allow_cross_namespace = switch(value)?;
     Ok(())
 }
 
@@ -140,9 +153,59 @@ pub(super) fn load_balance(value: &str, configuration: &mut Configuration) -> Re
     Ok(())
 }
 
+pub(super) fn service_upstream(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.service_upstream = switch(value)?;
+    Ok(())
+}
+
+/// Good statuses count even beside bad ones (template/configmap.go filterErrors).
+pub(super) fn custom_http_errors(value: &str, configuration: &mut Configuration) -> Read {
+    let mut bad = Vec::new();
+    configuration.error_statuses.clear();
+    for item in items(value) {
+        match item.parse().ok().filter(|status| (300..600).contains(status)) {
+            Some(status) => configuration.error_statuses.push(status),
+            None => bad.push(item),
+        }
+    }
+    configuration.error_statuses.sort_unstable();
+    configuration.error_statuses.dedup();
+    if bad.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("statuses from 300 to 599, with commas between them (`{}` is left out)", bad.join("`, `")))
+    }
+}
+
+pub(super) fn disable_proxy_intercept_errors(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.keeps_answers = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn proxy_http_version(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.is_http10 = parse_http_version(value).ok_or_else(|| "`1.0` or `1.1`".to_owned())?;
+    Ok(())
+}
+
+pub(super) fn proxy_next_upstream(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.retry.on = Faults::parse(value).ok_or_else(|| FAULTS.to_owned())?;
+    Ok(())
+}
+
+pub(super) fn proxy_next_upstream_timeout(value: &str, configuration: &mut Configuration) -> Read {
+    let seconds = value.trim().parse();
+    configuration.retry.seconds = seconds.map_err(|_| "a whole number of seconds, `0` for no limit".to_owned())?;
+    Ok(())
+}
+
 pub(super) fn proxy_next_upstream_tries(value: &str, configuration: &mut Configuration) -> Read {
-    let tries = value.trim().parse::<u32>().ok().filter(|tries| (1..=100).contains(tries));
-    configuration.settings.tries = tries.ok_or_else(|| "a whole number from 1 to 100".to_owned())?;
+    let tries = value.trim().parse().map_err(|_| "a whole number of tries, at most 100".to_owned())?;
+    configuration.retry.tries = Retry::tries_of(tries);
+    Ok(())
+}
+
+pub(super) fn retry_non_idempotent(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.retries_non_idempotent = switch(value)?;
     Ok(())
 }
 
@@ -214,4 +277,100 @@ pub(super) fn limit_conn_status_code(value: &str, configuration: &mut Configurat
 fn refusal_status(value: &str) -> Result<u16, String> {
     let status = value.trim().parse().ok().filter(|status| matches!(status, 400..=599) && !matches!(status, 444 | 499));
     status.ok_or_else(|| "a status from 400 to 599, without 444 and 499".to_owned())
+}
+
+pub(super) fn add_headers(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.add_headers = named(value)?;
+    Ok(())
+}
+
+pub(super) fn proxy_set_headers(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.set_headers = named(value)?;
+    Ok(())
+}
+
+fn named(value: &str) -> Result<Option<crate::object::NamespacedName>, String> {
+    match headers::name(value) {
+        None if !value.is_empty() => Err("`namespace/name` of a ConfigMap".to_owned()),
+        name => Ok(name),
+    }
+}
+
+pub(super) fn allow_backend_server_header(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.passes_server = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn hide_headers(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.hidden_headers = items(value).map(|name| name.to_ascii_lowercase().into()).collect();
+    Ok(())
+}
+
+/// Good names count even beside bad ones.
+pub(super) fn global_allowed_response_headers(value: &str, configuration: &mut Configuration) -> Read {
+    let (good, bad): (Vec<_>, Vec<_>) = items(value).partition(|name| HeaderFields::name(name).is_ok());
+    configuration.allowed_response_headers = good.into_iter().map(Into::into).collect();
+    match bad.as_slice() {
+        [] => Ok(()),
+        bad => Err(format!("names of headers, with commas between them (`{}` is left out)", bad.join("`, `"))),
+    }
+}
+
+/// The two may be read in any order, so that what they come to together is checked when routes are made.
+pub(super) fn proxy_redirect_from(value: &str, configuration: &mut Configuration) -> Read {
+    Substitution::prefix(value.trim(), "").map_err(|error| error.to_string())?;
+    configuration.redirect_from = value.trim().into();
+    Ok(())
+}
+
+pub(super) fn proxy_redirect_to(value: &str, configuration: &mut Configuration) -> Read {
+    Substitution::prefix("~", value.trim()).map_err(|error| error.to_string())?;
+    configuration.redirect_to = value.trim().into();
+    Ok(())
+}
+
+pub(super) fn proxy_cookie_domain(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.cookie_domain = pair(value, Substitution::domain)?;
+    Ok(())
+}
+
+pub(super) fn proxy_cookie_path(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.cookie_path = pair(value, Substitution::prefix)?;
+    Ok(())
+}
+
+pub(super) fn limit_rate(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.rate = kilobytes(value)?;
+    Ok(())
+}
+
+pub(super) fn limit_rate_after(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.rate_after = kilobytes(value)?;
+    Ok(())
+}
+
+fn kilobytes(value: &str) -> Result<u64, String> {
+    parse_kilobytes(value).ok_or_else(|| "a whole number of kilobytes".to_owned())
+}
+
+pub(super) fn disable_access_log(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.is_log_off |= switch(value)?;
+    Ok(())
+}
+
+/// What is about buffers has nothing to act on: bodies are streamed.
+pub(super) fn buffer_size(value: &str, _: &mut Configuration) -> Read {
+    if is_size(value) || value.is_empty() {
+        Ok(())
+    } else {
+        Err("a number of bytes with an optional `k`, `m` or `g`".to_owned())
+    }
+}
+
+pub(super) fn buffers_number(value: &str, _: &mut Configuration) -> Read {
+    value.trim().parse::<u32>().map(drop).map_err(|_| "a whole number".to_owned())
+}
+
+pub(super) fn buffering(value: &str, _: &mut Configuration) -> Read {
+    if matches!(value.trim(), "on" | "off") { Ok(()) } else { Err("`on` or `off`".to_owned()) }
 }

@@ -4,15 +4,18 @@ use edgeward_routing::host::HostPattern;
 use hashbrown::HashMap;
 
 use super::dirty::Around;
-use crate::annotation::aliases_in;
-use crate::object::{Ingress, IngressBackend, NamespacedName};
+use crate::annotation::{self, aliases_in};
+use crate::object::{Ingress, IngressBackend, Kind, NamespacedName};
 use crate::translate::other_name;
 
-/// The hosts that an Ingress names, in rules, `tls` and annotations. One without rules takes requests of every host.
+/// The hosts that an Ingress names, in rules, `tls` and annotations. One without rules has to do with any host.
 pub(crate) fn hosts(ingress: &Ingress) -> impl Iterator<Item = HostPattern> {
-    let every = ingress.rules.is_empty().then_some(HostPattern::Any);
+    let has_annotation = |name: &str| ingress.meta.annotations.keys().any(|key| key.ends_with(name));
+    // The default backend of a canary is for the routes of any host.
+    let is_for_every = ingress.rules.is_empty() || ingress.default_backend.is_some() && has_annotation("/canary");
+    let every = is_for_every.then_some(HostPattern::Any);
     let of_rules = ingress.rules.iter().map(|rule| &rule.host);
-    let others = ingress.meta.annotations.keys().any(|key| key.ends_with("/from-to-www-redirect"));
+    let others = has_annotation("/from-to-www-redirect");
     let others = of_rules.clone().filter(move |_| others).map(|host| other_name(host));
     let all = of_rules.chain(ingress.tls.iter().flat_map(|tls| &tls.hosts));
     let aliases = ingress.meta.annotations.iter().filter(|(key, _)| key.ends_with("/server-alias"));
@@ -29,15 +32,28 @@ pub(crate) fn hosts(ingress: &Ingress) -> impl Iterator<Item = HostPattern> {
     all.chain(others.filter_map(|host| host.parse().ok())).chain(aliases)
 }
 
-/// The Services that an Ingress names.
+/// The Services that an Ingress names, in rules and annotations.
 pub(super) fn services(ingress: &Ingress) -> impl Iterator<Item = NamespacedName> {
     let of_rules = ingress.rules.iter().flat_map(|rule| rule.paths.iter().flatten()).map(|path| &path.backend);
-    of_rules.chain(&ingress.default_backend).filter_map(|backend| match backend {
+    let stand_ins = ingress.meta.annotations.iter().filter(|(key, _)| key.ends_with("/default-backend"));
+    let stand_ins = stand_ins
+        .map(|(_, name)| NamespacedName { namespace: ingress.meta.name.namespace.clone(), name: name.trim().into() });
+    let named = of_rules.chain(&ingress.default_backend).filter_map(|backend| match backend {
         IngressBackend::Service { name, .. } => {
             let namespace = ingress.meta.name.namespace.clone();
             Some(NamespacedName { namespace, name: name.as_str().into() })
         }
         IngressBackend::Resource { .. } | IngressBackend::Missing => None,
+    });
+    named.chain(stand_ins)
+}
+
+/// The Secrets and ConfigMaps that the annotations of an Ingress name, whatever their prefix.
+fn objects(ingress: &Ingress) -> impl Iterator<Item = (Kind, NamespacedName)> {
+    ingress.meta.annotations.iter().filter_map(|(key, value)| {
+        let kind = annotation::named_kind(key.split_once('/')?.1)?;
+        let name = NamespacedName::relative(value.trim(), &ingress.meta.name.namespace)?;
+        Some((kind, name))
     })
 }
 
@@ -46,6 +62,7 @@ pub(super) fn services(ingress: &Ingress) -> impl Iterator<Item = NamespacedName
 pub(super) struct Namers {
     hosts: HashMap<HostPattern, Names>,
     services: HashMap<NamespacedName, Names>,
+    objects: HashMap<(Kind, NamespacedName), Names>,
 }
 
 /// Names, sorted: nearly always one, and at times thousands.
@@ -89,6 +106,9 @@ impl Namers {
         for service in services(ingress) {
             self.services.entry(service).or_default().insert(&ingress.meta.name);
         }
+        for object in objects(ingress) {
+            self.objects.entry(object).or_default().insert(&ingress.meta.name);
+        }
     }
 
     pub(super) fn remove(&mut self, ingress: &Ingress) {
@@ -98,6 +118,14 @@ impl Namers {
         for service in services(ingress) {
             take(&mut self.services, &service, &ingress.meta.name);
         }
+        for object in objects(ingress) {
+            take(&mut self.objects, &object, &ingress.meta.name);
+        }
+    }
+
+    /// The Ingresses whose annotations name an object.
+    pub(super) fn of_object(&self, kind: Kind, name: &NamespacedName) -> impl Iterator<Item = &NamespacedName> {
+        self.objects.get(&(kind, name.clone())).into_iter().flat_map(Names::iter)
     }
 
     /// What has to do with what changed: no other Ingress names any of it. `None` where it has more than `most` Ingresses.

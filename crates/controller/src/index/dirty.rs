@@ -5,6 +5,8 @@ use std::ops::BitOrAssign;
 
 use edgeward_routing::host::HostPattern;
 
+use super::Index;
+use crate::configmap::named;
 use crate::object::{Ingress, NamespacedName};
 
 /// What a rebuild must redo. Several are merged with `|=`; the default is nothing.
@@ -18,7 +20,7 @@ pub struct Dirty {
     pub around: Around,
     /// The endpoints of these Services.
     pub endpoints: BTreeSet<NamespacedName>,
-    /// Everything, if one of these ConfigMaps is the one that holds the options. Others change often: leader election
+    /// Everything, if one of these ConfigMaps is the one that holds the options, or one that it names. Others change often: leader election
     /// writes one every two seconds.
     pub config_maps: BTreeSet<NamespacedName>,
     /// What the source says beside its objects: nothing to rebuild, but something to report.
@@ -70,13 +72,17 @@ impl Dirty {
         Self { everything: changed, ..Self::default() }
     }
 
-    pub(super) fn config_map_if(changed: bool, name: NamespacedName) -> Self {
-        Self { config_maps: changed.then_some(name).into_iter().collect(), ..Self::default() }
+    pub(super) fn config_map(name: NamespacedName) -> Self {
+        Self { config_maps: [name].into(), ..Self::default() }
     }
 
-    /// Whether more than endpoints must be redone, given the ConfigMap that holds the options.
-    pub fn needs_translation(&self, config_map: Option<&NamespacedName>) -> bool {
-        self.everything || self.certificates || config_map.is_some_and(|name| self.config_maps.contains(name))
+    /// Whether everything must be redone, given the ConfigMap that holds the options.
+    pub fn needs_translation(&self, index: &Index, options: Option<&NamespacedName>) -> bool {
+        let is_of_options = |options: &NamespacedName| {
+            self.config_maps.contains(options)
+                || !self.config_maps.is_empty() && named(index, options).any(|name| self.config_maps.contains(&name))
+        };
+        self.everything || self.certificates || options.is_some_and(is_of_options)
     }
 }
 

@@ -1,11 +1,25 @@
-//! A Secret and the certificate in it, parsed once per content.
+//! A Secret and the certificate or the users in it, parsed once per content.
 
 use std::sync::{Arc, OnceLock};
 
 use edgeward_routing::certificate::Certificate;
 
 use crate::certificate::{self, CertificateError, KEYS};
+use crate::htpasswd::{self, Htpasswd};
 use crate::object::Secret;
+
+/// The key of a list of users (`auth-secret-type: auth-file`; ingress-nginx auth/main.go).
+pub(crate) const USERS_KEY: &str = "auth";
+
+/// How a Secret holds users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UsersForm {
+    /// As one list, under the key `auth`.
+    #[default]
+    List,
+    /// Each key is a user.
+    Map,
+}
 
 /// What a Secret offers as a certificate.
 #[derive(Debug, Clone, Copy)]
@@ -30,20 +44,49 @@ pub(super) struct SecretEntry {
     /// Filled on first use: most Secrets of a cluster are no certificates, and most certificates are not ours.
     parsed: OnceLock<Result<Arc<Certificate>, CertificateError>>,
     last_good: Option<Arc<Certificate>>,
+    /// The users, in both forms. Few Secrets hold any.
+    users: [OnceLock<Option<Htpasswd>>; 2],
+}
+
+/// What of a Secret has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Changed {
+    /// What certificates are read from.
+    pub(super) certificate: bool,
+    /// Anything that it holds.
+    pub(super) data: bool,
 }
 
 impl SecretEntry {
-    /// The entry that follows `old` when the Secret is now `secret`, and whether what is read of it is the same.
-    pub(super) fn successor(old: Option<Self>, secret: Secret) -> (Self, bool) {
+    /// The entry that follows `old` when the Secret is now `secret`, and what of it has changed.
+    pub(super) fn successor(old: Option<Self>, secret: Secret) -> (Self, Changed) {
+        let users = Default::default();
         let Some(old) = old else {
-            return (Self { secret, parsed: OnceLock::new(), last_good: None }, false);
+            let entry = Self { secret, parsed: OnceLock::new(), last_good: None, users };
+            return (entry, Changed { certificate: true, data: true });
         };
-        let same = KEYS.iter().all(|key| old.secret.data.get(*key) == secret.data.get(*key));
-        if same {
-            return (Self { secret, ..old }, true);
+        let certificate = KEYS.iter().any(|key| old.secret.data.get(*key) != secret.data.get(*key));
+        let changed = Changed { certificate, data: old.secret.data != secret.data };
+        if !changed.data {
+            return (Self { secret, ..old }, changed);
+        }
+        if !certificate {
+            return (Self { secret, users, ..old }, changed);
         }
         let last_good = old.parsed.into_inner().and_then(Result::ok).or(old.last_good);
-        (Self { secret, parsed: OnceLock::new(), last_good }, false)
+        (Self { secret, parsed: OnceLock::new(), last_good, users }, changed)
+    }
+
+    pub(super) fn users(&self, form: UsersForm) -> Option<&Htpasswd> {
+        let read = || match form {
+            UsersForm::List => self.value(USERS_KEY).map(htpasswd::parse),
+            UsersForm::Map => {
+                // As one list, as ingress-nginx writes it to a file (auth/main.go dumpSecretAuthMap).
+                let lines = self.secret.data.iter().map(|(user, password)| [user.as_bytes(), password].join(&b':'));
+                Some(htpasswd::parse(&lines.collect::<Vec<_>>().join(&b'\n')))
+            }
+        };
+        self.users[form as usize].get_or_init(read).as_ref()
     }
 
     pub(super) fn value(&self, key: &str) -> Option<&[u8]> {

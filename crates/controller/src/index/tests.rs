@@ -154,10 +154,11 @@ fn a_change_dirties_what_it_has_an_effect_on_and_a_repetition_nothing() {
 
 #[test]
 fn only_the_config_map_of_the_options_needs_a_translation() {
-    let dirty = apply(&mut Index::new(), config_map("leader", &[("a", "b")]));
-    assert!(!dirty.needs_translation(None));
-    assert!(!dirty.needs_translation(Some(&name("options"))));
-    assert!(dirty.needs_translation(Some(&name("leader"))));
+    let mut index = Index::new();
+    let dirty = apply(&mut index, config_map("leader", &[("a", "b")]));
+    assert!(!dirty.needs_translation(&index, None));
+    assert!(!dirty.needs_translation(&index, Some(&name("options"))));
+    assert!(dirty.needs_translation(&index, Some(&name("leader"))));
 }
 
 #[test]

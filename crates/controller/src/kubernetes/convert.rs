@@ -17,6 +17,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::annotation::OWN_PREFIX;
 use crate::certificate::KEYS;
+use crate::htpasswd;
+use crate::index::USERS_KEY;
 use crate::object::{self, Meta, NamespacedName, Object, PortRef, SERVICE_NAME_LABEL};
 use crate::parse::LAST_APPLIED;
 
@@ -62,6 +64,7 @@ impl Convert for Service {
         Object::Service(object::Service {
             meta: meta(self.metadata, is_own),
             external_name: is_external.then(|| spec.external_name.unwrap_or_default()),
+            cluster_ip: spec.cluster_ip.and_then(|text| text.parse().ok()),
             ports: spec
                 .ports
                 .unwrap_or_default()
@@ -117,10 +120,10 @@ impl Convert for EndpointSlice {
 
 impl Convert for Secret {
     fn convert(self) -> Object {
-        // Only what may be served: of most Secrets of a cluster nothing stays in memory.
+        // Only what may be served, and who may be: of most Secrets of a cluster nothing stays in memory.
         let mut data: BTreeMap<_, _> =
             self.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
-        data.retain(|key, _| KEYS.contains(&key.as_str()));
+        data.retain(|key, value| KEYS.contains(&key.as_str()) || key == USERS_KEY || htpasswd::is_password(value));
         Object::Secret(object::Secret { meta: meta(self.metadata, |_| false), data: Arc::new(data) })
     }
 }

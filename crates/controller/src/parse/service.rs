@@ -27,6 +27,8 @@ pub(super) fn service(object: &Cursor<'_>, name: NamespacedName) -> Result<Servi
     Ok(Service {
         meta: meta(object, name)?,
         external_name: if external { Some(spec.field("externalName")?.text_or_empty()?) } else { None },
+        // `None` is text.
+        cluster_ip: spec.field("clusterIP")?.text()?.and_then(|text| text.parse().ok()),
         ports,
     })
 }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_routing::Snapshot;
+use edgeward_routing::affinity::{Affinity, AffinityMode, identity};
 use edgeward_routing::backend::{
     Backend, BackendId, BackendKey, Backends, HealthCheck, LoadBalance, Probe, random_cursor,
 };
+use edgeward_routing::canary::Canary;
 use edgeward_routing::endpoint::{Endpoint, Readiness};
 use edgeward_routing::origin::Origin;
 use hashbrown::HashMap;
 
 use super::class::Owned;
-use super::endpoint::{endpoints, has_port, hidden_port};
+use super::endpoint::{endpoints, has_port, hidden_port, service_address, service_endpoint};
 use super::options::Options;
 use super::share;
 use crate::annotation::{self, BackendSettings, OWN_PREFIX};
@@ -53,8 +55,31 @@ struct Reference<'a> {
     by: Option<&'a Owned<'a>>,
     /// Those that ask for something too, but are not asked.
     others: Vec<&'a Owned<'a>>,
+    sessions: Sessions<'a>,
+    /// The first canary for it.
+    canary: Option<ReferenceId>,
+    /// What it is the canary of, if clients of that stay with it.
+    session_of: Option<ReferenceId>,
     /// Whether a route or the options send requests there: what only loses conflicts becomes no backend.
     is_used: bool,
+}
+
+/// What the Ingresses with a path to a Service port say about sessions there. To ingress-nginx there is affinity as soon as
+/// one of them asks for it, its mode is the first that is asked for, and its cookie the last (controller.go
+/// getBackendServers; recorded: c272).
+#[derive(Default)]
+struct Sessions<'a> {
+    mode: Option<AffinityMode>,
+    /// Those that ask for affinity.
+    by: Vec<&'a Owned<'a>>,
+}
+
+/// What becomes of an alternative.
+pub(super) enum Alternative {
+    /// Requests go there.
+    Taken,
+    /// None do, for this reason.
+    Refused(&'static str),
 }
 
 /// The backends of a translation.
@@ -72,8 +97,12 @@ impl Built {
 }
 
 /// What balancing a backend depends on besides its endpoints.
+#[derive(PartialEq)]
 struct Balance {
     load_balance: LoadBalance,
+    affinity: Option<Affinity>,
+    canary: Option<Canary>,
+    is_service_upstream: bool,
     health_check: Option<HealthCheck>,
     slow_start: Duration,
 }
@@ -131,12 +160,13 @@ impl<'a> References<'a> {
                 return None;
             }
         };
+        let answer = if owned.is_canary() { "no request goes there" } else { "requests are answered 503" };
         let namespace = &owned.ingress.meta.name.namespace;
         let id = self.refer(namespace, service, PortName::of(port));
         let reference = &mut self.all[id.0];
         match reference.service {
             None => {
-                let message = format!("there is no Service `{namespace}/{service}`: requests are answered 503");
+                let message = format!("there is no Service `{namespace}/{service}`: {answer}");
                 let mend = "create it, or correct the name; it must be in the namespace of the Ingress".to_owned();
                 say("ServiceNotFound", format!("{}.service.name", field()), message, mend);
             }
@@ -146,7 +176,7 @@ impl<'a> References<'a> {
                     PortRef::Name(text) => (".name", format!("port `{text}`")),
                     PortRef::Missing => ("", "port, for none is named here".to_owned()),
                 };
-                let message = format!("Service `{namespace}/{service}` has no TCP {what}: requests are answered 503");
+                let message = format!("Service `{namespace}/{service}` has no TCP {what}: {answer}");
                 say("PortNotFound", format!("{}.service.port{part}", field()), message, ports_of(found));
             }
             Some(_) => {
@@ -171,6 +201,71 @@ impl<'a> References<'a> {
         Some(id)
     }
 
+    /// Takes in what an Ingress with a path to a backend says about sessions there.
+    pub(super) fn add_session(&mut self, id: ReferenceId, owned: &'a Owned<'a>) {
+        let affinity = &owned.settings.affinity;
+        let sessions = &mut self.all[id.0].sessions;
+        sessions.mode = sessions.mode.or(affinity.mode);
+        let is_known = sessions.by.last().is_some_and(|last| std::ptr::eq(*last, owned));
+        if affinity.is_by_cookie && !is_known {
+            sessions.by.push(owned);
+        }
+    }
+
+    /// Makes `canary` the alternative of `main`, which clients with a session leave again at `leaves_canary`. Only the first
+    /// one of a backend takes requests.
+    pub(super) fn add_alternative(
+        &mut self,
+        main: ReferenceId,
+        canary: ReferenceId,
+        leaves_canary: bool,
+    ) -> Alternative {
+        if main == canary {
+            return Alternative::Refused("it names the Service port that it would be an alternative to");
+        }
+        if self.all[main.0].by.is_some_and(Owned::is_canary) {
+            return Alternative::Refused("an older Ingress has the Service port of its main Ingress as a canary");
+        }
+        let first = *self.all[main.0].canary.get_or_insert(canary);
+        if first != canary {
+            return Alternative::Refused("its main Ingress has an older canary");
+        }
+        self.mark_used(canary);
+        // Of several main backends the last that has sessions.
+        let has_sessions = !self.all[main.0].sessions.by.is_empty();
+        if !leaves_canary && (has_sessions || self.all[canary.0].session_of.is_none()) {
+            self.all[canary.0].session_of = Some(main);
+        }
+        Alternative::Taken
+    }
+
+    /// Takes in the backend that an Ingress names to answer in place of its own (`default-backend`): the first port of that
+    /// Service.
+    pub(super) fn add_stand_in(
+        &mut self,
+        owned: &'a Owned<'a>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<&BackendKey> {
+        let service = owned.settings.errors.default_backend.as_deref()?;
+        let namespace = &owned.ingress.meta.name.namespace;
+        let name = NamespacedName { namespace: namespace.clone(), name: service.into() };
+        let found = self.index.service(&name);
+        let Some(port) = found.and_then(|found| found.ports.first()) else {
+            let (code, what) = match found {
+                None => ("ServiceNotFound", "there is no Service"),
+                Some(_) => ("PortNotFound", "no port has the Service"),
+            };
+            let message = format!("{what} `{namespace}/{service}`: `default-backend` has no effect");
+            let origin = owned.origin.at("metadata.annotations");
+            let mend = "create it with a port, or correct the name; it must be in the namespace of the Ingress";
+            diagnostics.push(Diagnostic::new(Severity::Error, code, origin, message, mend));
+            return None;
+        };
+        let id = self.refer(namespace, service, PortName::Number(port.port));
+        self.mark_used(id);
+        Some(&self.all[id.0].key)
+    }
+
     /// Notes that requests are sent to a backend.
     pub(super) fn mark_used(&mut self, id: ReferenceId) {
         self.all[id.0].is_used = true;
@@ -191,6 +286,9 @@ impl<'a> References<'a> {
                 key: BackendKey { namespace: name.namespace, service: name.name, port },
                 by: None,
                 others: Vec::new(),
+                sessions: Sessions::default(),
+                canary: None,
+                session_of: None,
                 is_used: false,
             });
             ReferenceId(self.all.len() - 1)
@@ -207,12 +305,24 @@ impl<'a> References<'a> {
         reader: &mut annotation::Reader<'_>,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Built {
-        let mut used: Vec<_> = self.all.iter().enumerate().filter(|(_, reference)| reference.is_used).collect();
-        used.sort_unstable_by(|(_, a), (_, b)| a.key.cmp(&b.key));
-        let mut all = Vec::with_capacity(used.len());
-        let mut others = others.into_iter().peekable();
+        let entries = self.entries(others);
+        let numbers = previous.backends.number(entries.iter().map(|entry| self.key(entry)));
+        let mut ids = vec![None; self.all.len()];
+        for (entry, id) in entries.iter().zip(numbers.ids()) {
+            if let Entry::New(at) = entry {
+                ids[*at] = Some(*id);
+            }
+        }
+        let mut all = Vec::with_capacity(entries.len());
         let mut known = previous.backends.all().iter().peekable();
-        for (_, reference) in &used {
+        for entry in entries {
+            let reference = match entry {
+                Entry::New(at) => &self.all[at],
+                Entry::Kept(backend) => {
+                    all.push(backend);
+                    continue;
+                }
+            };
             let key = &reference.key;
             let service = reference.service.map_or_else(BackendSettings::default, |service| {
                 reader.service(&service.meta.annotations, &service.meta.origin(Kind::Service), diagnostics)
@@ -221,30 +331,75 @@ impl<'a> References<'a> {
             let asked = reference.by.map_or(&none, |owned| &owned.settings.backend);
             let settings = asked.overruled_by(&service);
             reference.report_others(&settings, &service, diagnostics);
+            reference.report_sessions(diagnostics);
+            let wants_service = settings.service_upstream.unwrap_or(configuration.service_upstream);
             let balance = Balance {
                 load_balance: settings.load_balance(&configuration.load_balance),
+                affinity: self.affinity(reference),
+                canary: self.canary(reference, &ids),
+                is_service_upstream: wants_service && reference.has_address(),
                 health_check: settings.health_check(),
                 slow_start: settings.slow_start.unwrap_or_default(),
             };
             reference.report_probe(balance.health_check.as_ref(), diagnostics);
             while known.next_if(|old| old.key < *key).is_some() {}
             let old = known.next_if(|old| old.key == *key);
-            let found = endpoints(self.index, self.options, key, diagnostics);
-            while let Some(other) = others.next_if(|other| other.key < *key) {
-                all.push(other);
-            }
+            let found = found(self.index, self.options, key, balance.is_service_upstream, diagnostics);
             all.push(successor(old, key, balance, &found));
         }
-        all.extend(others);
-        let backends = share::backends(all, previous);
-        let mut ids = vec![None; self.all.len()];
-        let mut numbered = backends.iter();
-        for (at, reference) in used {
-            ids[at] = numbered.find(|(_, backend)| backend.key == reference.key).map(|(id, _)| id);
-        }
-        drop(numbered);
-        Built { backends, ids }
+        Built { backends: share::backends(all, numbers, previous), ids }
     }
+
+    /// The backends that are used, with those that stay as they are, sorted by key.
+    fn entries(&self, others: impl IntoIterator<Item = Arc<Backend>>) -> Vec<Entry> {
+        let used = self.all.iter().enumerate().filter(|(_, reference)| reference.is_used);
+        let mut used: Vec<usize> = used.map(|(at, _)| at).collect();
+        used.sort_unstable_by(|a, b| self.all[*a].key.cmp(&self.all[*b].key));
+        let mut others = others.into_iter().peekable();
+        let mut entries = Vec::with_capacity(used.len());
+        for at in used {
+            while let Some(other) = others.next_if(|other| other.key < self.all[at].key) {
+                entries.push(Entry::Kept(other));
+            }
+            entries.push(Entry::New(at));
+        }
+        entries.extend(others.map(Entry::Kept));
+        entries
+    }
+
+    fn key<'e>(&'e self, entry: &'e Entry) -> &'e BackendKey {
+        match entry {
+            Entry::New(at) => &self.all[*at].key,
+            Entry::Kept(backend) => &backend.key,
+        }
+    }
+
+    /// How clients of a backend stay with one endpoint. A canary takes that from its main backend.
+    fn affinity(&self, reference: &Reference<'_>) -> Option<Affinity> {
+        let sessions = reference.session_of.map_or(&reference.sessions, |main| &self.all[main.0].sessions);
+        let cookie = &sessions.by.last()?.settings.affinity.cookie;
+        Some(Affinity {
+            mode: sessions.mode.unwrap_or_default(),
+            cookie: Arc::new(cookie.clone()),
+            identity: identity(&reference.key.to_string()),
+        })
+    }
+
+    /// The alternative of a backend. What it takes is said by the first Ingress that names it, which is no canary where
+    /// another Ingress has it as a main backend; then it takes nothing.
+    fn canary(&self, reference: &Reference<'_>, ids: &[Option<BackendId>]) -> Option<Canary> {
+        let at = reference.canary?.0;
+        let by = self.all[at].by.filter(|by| by.is_canary());
+        Some(Canary { backend: ids[at]?, rule: by.map(|by| by.settings.canary.rule()).unwrap_or_default() })
+    }
+}
+
+/// A backend of a translation.
+enum Entry {
+    /// One of the references.
+    New(usize),
+    /// One of the previous snapshot that stays as it is.
+    Kept(Arc<Backend>),
 }
 
 impl<'a> PortName<'a> {
@@ -261,12 +416,32 @@ impl<'a> PortName<'a> {
 }
 
 impl Reference<'_> {
+    /// Whether the Service has an address of its own that can stand for its endpoints.
+    fn has_address(&self) -> bool {
+        self.service.is_some_and(|service| service_address(service, &self.key.port).is_some())
+    }
+
+    /// Reports the session cookies that are not set, because a younger Ingress asks for another one.
+    fn report_sessions(&self, diagnostics: &mut Vec<Diagnostic>) {
+        let Some((last, others)) = self.sessions.by.split_last() else { return };
+        for other in others.iter().filter(|other| other.settings.affinity.cookie != last.settings.affinity.cookie) {
+            let message = format!(
+                "the session cookie that this Ingress asks for is not set: Service `{}` port {} has that of {}, which comes \
+                 last",
+                self.key.service, self.key.port, last.origin
+            );
+            let mend = "ask for the same cookie in both";
+            let origin = other.origin.at("metadata.annotations");
+            diagnostics.push(Diagnostic::new(Severity::Warning, "BackendSettingIgnored", origin, message, mend));
+        }
+    }
+
     /// Reports a probe that its endpoints cannot understand: all would count as failing, and then health says nothing.
     fn report_probe(&self, check: Option<&HealthCheck>, diagnostics: &mut Vec<Diagnostic>) {
         let asks_in_plain =
             check.is_some_and(|check| matches!(check.probe, Probe::Http { .. }) && check.port.is_none());
         let Some(by) = self.by.filter(|_| asks_in_plain) else { return };
-        if !by.settings.protocol.is_some_and(|protocol| protocol.is_tls(true) || protocol.is_http2()) {
+        if !by.settings.upstream.protocol.is_some_and(|protocol| protocol.is_tls(true) || protocol.is_http2()) {
             return;
         }
         let message = format!(
@@ -305,13 +480,37 @@ pub(super) fn with_endpoints(
     old: &Arc<Backend>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Arc<Backend> {
-    let balance = Balance {
-        load_balance: old.load_balance.clone(),
-        health_check: old.health_check.clone(),
-        slow_start: old.slow_start,
-    };
-    let found = endpoints(index, options, &old.key, diagnostics);
+    let found = found(index, options, &old.key, old.is_service_upstream, diagnostics);
+    let balance = Balance::of(old);
     successor(Some(old), &old.key, balance, &found)
+}
+
+/// The addresses of a backend: its endpoints, or that of the Service.
+fn found(
+    index: &Index,
+    options: &Options,
+    key: &BackendKey,
+    is_service_upstream: bool,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<(SocketAddr, Readiness)> {
+    if is_service_upstream {
+        service_endpoint(index, options, key, diagnostics)
+    } else {
+        endpoints(index, options, key, diagnostics)
+    }
+}
+
+impl Balance {
+    fn of(backend: &Backend) -> Self {
+        Self {
+            load_balance: backend.load_balance.clone(),
+            affinity: backend.affinity.clone(),
+            canary: backend.canary.clone(),
+            is_service_upstream: backend.is_service_upstream,
+            health_check: backend.health_check.clone(),
+            slow_start: backend.slow_start,
+        }
+    }
 }
 
 /// The backends of a Service, with their positions, in a list that is sorted by key: its ports lie side by side.
@@ -335,10 +534,9 @@ fn successor(
     balance: Balance,
     found: &[(SocketAddr, Readiness)],
 ) -> Arc<Backend> {
-    let Balance { load_balance, health_check, slow_start } = balance;
     let known: &[Endpoint] = old.map_or(&[], |old| &old.endpoints);
     if let Some(old) = old
-        && (&old.load_balance, &old.health_check, old.slow_start) == (&load_balance, &health_check, slow_start)
+        && Balance::of(old) == balance
         && known.iter().map(|endpoint| (endpoint.addr, endpoint.readiness)).eq(found.iter().copied())
     {
         return Arc::clone(old);
@@ -352,10 +550,14 @@ fn successor(
             Endpoint { addr: *addr, readiness: *readiness, state }
         })
         .collect();
+    let Balance { load_balance, affinity, canary, is_service_upstream, health_check, slow_start } = balance;
     Arc::new(Backend {
         key: key.clone(),
         name: key.to_string().into(),
         load_balance,
+        affinity,
+        canary,
+        is_service_upstream,
         health_check,
         slow_start,
         endpoints,

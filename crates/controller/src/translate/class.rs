@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use edgeward_routing::origin::Origin;
 
+use super::guard::Guards;
 use super::options::{EDGEWARD_CONTROLLER, Options};
 use crate::annotation::{self, IngressSettings};
 use crate::diagnostic::{Diagnostic, Severity};
@@ -18,10 +19,19 @@ pub(super) struct Owned<'a> {
     pub(super) origin: Origin,
     /// What its annotations ask for.
     pub(super) settings: IngressSettings,
+    /// What guards its routes.
+    pub(super) guards: Guards,
 }
 
-/// Those of some Ingresses that are served, those first that win where two want the same. Canaries are not among them,
-/// whose routes must never take all of the traffic, nor those that a value drops.
+impl Owned<'_> {
+    /// Whether it adds no route of its own, but an alternative to those of others.
+    pub(super) fn is_canary(&self) -> bool {
+        self.settings.canary.is_canary
+    }
+}
+
+/// Those of some Ingresses that are served, those first that win where two want the same. Those that a value drops are not
+/// among them.
 pub(super) fn owned<'a>(
     ingresses: impl Iterator<Item = &'a Ingress>,
     index: &Index,
@@ -37,7 +47,7 @@ pub(super) fn owned<'a>(
         .filter_map(|ingress| {
             let origin = ingress.meta.origin(Kind::Ingress);
             let settings = reader.ingress(&ingress.meta.annotations, &origin, diagnostics);
-            (!settings.is_canary && !settings.is_dropped).then_some(Owned { ingress, origin, settings })
+            (!settings.is_dropped).then(|| Owned { ingress, origin, settings, guards: Guards::default() })
         })
         .collect()
 }

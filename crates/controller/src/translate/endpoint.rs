@@ -81,6 +81,37 @@ pub(super) fn endpoints(
     allowed
 }
 
+/// The address of a Service itself, for an Ingress that names `port` (controller.go getServiceClusterEndpoint): a number is
+/// taken as it is, whether the Service lists it or not.
+pub(super) fn service_address(service: &Service, port: &str) -> Option<SocketAddr> {
+    let number = match port.parse::<i32>() {
+        Ok(number) => number,
+        Err(_) => tcp_ports(service).find(|candidate| !port.is_empty() && candidate.name == port)?.port,
+    };
+    let number = u16::try_from(number).ok().filter(|number| *number != 0)?;
+    Some(SocketAddr::new(service.cluster_ip?, number))
+}
+
+/// The same as the one endpoint of a backend.
+pub(super) fn service_endpoint(
+    index: &Index,
+    options: &Options,
+    key: &BackendKey,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<(SocketAddr, Readiness)> {
+    let name = NamespacedName { namespace: key.namespace.clone(), name: key.service.clone() };
+    let Some(service) = index.service(&name) else { return Vec::new() };
+    let Some(address) = service_address(service, &key.port) else { return Vec::new() };
+    if options.allows_address(address.ip()) {
+        return vec![(address, Readiness::Ready)];
+    }
+    let message = format!("its address {} is left out: such addresses are the proxy's own", address.ip());
+    let origin = service.meta.origin(Kind::Service);
+    let mend = "use an address that leads to another host or pod";
+    diagnostics.push(Diagnostic::new(Severity::Error, "AddressRefused", origin, message, mend));
+    Vec::new()
+}
+
 /// The port of a Service that an Ingress means. To ingress-nginx it is the first whose number, name or target is `port`
 /// (controller.go serviceEndpoints), so that the target of one can hide the number of another. Under `Strict` number and
 /// name come first, as the Ingress specification knows no other. Only TCP can carry HTTP.

@@ -99,7 +99,7 @@ pub(crate) fn port(name: &str, number: i32, target: Option<PortRef>) -> ServiceP
 }
 
 pub(crate) fn service(name: &str, ports: Vec<ServicePort>) -> Service {
-    Service { meta: meta(name), external_name: None, ports }
+    Service { meta: meta(name), external_name: None, cluster_ip: None, ports }
 }
 
 pub(crate) fn external(name: &str, external: &str) -> Service {

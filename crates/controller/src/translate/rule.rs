@@ -14,11 +14,14 @@ use edgeward_routing::policy::{HostPolicies, Policies, SslRedirect};
 use hashbrown::HashMap;
 
 use super::backend::{ReferenceId, References};
+use super::canary::CanaryTarget;
 use super::class::Owned;
+use super::client_certificate::{self, Asked};
 use super::options::Options;
 use super::policy;
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::index::Index;
 use crate::object::{IngressPath, IngressRule};
 
 pub(super) use place::{Path, Place};
@@ -142,6 +145,7 @@ impl Plan<'_> {
 pub(super) fn plan<'a>(
     options: &'a Options,
     configuration: &'a Configuration,
+    index: &Index,
     owned: &'a [Owned<'a>],
     references: &mut References<'a>,
     previous: &Snapshot,
@@ -149,14 +153,31 @@ pub(super) fn plan<'a>(
 ) -> Plan<'a> {
     let plan = Plan { hosts: Vec::new(), by_host: HashMap::with_capacity(owned.len()) };
     let taken = HashMap::with_capacity(owned.len());
-    let policies = owned.iter().map(|owned| Policies {
-        limits: policy::limits(owned, previous),
-        ..policy::of_settings(configuration, &owned.settings)
+    let policies = owned.iter().map(|owned| {
+        let policies = owned.guards.over(policy::of_ingress(index, configuration, owned, diagnostics));
+        let policies = Policies { limits: policy::limits(owned, previous), ..policies };
+        match references.add_stand_in(owned, diagnostics) {
+            Some(backend) => policy::answered_by(configuration, &owned.settings, backend, policies),
+            None => policies,
+        }
     });
     let policies = policies.collect();
-    let (leftovers, doubtful) = (Vec::new(), Vec::new());
-    let mut planner =
-        Planner { options, configuration, owned, policies, references, diagnostics, plan, taken, leftovers, doubtful };
+    let asked = owned.iter().map(|owned| client_certificate::of_ingress(index, owned, diagnostics)).collect();
+    let (leftovers, doubtful, canaries) = (Vec::new(), Vec::new(), Vec::new());
+    let mut planner = Planner {
+        options,
+        configuration,
+        owned,
+        policies,
+        asked,
+        references,
+        diagnostics,
+        plan,
+        taken,
+        leftovers,
+        doubtful,
+        canaries,
+    };
     let defaults: Vec<_> = owned.iter().map(|owned| planner.default_backend(owned)).collect();
     // An Ingress that is only a default backend takes `/` of all hosts before any rule can (createServers runs before
     // the paths are added); to the specification it is what no rule takes.
@@ -171,6 +192,7 @@ pub(super) fn plan<'a>(
     }
     planner.add_fallbacks(&defaults);
     planner.match_patterns(previous);
+    planner.add_alternatives();
     planner.add_other_names();
     planner.add_host_policies();
     planner.close_hosts();
@@ -178,14 +200,16 @@ pub(super) fn plan<'a>(
     planner.plan
 }
 
-struct Planner<'a, 'r> {
-    options: &'a Options,
+pub(super) struct Planner<'a, 'r> {
+    pub(super) options: &'a Options,
     configuration: &'a Configuration,
     owned: &'a [Owned<'a>],
     /// Those of each of them.
     policies: Vec<Policies>,
-    references: &'r mut References<'a>,
-    diagnostics: &'r mut Vec<Diagnostic>,
+    /// What each of them asks of clients.
+    asked: Vec<Asked>,
+    pub(super) references: &'r mut References<'a>,
+    pub(super) diagnostics: &'r mut Vec<Diagnostic>,
     plan: Plan<'a>,
     /// Which route of a host has which path, in the form in which two are the same.
     taken: HashMap<(usize, Path<'a>), usize>,
@@ -193,6 +217,8 @@ struct Planner<'a, 'r> {
     leftovers: Vec<(usize, usize)>,
     /// Paths of Ingresses whose guards cannot be enforced that look like regular expressions: the host, the Ingress, the place.
     doubtful: Vec<(usize, usize, Place)>,
+    /// What canaries name, in the order of their Ingresses.
+    pub(super) canaries: Vec<CanaryTarget<'a>>,
 }
 
 /// What `spec.defaultBackend` says.
@@ -207,11 +233,15 @@ enum DefaultBackend {
 }
 
 impl<'a> Planner<'a, '_> {
-    fn say(&mut self, severity: Severity, code: &'static str, origin: Origin, message: String, mend: &str) {
+    pub(super) fn say(&mut self, severity: Severity, code: &'static str, origin: Origin, message: String, mend: &str) {
         self.diagnostics.push(Diagnostic::new(severity, code, origin, message, mend));
     }
 
     fn default_backend(&mut self, owned: &'a Owned<'a>) -> DefaultBackend {
+        if owned.is_canary() {
+            self.add_canary_default(owned);
+            return DefaultBackend::Absent;
+        }
         let Some(backend) = &owned.ingress.default_backend else { return DefaultBackend::Absent };
         let field = || Place::DefaultBackend.to_string();
         match self.references.add(owned, backend, field, self.diagnostics) {
@@ -223,7 +253,7 @@ impl<'a> Planner<'a, '_> {
     /// Adds the Ingresses without rules: each is a default backend for every host, and the first wins.
     fn add_catch_alls(&mut self, defaults: &[DefaultBackend]) {
         for (at, (owned, default)) in self.owned.iter().zip(defaults).enumerate() {
-            if !owned.ingress.rules.is_empty() {
+            if !owned.ingress.rules.is_empty() || owned.is_canary() {
                 continue;
             }
             match default {
@@ -246,12 +276,20 @@ impl<'a> Planner<'a, '_> {
                 DefaultBackend::Unusable => {}
                 DefaultBackend::Backend(target) => {
                     // Its redirects do not count: they would take every unknown host to HTTPS (createServers).
-                    let policies =
-                        Policies { ssl_redirect: SslRedirect::Off, redirect: None, ..self.policies[at].clone() };
+                    let policies = Policies {
+                        ssl_redirect: SslRedirect::Off,
+                        redirect: None,
+                        sets_session: false,
+                        ..self.policies[at].clone()
+                    };
                     let host = self.plan.number(HostPattern::Any);
                     let place = Place::DefaultBackend;
+                    self.ask(at, host);
                     let target = Some(*target);
-                    self.insert(host, PlannedRoute { path: ROOT, pattern: None, target, policies, by: owned, place, fallback: true });
+                    self.insert(
+                        host,
+                        PlannedRoute { path: ROOT, pattern: None, target, policies, by: owned, place, fallback: true },
+                    );
                 }
             }
         }
@@ -261,6 +299,7 @@ impl<'a> Planner<'a, '_> {
         let owned = &self.owned[at];
         for (number, rule) in owned.ingress.rules.iter().enumerate() {
             match rule.host.parse::<HostPattern>() {
+                Ok(host) if owned.is_canary() => self.add_canary_paths(owned, &host, number, rule),
                 Ok(host) => {
                     let may_be_owner = host != HostPattern::Any
                         || self.options.is_strict()
@@ -289,6 +328,10 @@ impl<'a> Planner<'a, '_> {
                     if owned.settings.closes_hosts && plan.closed.is_none() {
                         plan.closed.clone_from(&owned.settings.closed);
                     }
+                    // ingress-nginx asks nobody where a rule has no paths (controller.go getBackendServers).
+                    if rule.paths.is_some() || self.plan.hosts[host].host == HostPattern::Any {
+                        self.ask(at, host);
+                    }
                     self.add_paths(at, host, number, rule);
                 }
                 Err(error) => {
@@ -296,6 +339,28 @@ impl<'a> Planner<'a, '_> {
                     let mend = "write a DNS name, with `*.` in front for exactly one more label";
                     let origin = owned.origin.at(format!("spec.rules[{number}].host"));
                     self.say(Severity::Error, "InvalidHost", origin, message, mend);
+                }
+            }
+        }
+    }
+
+    /// Has a host ask of its clients what this Ingress asks for, unless an earlier one has said. That one of them cannot be
+    /// read refuses everybody (controller.go, AuthTLSError).
+    fn ask(&mut self, at: usize, host: usize) {
+        let policies = &mut self.plan.hosts[host].policies;
+        match &self.asked[at] {
+            None => {}
+            Some(Err(why)) => _ = policies.refused.get_or_insert_with(|| why.clone()),
+            Some(Ok(asked)) => {
+                let known = policies.client_certificates.get_or_insert_with(|| asked.clone());
+                if known != asked {
+                    let host = &self.plan.hosts[host].host;
+                    let message = format!(
+                        "what this Ingress asks of clients of `{host}` does not count: an earlier one has said"
+                    );
+                    let mend = "write the same `auth-tls-*` annotations into both";
+                    let origin = self.owned[at].origin.at(Place::Rules.to_string());
+                    self.say(Severity::Warning, "ClientCertificateConflict", origin, message, mend);
                 }
             }
         }
@@ -314,14 +379,25 @@ impl<'a> Planner<'a, '_> {
             }
             let field = || format!("{place}.backend");
             let target = self.references.add(owned, &path.backend, field, self.diagnostics);
+            if let Some(target) = target {
+                self.references.add_session(target, owned);
+            }
             let policies = policy::at_path(self.configuration, &self.policies[by], text);
-            self.insert(host, PlannedRoute { path: pattern, pattern: None, target, policies, by: owned, place, fallback: false });
+            self.insert(
+                host,
+                PlannedRoute { path: pattern, pattern: None, target, policies, by: owned, place, fallback: false },
+            );
         }
     }
 
     /// The path of a rule, and its text: an empty one is `/`, and a type that is absent or ImplementationSpecific is
     /// Prefix (internal/k8s SetDefaultNGINXPathType).
-    fn pattern(&mut self, owned: &Owned<'_>, path: &'a IngressPath, place: Place) -> Option<(Path<'a>, &'a str)> {
+    pub(super) fn pattern(
+        &mut self,
+        owned: &Owned<'_>,
+        path: &'a IngressPath,
+        place: Place,
+    ) -> Option<(Path<'a>, &'a str)> {
         let text = if path.path.is_empty() { "/" } else { path.path.as_str() };
         if let Err(error) = PathPattern::check(text) {
             let message = format!("path {text:?} {error}: it is left out");
@@ -393,6 +469,19 @@ impl<'a> Planner<'a, '_> {
         plan.routes.push(route);
     }
 
+    /// The backend of the route with this host and path.
+    pub(super) fn target(&self, host: &HostPattern, path: Path<'a>) -> Option<ReferenceId> {
+        let host = *self.plan.by_host.get(host)?;
+        let route = *self.taken.get(&(host, self.identity(path)))?;
+        self.plan.hosts[host].routes[route].target
+    }
+
+    /// The backends of all routes for any host.
+    pub(super) fn any_host_targets(&self) -> Vec<ReferenceId> {
+        let plan = self.plan.of_pattern(&HostPattern::Any);
+        plan.iter().flat_map(|plan| &plan.routes).filter_map(|route| route.target).collect()
+    }
+
     /// The form in which two paths are the same: a Prefix without its trailing slash where that means nothing.
     fn identity(&self, path: Path<'a>) -> Path<'a> {
         match path {
@@ -416,6 +505,8 @@ impl<'a> Planner<'a, '_> {
                 DefaultBackend::Absent => (None, Place::Rules),
             };
             let policies = policy::at_path(self.configuration, &self.policies[at], "/");
+            // Clients get their session by a path alone (controller.go getBackendServers).
+            let policies = Policies { sets_session: false, ..policies };
             self.insert(host, PlannedRoute { path: ROOT, pattern: None, target, policies, by, place, fallback: true });
         }
         for (host, at) in std::mem::take(&mut self.leftovers) {
@@ -469,7 +560,10 @@ impl<'a> Planner<'a, '_> {
             plan.policies.other_name = Some(name);
             let policies = Policies::default();
             let place = Place::Rules;
-            self.insert(number, PlannedRoute { path: ROOT, pattern: None, target: None, policies, by, place, fallback: true });
+            self.insert(
+                number,
+                PlannedRoute { path: ROOT, pattern: None, target: None, policies, by, place, fallback: true },
+            );
         }
     }
 
@@ -493,8 +587,8 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    /// Closes a host because an Ingress with a guard guards paths there that cannot be told from others; nothing when it has
-    /// none. Closing its own routes would leave what they miss to the routes of others.
+    /// Closes a host because an Ingress guards paths there that cannot be told from others; nothing when it guards none.
+    /// Guarding or closing its own routes would leave what they miss to the routes of others.
     fn close_host(&mut self, host: usize, owned: &Owned<'_>, place: Place, why: &str) {
         if !owned.settings.is_guarded {
             return;
@@ -504,7 +598,7 @@ impl<'a> Planner<'a, '_> {
         if plan.closed.is_some() {
             return;
         }
-        plan.closed = Some(reason.into());
+        plan.closed = Some(reason.clone());
         let message = format!("{reason}, and {why}: all routes of host `{}` answer 503", plan.host);
         let mend = "guard paths that are plain text, or keep all Ingresses of this host on another controller";
         self.say(Severity::Error, "HostClosed", owned.origin.at(place.to_string()), message, mend);

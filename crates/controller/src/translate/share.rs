@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use edgeward_routing::Snapshot;
-use edgeward_routing::backend::{Backend, BackendId, Backends};
+use edgeward_routing::backend::{Backend, BackendId, Backends, Numbers};
 use edgeward_routing::certificate::CertificateTable;
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::path::PathPattern;
@@ -150,11 +150,11 @@ impl<'p> Sharer<'p> {
     }
 }
 
-/// These backends, sorted by key.
-pub(super) fn backends(backends: Vec<Arc<Backend>>, previous: &Snapshot) -> Arc<Backends> {
+/// These backends, sorted by key, with their numbers.
+pub(super) fn backends(backends: Vec<Arc<Backend>>, numbers: Arc<Numbers>, previous: &Snapshot) -> Arc<Backends> {
     let old = previous.backends.all();
     let is_unchanged = old.len() == backends.len() && old.iter().zip(&backends).all(|(a, b)| Arc::ptr_eq(a, b));
-    if is_unchanged { Arc::clone(&previous.backends) } else { Arc::new(previous.backends.followed_by(backends)) }
+    if is_unchanged { Arc::clone(&previous.backends) } else { Arc::new(Backends::numbered(backends, numbers)) }
 }
 
 pub(super) fn certificates(table: CertificateTable, previous: &Snapshot) -> Arc<CertificateTable> {

@@ -12,11 +12,15 @@ use crate::index::Index;
 use crate::object::Object;
 
 mod backends;
+mod canaries;
 mod certificates;
 mod classes;
 mod endpoints;
+mod guards;
+mod objects;
 mod order;
 mod routes;
+mod sessions;
 mod sharing;
 
 /// 2030-01-01.

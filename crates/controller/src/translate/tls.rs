@@ -176,6 +176,10 @@ impl Wallet<'_, '_> {
     }
 
     fn sections(&mut self, owned: &Owned<'_>) -> Sections {
+        // Its main Ingress decides (createServers).
+        if owned.is_canary() {
+            return Sections { certificates: Vec::new(), hosts: Vec::new() };
+        }
         let namespace = &owned.ingress.meta.name.namespace;
         let names_hosts = owned.ingress.rules.iter().any(|rule| !rule.host.is_empty());
         let mut certificates = Vec::with_capacity(owned.ingress.tls.len());

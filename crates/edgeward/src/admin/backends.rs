@@ -27,6 +27,7 @@ fn backend_json(backend: &Backend) -> Value {
             LoadBalance::LeastRequest => "least-request",
             LoadBalance::PeakEwma => "ewma",
             LoadBalance::ConsistentHash(_) => "consistent-hash",
+            LoadBalance::SubsetHash(..) => "subset-hash",
         },
         "health_check": backend.health_check.is_some(),
         "endpoints": backend.endpoints.iter().map(endpoint_json).collect::<Vec<_>>(),

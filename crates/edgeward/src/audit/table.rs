@@ -38,7 +38,8 @@ fn heading(verdict: Verdict, is_colored: bool) -> String {
 }
 
 fn write_rows(out: &mut String, findings: &[&Finding]) {
-    let columns: Vec<[String; 2]> = findings.iter().map(|finding| [place(finding), printable(&finding.subject)]).collect();
+    let columns: Vec<[String; 2]> =
+        findings.iter().map(|finding| [place(finding), printable(&finding.subject)]).collect();
     let width = |at: usize| columns.iter().map(|row| row[at].chars().count()).max().unwrap_or_default().min(WIDEST);
     let (first, second) = (width(0), width(1));
     for (finding, [place, subject]) in findings.iter().zip(&columns) {

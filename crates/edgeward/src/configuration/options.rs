@@ -118,6 +118,9 @@ options! {
         /// Labels that the namespace of an Ingress must have, such as `team=a,stage!=dev`; empty for any.
         #[arg(value_name = "SELECTOR")]
         watch_namespace_selector: LabelSelector = LabelSelector::default();
+        /// Watch all ConfigMaps of the namespaces that are watched, which must be allowed, and not only that of --configmap: for
+        /// annotations and settings that name others, such as `custom-headers` and `add-headers`.
+        watch_config_maps: bool = false;
         /// A directory in which the objects that were last known are kept, so that a restart while the API server is down serves
         /// them; empty for none.
         #[arg(value_name = "DIR")]

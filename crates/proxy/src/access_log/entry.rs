@@ -6,6 +6,7 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
+use edgeward_routing::backend::Backend;
 use http::{HeaderName, Version};
 
 use super::escape::Escape;
@@ -78,6 +79,11 @@ impl<'a> Entry<'a> {
 }
 
 impl RequestRecord<'_> {
+    /// The canary that took the request.
+    pub(crate) fn canary(&self) -> Option<&Backend> {
+        self.backend.filter(|_| self.main.is_some())
+    }
+
     /// Bytes of the response, head and body, as nginx's `$bytes_sent`. The head counts as HTTP/1 has it, whatever the
     /// protocol.
     pub(crate) fn bytes_sent(&self) -> u64 {

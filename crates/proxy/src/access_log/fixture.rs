@@ -20,6 +20,7 @@ use crate::record::{Request, RequestRecord, Response, Try};
 pub(crate) struct Finished {
     pub(crate) route: Option<Route>,
     pub(crate) backend: Option<Backend>,
+    pub(crate) main: Option<Backend>,
     pub(crate) connection: Option<Connection>,
     pub(crate) client: &'static str,
     pub(crate) forwarded: bool,
@@ -41,6 +42,7 @@ impl Default for Finished {
         Self {
             route: Some(route("shop.example.com", "/path")),
             backend: Some(backend()),
+            main: None,
             connection: Some(connection()),
             client: "203.0.113.7",
             forwarded: true,
@@ -67,6 +69,7 @@ impl Finished {
         take(&RequestRecord {
             route: self.route.as_ref(),
             backend: self.backend.as_ref(),
+            main: self.main.as_ref(),
             connection: self.connection.as_ref(),
             client: Some(self.client.parse().unwrap()),
             forwarded: forwarded.as_ref(),
@@ -134,6 +137,7 @@ pub(crate) fn tls() -> TlsSession {
         cipher: "TLS_AES_256_GCM_SHA384",
         alpn: Alpn::Http2,
         resumed: false,
+        client: None,
     }
 }
 
@@ -143,6 +147,9 @@ pub(crate) fn backend() -> Backend {
         name: "shop-cart-http".into(),
         load_balance: LoadBalance::default(),
         health_check: None,
+        affinity: None,
+        canary: None,
+        is_service_upstream: false,
         slow_start: Duration::ZERO,
         endpoints: Box::default(),
         cursor: Arc::default(),

@@ -171,7 +171,7 @@ impl Variable {
             Self::LocationPath => line.text(record.route.map_or("", |route| route.path.as_str())),
             Self::Msec => line.seconds(since_epoch(entry.ended)),
             Self::Namespace => line.text(record.route.map_or("", |route| &route.origin.namespace)),
-            Self::ProxyAlternativeUpstreamName => {}
+            Self::ProxyAlternativeUpstreamName => line.text(record.canary().map_or("", |canary| &canary.name)),
             Self::ProxyHost => {
                 // ingress-nginx passes every request to one nginx upstream of this name.
                 record.backend?;
@@ -185,7 +185,7 @@ impl Variable {
                 Some(client) => line.display(client.port()),
                 None => line.plain(""),
             },
-            Self::ProxyUpstreamName => match (record.backend, record.forwarded) {
+            Self::ProxyUpstreamName => match (record.main.or(record.backend), record.forwarded) {
                 (Some(backend), _) => line.text(&*backend.name),
                 // ingress-nginx sets `-` per host; a malformed request does not get as far.
                 (None, Some(_)) => line.plain("-"),
@@ -215,7 +215,7 @@ impl Variable {
             Self::ServerPort => line.display(record.connection?.local_addr().port()),
             Self::ServerProtocol => line.plain(protocol(request.version())),
             Self::ServiceName => line.text(record.route.map_or("", |route| &route.service)),
-            Self::ServicePort => line.text(record.backend.map_or("", |backend| &backend.key.port)),
+            Self::ServicePort => line.text(record.main.or(record.backend).map_or("", |main| &main.key.port)),
             Self::SslCipher => line.plain(record.connection?.tls()?.cipher),
             Self::SslProtocol => line.plain(record.connection?.tls()?.version),
             Self::SslServerName => line.text(record.connection?.tls()?.server_name.as_deref()?),

@@ -25,9 +25,9 @@ pub(super) struct Answer<'a> {
 }
 
 /// Whether nothing that follows the request on its connection is to be believed: the request was malformed, or of a method
-/// that asks for a tunnel (nginx ngx_http_special_response_handler, and CONNECT).
+/// that asks for a tunnel, or the client has to open another connection (nginx ngx_http_special_response_handler, and CONNECT).
 pub(super) fn ends_connection(status: u16) -> bool {
-    matches!(status, 400 | 405 | 408 | 413 | 414 | 431 | 500)
+    matches!(status, 400 | 405 | 408 | 413 | 414 | 421 | 431 | 500)
 }
 
 /// `404 Not Found`, with the reason phrase of RFC 9110.

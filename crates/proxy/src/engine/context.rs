@@ -5,22 +5,26 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use edgeward_routing::Snapshot;
+use edgeward_routing::affinity::Affinity;
 use edgeward_routing::backend::{Backend, LoadBalance};
 use edgeward_routing::balance;
 use edgeward_routing::decide::{Action, Decision, Downstream, Reason, RequestHead};
 use edgeward_routing::endpoint::{Endpoint, InFlight};
-use edgeward_routing::forward::Forwarded;
-use edgeward_routing::policy::Policies;
+use edgeward_routing::forward::{Edit, Forwarded};
 use edgeward_routing::policy::limits::{Over, UnderWay};
+use edgeward_routing::policy::{Fault, Policies};
 use edgeward_routing::respond::ResponseEdits;
-use edgeward_routing::route::Route;
+use edgeward_routing::route::{Route, Target};
 use http::HeaderValue;
 
-use super::Shared;
+use super::auth::Admission;
+use super::page::Answerer;
+use super::{Shared, failure};
 use crate::connection::Connection;
 use crate::metrics::Metrics;
 use crate::record::{self, Request, RequestRecord, Response, Try};
 use crate::ring;
+use crate::session::{self, Choice};
 
 /// The state of one request. It holds the snapshot that the request began with to its end.
 pub(super) struct RequestContext {
@@ -37,19 +41,31 @@ pub(super) struct RequestContext {
     pub(super) target: Option<Box<str>>,
     /// What its response says beside what the endpoint says.
     pub(super) response: ResponseEdits,
+    /// Whether the client has to say who it is first.
+    pub(super) asks_who: bool,
+    /// What was found out about the client.
+    pub(super) admission: Option<Box<Admission>>,
     /// The protocol that the connection is to change to, if the endpoint agrees.
     pub(super) upgrade: Option<HeaderValue>,
     pub(super) backend: Option<Arc<Backend>>,
+    pub(super) answerer: Answerer,
     pub(super) request_id: RequestId,
     pub(super) request_body_bytes: u64,
+    /// Bytes of the body of a response that is held back.
+    pub(super) response_body_bytes: u64,
     pub(super) reason: Option<Reason>,
     pub(super) tries: Vec<Try>,
     /// Whether the limits of its route count it, which they have not yet.
     is_to_be_counted: bool,
     /// Its place among the requests that its client has under way.
     under_way: Option<UnderWay>,
-    hash_key: Vec<u8>,
+    /// What picks the endpoint, where a hash or a session does.
+    key: Option<Vec<u8>>,
     tried: Vec<SocketAddr>,
+    /// Tries of backends before this one.
+    tries_before: usize,
+    /// When the first try began.
+    pub(super) first_try: Option<Instant>,
     current: Option<CurrentTry>,
 }
 
@@ -73,16 +89,22 @@ impl RequestContext {
             forwarded: None,
             target: None,
             response: ResponseEdits::default(),
+            asks_who: false,
+            admission: None,
             upgrade: None,
             backend: None,
+            answerer: Answerer::Route,
             request_id: RequestId::default(),
             request_body_bytes: 0,
+            response_body_bytes: 0,
             reason: None,
             tries: Vec::new(),
             is_to_be_counted: false,
             under_way: None,
-            hash_key: Vec::new(),
+            key: None,
             tried: Vec::new(),
+            tries_before: 0,
+            first_try: None,
             current: None,
         }
     }
@@ -94,7 +116,7 @@ impl RequestContext {
     /// Learns of the connection that the request came on.
     pub(super) fn came_from(&mut self, downstream: Downstream) {
         self.downstream = downstream;
-        self.response = ResponseEdits { hsts: downstream.tls, cors: None };
+        self.response = ResponseEdits { hsts: downstream.tls, ..ResponseEdits::default() };
     }
 
     /// Keeps what was decided, and gives what to do.
@@ -104,12 +126,16 @@ impl RequestContext {
         self.target = decision.target;
         self.response = decision.response;
         self.is_to_be_counted = decision.is_counted;
+        self.asks_who = decision.asks_who;
+        if decision.is_stand_in {
+            self.answerer = Answerer::StandIn;
+        }
         decision.action
     }
 
     /// Has the limits of the route count the request, once whatever comes; over one of them, another answer takes the
     /// place of what was decided. It is for the engine that serves the request: one that hands it on leaves it uncounted.
-    pub(super) fn admit(&mut self, action: Action) -> Action {
+    pub(super) fn count(&mut self, action: Action) -> Action {
         let limits = self.policies().limits.clone().filter(|_| std::mem::take(&mut self.is_to_be_counted));
         let (Some(limits), Some(forwarded)) = (limits, &self.forwarded) else { return action };
         let settings = &self.snapshot.settings;
@@ -121,7 +147,16 @@ impl RequestContext {
             Err(Over::Rate) => (settings.rate_status, Reason::RateLimited),
             Err(Over::Connections) => (settings.connections_status, Reason::ConnectionsLimited),
         };
+        self.asks_who = false;
         Action::Respond { status, reason }
+    }
+
+    /// Tells `edit` what to change in a response with this status on its way to the client.
+    pub(super) fn edit_response<'a>(&'a self, status: u16, mut edit: impl FnMut(Edit<'a, '_>)) {
+        self.response.apply(&self.snapshot.settings, self.policies(), &mut edit);
+        if let Some(admission) = &self.admission {
+            admission.edit_response(status, edit);
+        }
     }
 
     /// How long a tunnel may be silent in both directions.
@@ -134,29 +169,55 @@ impl RequestContext {
         self.current.as_ref().map(|current| &current.endpoint)
     }
 
-    /// Takes the backend that the decision named, and works out the hash key that its balancing asks for.
+    /// Takes the backend that the decision named, and works out the key that its balancing asks for.
     pub(super) fn send_to(&mut self, backend: Arc<Backend>, head: &impl RequestHead) {
-        if let LoadBalance::ConsistentHash(template) = &backend.load_balance
-            && let Some(forwarded) = &self.forwarded
-        {
-            let mut key = Vec::new();
-            template.write(forwarded, head, &mut key);
-            self.hash_key = key;
+        if let Some(affinity) = &backend.affinity {
+            self.key = affinity.key(head).map(<[u8]>::to_vec);
+        } else if let (Some(template), Some(forwarded)) = (backend.load_balance.hashed(), &self.forwarded) {
+            template.write(forwarded, head, self.request_id.as_str(), self.key.insert(Vec::new()));
         }
         self.backend = Some(backend);
     }
 
-    /// Picks an endpoint that this request has not tried yet, while there is one.
-    pub(super) fn pick_endpoint(&self) -> Option<Endpoint> {
-        let backend = self.backend.as_deref()?;
+    /// Picks an endpoint: that of the client's session, else one that this request has not tried yet, while there is one.
+    pub(super) fn pick_endpoint(&mut self, head: &impl RequestHead) -> Option<Endpoint> {
+        let backend = Arc::clone(self.backend.as_ref()?);
         let ejection = &self.snapshot.settings.ejection;
-        let index = if matches!(backend.load_balance, LoadBalance::ConsistentHash(_)) {
-            let mut ring = ring::endpoints_for(backend, &self.hash_key);
-            balance::pick(backend, ejection, &self.tried, Some(&mut ring))
+        let key = self.key.as_deref();
+        let index = if let Some(affinity) = &backend.affinity {
+            let Choice { index, key } = session::pick(&backend, affinity, key, &self.tried)?;
+            self.response.session = key.and_then(|key| self.session_cookie(affinity, &key, head));
+            index
         } else {
-            balance::pick(backend, ejection, &self.tried, None)
-        }?;
+            let key = key.unwrap_or_default();
+            match &backend.load_balance {
+                LoadBalance::ConsistentHash(_) => {
+                    let mut ring = ring::endpoints_for(&backend, key);
+                    balance::pick(&backend, ejection, &self.tried, Some(&mut ring))
+                }
+                LoadBalance::SubsetHash(_, size) => {
+                    let mut ring = ring::grouped_endpoints_for(&backend, *size, key);
+                    balance::pick(&backend, ejection, &self.tried, Some(&mut ring))
+                }
+                LoadBalance::RoundRobin | LoadBalance::LeastRequest | LoadBalance::PeakEwma => {
+                    balance::pick(&backend, ejection, &self.tried, None)
+                }
+            }?
+        };
         backend.endpoints.get(index).cloned()
+    }
+
+    /// The cookie that gives the client a key, if its route hands them out.
+    fn session_cookie(&self, affinity: &Affinity, key: &str, head: &impl RequestHead) -> Option<Vec<u8>> {
+        let route = self.route.as_ref().filter(|route| route.policies.sets_session)?;
+        let user_agent = head.header("user-agent");
+        Some(affinity.set_cookie(key, route.path.as_str(), self.downstream.tls, user_agent, self.started))
+    }
+
+    /// Notes that the proxy answers by itself, and why. No session begins with that.
+    pub(super) fn answer_for(&mut self, reason: Reason) {
+        self.reason = Some(reason);
+        self.response.session = None;
     }
 
     pub(super) fn begin_try(&mut self, endpoint: Endpoint) {
@@ -171,7 +232,9 @@ impl RequestContext {
             status: None,
             body_bytes: 0,
         });
-        self.current = Some(CurrentTry { _in_flight: endpoint.state.begin(), endpoint, began: Instant::now() });
+        let began = Instant::now();
+        self.first_try.get_or_insert(began);
+        self.current = Some(CurrentTry { _in_flight: endpoint.state.begin(), endpoint, began });
     }
 
     pub(super) fn connected(&mut self, reused: bool) {
@@ -196,6 +259,8 @@ impl RequestContext {
             entry.status = entry.status.or(Some(if timed_out { 504 } else { 502 }));
         }
         self.tried.push(current.endpoint.addr);
+        // Nobody is to stay with it.
+        self.response.session = None;
         if let Some(backend) = &self.backend
             && let Some(out) = balance::record_failure(backend, &current.endpoint, &self.snapshot.settings.ejection)
         {
@@ -207,9 +272,32 @@ impl RequestContext {
         }
     }
 
-    /// Whether the request may be sent once more, as far as tries and the retry budget go.
-    pub(super) fn may_retry(&self, shared: &Shared) -> bool {
-        self.tries.len() < self.snapshot.settings.tries as usize && shared.retries.withdraw()
+    /// Forgets the tries so far, which were another backend's.
+    pub(super) fn begin_tries_anew(&mut self) {
+        self.tries_before = self.tries.len();
+        self.first_try = None;
+        self.tried.clear();
+    }
+
+    /// Passes over the try under way: its endpoint answered, but another one is to.
+    pub(super) fn pass_over_try(&mut self) {
+        self.end_try();
+        self.tried.extend(self.current.as_ref().map(|current| current.endpoint.addr));
+    }
+
+    /// Whether requests of this method may be sent to more than one endpoint.
+    pub(super) fn is_repeatable(&self, method: &str) -> bool {
+        failure::is_idempotent(method) || self.retry().on.has_non_idempotent()
+    }
+
+    /// Whether the request is sent once more after this fault, as far as the policy of its route and the retry budget go. One
+    /// that `was_sent` may have had an effect.
+    pub(super) fn may_retry(&self, shared: &Shared, fault: Fault, method: &str, was_sent: bool) -> bool {
+        let retry = self.retry();
+        retry.on.contains(fault)
+            && (!was_sent || self.is_repeatable(method))
+            && retry.has_try_left(self.tries.len() - self.tries_before, self.since_first_try())
+            && shared.retries.withdraw()
     }
 
     /// Ends the request: tells balancing, metrics, access log and connection what became of it.
@@ -227,6 +315,7 @@ impl RequestContext {
         let record = RequestRecord {
             route: self.route.as_deref(),
             backend: self.backend.as_deref(),
+            main: self.main(),
             connection: self.connection.as_deref(),
             client: self.forwarded.as_ref().map(|forwarded| forwarded.client).or(Some(self.downstream.client)),
             forwarded: self.forwarded.as_ref(),
@@ -242,10 +331,19 @@ impl RequestContext {
             request_id: self.request_id.as_str(),
         };
         shared.metrics.record(&record);
-        shared.access_log.log(&record);
+        if !self.policies().is_unlogged {
+            shared.access_log.log(&record);
+        }
         if let Some(connection) = &self.connection {
             connection.request_done();
         }
+    }
+
+    /// The backend that the route names, where its canary has the request.
+    fn main(&self) -> Option<&Backend> {
+        let Target::Backend(id) = self.route.as_ref()?.target else { return None };
+        let main = self.snapshot.backends.by_id(id)?;
+        self.backend.as_ref().filter(|backend| !Arc::ptr_eq(backend, main)).map(|_| &**main)
     }
 
     /// Notes how long the try under way has taken.

@@ -48,16 +48,8 @@ pub(super) fn status(reason: Reason) -> u16 {
     }
 }
 
-/// Whether a request that may have reached an endpoint can be sent again without risk: its method is idempotent as nginx
-/// sees it (everything but POST, LOCK and PATCH), and the endpoint failed rather than answered nonsense.
-///
-/// RFC 9110 section 9.2.2 forbids a proxy to repeat other methods, on a kept connection too: that an endpoint closed it
-/// does not say that it had not begun.
-pub(super) fn is_repeatable(method: &str, reason: Reason) -> bool {
-    is_idempotent(method) && matches!(reason, Reason::UpstreamClosed | Reason::UpstreamTimeout)
-}
-
-/// Whether a method is idempotent as nginx sees it.
+/// Whether a method is idempotent as nginx sees it: everything but POST, LOCK and PATCH. RFC 9110 section 9.2.2 forbids a proxy
+/// to repeat other methods, on a kept connection too: that an endpoint closed it does not say that it had not begun.
 pub(super) fn is_idempotent(method: &str) -> bool {
     !matches!(method, "POST" | "PATCH" | "LOCK")
 }
@@ -71,8 +63,7 @@ mod tests {
         for (method, repeatable) in
             [("GET", true), ("PUT", true), ("DELETE", true), ("POST", false), ("PATCH", false), ("LOCK", false)]
         {
-            assert_eq!(is_repeatable(method, Reason::UpstreamClosed), repeatable, "{method}");
-            assert!(!is_repeatable(method, Reason::UpstreamInvalid), "{method}");
+            assert_eq!(is_idempotent(method), repeatable, "{method}");
         }
     }
 }

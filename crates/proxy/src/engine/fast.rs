@@ -14,11 +14,13 @@ mod exchange;
 mod field;
 mod http1;
 mod http2;
+mod page;
 mod patience;
 mod pool;
 mod request;
 mod respond;
 mod response;
+mod throttle;
 mod tunnel;
 mod upload;
 
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use pingora::proxy::HttpProxy;
 
 use super::Shared;
+use super::auth::Auth;
 use super::pingora::PingoraEngine;
 use crate::head::RequestHead;
 use crate::stream::{Deadline, Next, Stream};
@@ -37,6 +40,7 @@ use pool::{Buffers, Pipes, Pool};
 /// See the [module](self). One per worker.
 pub(super) struct FastPath {
     shared: Arc<Shared>,
+    auth: Arc<Auth>,
     pool: Arc<Pool>,
     buffers: Buffers,
     pipes: Pipes,
@@ -55,10 +59,11 @@ pub(super) enum Served {
 
 impl FastPath {
     /// An engine for the worker whose runtime this is called in.
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, auth: &Arc<Auth>) -> Self {
         let pool = Arc::new(Pool::new(shared.options.upstream_pool, shared.options.upstream_idle));
         tokio::spawn(pool::sweep(Arc::downgrade(&pool)));
-        Self { shared: Arc::clone(shared), pool, buffers: Buffers::default(), pipes: Pipes::default() }
+        let (shared, auth) = (Arc::clone(shared), Arc::clone(auth));
+        Self { shared, auth, pool, buffers: Buffers::default(), pipes: Pipes::default() }
     }
 
     /// Serves a connection [in HTTP/2](http2) to its end. What is not for this engine is for the other one.

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use edgeward_routing::decide::{Action, Reason, decide};
-use edgeward_routing::forward::{Edit, edit_upstream_headers, is_forwardable};
+use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide_for};
+use edgeward_routing::forward::{Edit, is_forwardable};
+use edgeward_routing::policy::Fault;
 use http::Version;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::HttpPeer;
@@ -24,7 +25,9 @@ use pingora::server::configuration::ServerConf;
 use pingora::{Error, ErrorType, Result};
 
 use super::answer::Answer;
+use super::auth::Auth;
 use super::context::{End, RequestContext};
+use super::page::{self, Answerer, Page, Turn};
 use super::{Shared, failure, upgrade};
 use crate::connection::Connection;
 use crate::record::{Request, Response};
@@ -32,20 +35,29 @@ use head::Head;
 
 pub(super) use head::breach;
 
+/// An answer of an endpoint that is not passed on, because another one is to answer.
+const PASSED_OVER: ErrorType = ErrorType::Custom("another endpoint is to answer");
+
+/// An answer of an endpoint that a page takes the place of.
+const INTERCEPTED: ErrorType = ErrorType::Custom("an error page takes the place of the answer");
+
 /// The proxy application. One per worker, so that workers share no connection pool and no lock.
-pub(super) struct PingoraEngine(Arc<Shared>);
+pub(super) struct PingoraEngine {
+    shared: Arc<Shared>,
+    auth: Arc<Auth>,
+}
 
 impl std::ops::Deref for PingoraEngine {
     type Target = Shared;
 
     fn deref(&self) -> &Shared {
-        &self.0
+        &self.shared
     }
 }
 
 impl PingoraEngine {
     /// An engine with an upstream pool of its own, for one worker.
-    pub(super) fn proxy(shared: &Arc<Shared>) -> HttpProxy<Self> {
+    pub(super) fn proxy(shared: &Arc<Shared>, auth: &Arc<Auth>) -> HttpProxy<Self> {
         let conf = ServerConf {
             threads: 1,
             upstream_keepalive_pool_size: shared.options.upstream_pool,
@@ -53,7 +65,8 @@ impl PingoraEngine {
             max_retries: usize::MAX,
             ..ServerConf::default()
         };
-        let mut proxy = http_proxy(&Arc::new(conf), Self(Arc::clone(shared)));
+        let engine = Self { shared: Arc::clone(shared), auth: Arc::clone(auth) };
+        let mut proxy = http_proxy(&Arc::new(conf), engine);
         let mut server_options = shared.limits.server_options();
         server_options.h2c = shared.options.http2;
         proxy.server_options = Some(server_options);
@@ -61,9 +74,50 @@ impl PingoraEngine {
         proxy
     }
 
+    /// Answers by itself, or turns to the backend for error pages where one takes the place of the answer. Returns whether the
+    /// request has its answer.
+    async fn answer_or_page(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+        status: u16,
+        reason: Reason,
+    ) -> Result<bool> {
+        let mut answer = Answer { status, location: None, reason };
+        if let Some(head) = Head::of(session.req_header()).filter(|_| ctx.replaces(status, reason)) {
+            let page = Page::instead_of(status, reason, head.content_length());
+            match ctx.turn_to(page, &head) {
+                Turn::Asked => {
+                    ctx.reason = Some(reason);
+                    if page.has_body {
+                        let_body_come(session).await?;
+                    }
+                    return Ok(false);
+                }
+                Turn::NoBackend => answer = Answer { status: 404, location: None, reason: Reason::NoRoute },
+            }
+        }
+        self.answer(session, ctx, answer).await?;
+        Ok(true)
+    }
+
+    /// Turns to the backend for error pages where one takes the place of the answer for this failure.
+    fn turns_to_page(session: &Session, ctx: &mut RequestContext, reason: Reason) -> bool {
+        let status = failure::status(reason);
+        if final_response(session).is_some() || !ctx.replaces(status, reason) {
+            return false;
+        }
+        let has_body = reason != Reason::BodyTooLarge && !session.as_ref().retry_buffer_truncated();
+        let page = Page { status, is_named: true, has_body };
+        let Some(head) = Head::of(session.req_header()) else { return false };
+        let is_asked = ctx.turn_to(page, &head) == Turn::Asked;
+        ctx.reason = Some(reason);
+        is_asked
+    }
+
     /// Sends an answer of the proxy's own.
     async fn answer(&self, session: &mut Session, ctx: &mut RequestContext, answer: Answer<'_>) -> Result<()> {
-        ctx.reason = Some(answer.reason);
+        ctx.answer_for(answer.reason);
         close_while_draining(session, ctx);
         respond::send(session, &answer, ctx).await
     }
@@ -108,39 +162,37 @@ impl ProxyHttp for PingoraEngine {
             return Ok(true);
         }
         let action = match head {
-            Some(head) => ctx.take(decide(&ctx.snapshot, &ctx.downstream, &head)),
+            Some(head) => {
+                let connection = ctx.connection.clone();
+                let client = connection.as_ref().and_then(|connection| connection.tls_client());
+                let action = ctx.take(decide_for(&ctx.snapshot, &ctx.downstream, client, &head));
+                let action = ctx.count(action);
+                if ctx.asks_who {
+                    let verdict = self.auth.ask(&self.shared.auth, ctx, &head).await;
+                    ctx.admit(verdict, action)
+                } else {
+                    action
+                }
+            }
             None => {
                 self.answer(session, ctx, Answer { status: 400, location: None, reason: Reason::BadPath }).await?;
                 return Ok(true);
             }
         };
-        match ctx.admit(action) {
-            Action::Respond { status, reason } => {
-                self.answer(session, ctx, Answer { status, location: None, reason }).await?;
-                Ok(true)
-            }
+        match action {
+            Action::Respond { status, reason } => self.answer_or_page(session, ctx, status, reason).await,
             Action::Redirect { status, location, reason } => {
                 self.answer(session, ctx, Answer { status, location: Some(&location), reason }).await?;
                 Ok(true)
             }
             Action::Proxy(backend) => {
-                match head::expectation(session.req_header()) {
-                    None => {}
-                    // The proxy answers for the upstream, as nginx does: the body is let in or refused here.
-                    Some(expect) if expect.eq_ignore_ascii_case(b"100-continue") => {
-                        let keepalive = session.get_keepalive();
-                        session.write_continue_response().await?;
-                        // Pingora takes the 100 for an answer that came before the end of the body, and would close.
-                        session.set_keepalive(keepalive);
-                    }
-                    Some(_) => {
-                        let answer = Answer { status: 417, location: None, reason: Reason::BadRequest };
-                        self.answer(session, ctx, answer).await?;
-                        return Ok(true);
-                    }
+                if !let_body_come(session).await? {
+                    let answer = Answer { status: 417, location: None, reason: Reason::BadRequest };
+                    self.answer(session, ctx, answer).await?;
+                    return Ok(true);
                 }
                 // What changes protocol in the middle of a body, or into HTTP/2, is none of the upgrades that are made.
-                if session.is_upgrade_req() && session.is_body_empty() && !ctx.policies().protocol.is_http2() {
+                if session.is_upgrade_req() && session.is_body_empty() && ctx.may_upgrade() {
                     ctx.upgrade = upstream::upgrade(session.req_header());
                 }
                 if let Some(head) = Head::of(session.req_header()) {
@@ -152,19 +204,24 @@ impl ProxyHttp for PingoraEngine {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
-        let picked = ctx.pick_endpoint();
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        let picked = Head::of(session.req_header()).and_then(|head| ctx.pick_endpoint(&head));
         let Some(endpoint) = picked else {
             // The decision saw endpoints, and a snapshot does not change under a request.
             return Error::e_explain(ErrorType::InternalError, "the backend has no endpoint");
         };
-        let protocol = ctx.policies().protocol;
-        let timeouts = ctx.policies().timeouts;
+        let protocol = ctx.protocol();
+        let timeouts = ctx.timeouts();
         let tls = protocol.is_tls(ctx.downstream.tls);
         let mut peer = upstream::peer(endpoint.addr, tls, protocol.is_http2(), &timeouts, &self.options);
         if ctx.upgrade.is_some() {
             // Fixed from here on, so that it has to be the tunnel's. The answer is waited for with a deadline of its own.
             peer.options.read_timeout = Some(ctx.tunnel_idle(self));
+        }
+        if ctx.is_last_on_connection(ctx.sends_body() && head::is_chunked(session)) {
+            // Pingora keeps connections that may be kept: this one is found by no later request.
+            peer.group_key = fastrand::u64(2..);
+            peer.options.idle_timeout = Some(Duration::ZERO);
         }
         ctx.begin_try(endpoint);
         Ok(Box::new(peer))
@@ -193,14 +250,19 @@ impl ProxyHttp for PingoraEngine {
         upstream: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        let Some(forwarded) = &ctx.forwarded else {
-            return Error::e_explain(ErrorType::InternalError, "a request without a decision");
-        };
         let settings = &ctx.snapshot.settings;
         // The name that routing saw is the name that goes upstream: one target, in origin-form.
         match &ctx.target {
             Some(target) => upstream.set_raw_path(target.as_bytes())?,
             None => upstream::normalize_target(upstream)?,
+        }
+        let page = ctx.page().and_then(|_| Head::of(session.req_header())).map(|head| page::target(&head));
+        if let Some(target) = page {
+            upstream.set_raw_path(target.as_bytes())?;
+        }
+        if !ctx.sends_body() && !session.is_body_empty() {
+            upstream.remove_header(&http::header::TRANSFER_ENCODING);
+            upstream.insert_header(http::header::CONTENT_LENGTH, "0")?;
         }
         let believed = settings.believes(ctx.downstream.client);
         let names = upstream.headers.keys();
@@ -214,18 +276,29 @@ impl ProxyHttp for PingoraEngine {
         }
         if let Some(head) = Head::of(session.req_header()) {
             let mut outcome = Ok(());
-            let request_id = ctx.request_id.as_str().as_bytes();
-            edit_upstream_headers(forwarded, &head, settings, ctx.downstream.client, request_id, |edit| match edit {
+            let edit = |edit: Edit<'_, '_>| match edit {
                 Edit::Set(name, value) => {
-                    if let Err(error) = upstream.insert_header(name, value) {
+                    if let Err(error) = upstream.insert_header(name.to_owned(), value) {
+                        outcome = Err(error);
+                    }
+                }
+                Edit::Append(name, value) => {
+                    if let Err(error) = upstream.append_header(name.to_owned(), value) {
                         outcome = Err(error);
                     }
                 }
                 Edit::Remove(name) => {
                     upstream.remove_header(name);
                 }
-            });
+            };
+            ctx.edit_upstream(&head, edit);
             outcome?;
+        }
+        if upstream.version == Version::HTTP_11 && ctx.is_http10(ctx.sends_body() && head::is_chunked(session)) {
+            upstream.set_version(Version::HTTP_10);
+        }
+        if let (None, Some(option)) = (&ctx.upgrade, ctx.connection_option()) {
+            upstream.insert_header(http::header::CONNECTION, option.as_str())?;
         }
         if let Some(protocol) = &ctx.upgrade {
             upstream.insert_header(http::header::CONNECTION, "upgrade")?;
@@ -238,12 +311,17 @@ impl ProxyHttp for PingoraEngine {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> Result<()> {
         ctx.request_body_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
+        if !ctx.sends_body() {
+            // Nothing of it is written, and only its end is an end.
+            *body = (!end_of_stream).then(Bytes::new);
+            return Ok(());
+        }
         // What follows an upgrade is not a body.
-        if session.was_upgraded() || ctx.policies().body_size.allows(ctx.request_body_bytes) {
+        if session.was_upgraded() || ctx.allows_body(ctx.request_body_bytes) {
             return Ok(());
         }
         ctx.reason = Some(Reason::BodyTooLarge);
@@ -252,11 +330,18 @@ impl ProxyHttp for PingoraEngine {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        ctx.response_head(response.status.as_u16());
+        let status = response.status.as_u16();
+        ctx.response_head(status);
+        if is_final(response) && self.may_retry(session, ctx, Fault::Status(status), true) {
+            return Err(Error::new(PASSED_OVER).into_up());
+        }
+        if ctx.intercepts(status) {
+            return Err(Error::new(INTERCEPTED).into_up());
+        }
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS && ctx.upgrade.is_none() {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that was not asked for").into_up());
         }
@@ -299,7 +384,22 @@ impl ProxyHttp for PingoraEngine {
         {
             session.set_keepalive(None);
         }
+        respond::edit_upstream(response, ctx)?;
         respond::edit(response, ctx)
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<Option<Duration>> {
+        // What follows an upgrade is not a body.
+        let paced = ctx.policies().response.as_ref().and_then(|response| response.pace);
+        let (Some(pace), Some(body), false) = (paced, body, session.was_upgraded()) else { return Ok(None) };
+        ctx.response_body_bytes += body.len() as u64;
+        Ok(pace.time_of(ctx.response_body_bytes).checked_sub(ctx.clock.elapsed()))
     }
 
     fn fail_to_connect(
@@ -316,7 +416,8 @@ impl ProxyHttp for PingoraEngine {
         }
         ctx.fail_try(reason, &self.metrics);
         // Nothing was sent: another endpoint may take any request.
-        e.set_retry(self.may_retry(session, ctx));
+        let retries = Fault::of(reason).is_some_and(|fault| self.may_retry(session, ctx, fault, false));
+        e.set_retry(retries || Self::turns_to_page(session, ctx, reason));
         e
     }
 
@@ -329,6 +430,22 @@ impl ProxyHttp for PingoraEngine {
         _reused: bool,
     ) -> Box<Error> {
         let overdue = ctx.connection.as_ref().is_some_and(|connection| connection.is_overdue());
+        if let Some(connection) = &ctx.connection {
+            connection.set_deadline(None);
+        }
+        if *e.etype() == PASSED_OVER {
+            ctx.pass_over_try();
+            e.set_retry(true);
+            return e;
+        }
+        if *e.etype() == INTERCEPTED {
+            let status = ctx.tries.last().and_then(|last| last.status).unwrap_or(502);
+            let has_body = !session.as_ref().retry_buffer_truncated();
+            let turn = Head::of(session.req_header())
+                .map(|head| ctx.turn_to(Page { status, is_named: true, has_body }, &head));
+            e.set_retry(turn == Some(Turn::Asked));
+            return e;
+        }
         if overdue {
             // The read that failed was the client's, but what did not come is the answer of the endpoint.
             e.etype = ErrorType::ReadTimedout;
@@ -338,24 +455,23 @@ impl ProxyHttp for PingoraEngine {
             // leave its side open for as long as it likes.
             e.as_down();
         }
-        if let Some(connection) = &ctx.connection {
-            connection.set_deadline(None);
-        }
         let reason = error::reason(&e);
         if !failure::blames_endpoint(reason) {
-            e.set_retry(false);
+            e.set_retry(Self::turns_to_page(session, ctx, reason));
             return e;
         }
         ctx.fail_try(reason, &self.metrics);
-        let safe = failure::is_repeatable(session.req_header().method.as_str(), reason);
-        e.set_retry(safe && self.may_retry(session, ctx));
+        let retries = Fault::of(reason).is_some_and(|fault| self.may_retry(session, ctx, fault, true));
+        e.set_retry(retries || Self::turns_to_page(session, ctx, reason));
         e
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestContext) -> FailToProxy {
-        let reason = ctx.reason.unwrap_or_else(|| error::reason(e));
+        let (status, reason) = match (ctx.answerer, ctx.reason.unwrap_or_else(|| error::reason(e))) {
+            (Answerer::Nobody, _) => (404, Reason::NoRoute),
+            (_, reason) => (error::status(e, reason), reason),
+        };
         ctx.reason = Some(reason);
-        let status = error::status(e, reason);
         if final_response(session).is_some() || status == 0 {
             // The head is out: all that is left is to cut the connection, so that the client sees that the body is not whole.
             if let Some(connection) = &ctx.connection {
@@ -402,6 +518,22 @@ impl ProxyHttp for PingoraEngine {
     }
 }
 
+/// Tells the client to send its body where it waits for that: the proxy answers for the upstream, as nginx does, and the body is
+/// let in or refused here. Returns false when it waits for something else.
+async fn let_body_come(session: &mut Session) -> Result<bool> {
+    match head::expectation(session.req_header()) {
+        None => Ok(true),
+        Some(expect) if expect.eq_ignore_ascii_case(b"100-continue") => {
+            let keepalive = session.get_keepalive();
+            session.write_continue_response().await?;
+            // Pingora takes the 100 for an answer that came before the end of the body, and would close.
+            session.set_keepalive(keepalive);
+            Ok(true)
+        }
+        Some(_) => Ok(false),
+    }
+}
+
 /// The answer that the client has got, or the head of it: a `100` or another interim one is none.
 fn final_response(session: &Session) -> Option<&ResponseHeader> {
     session.response_written().filter(|response| is_final(response))
@@ -425,9 +557,11 @@ fn close_while_draining(session: &mut Session, ctx: &RequestContext) {
 }
 
 impl PingoraEngine {
-    /// Whether the request may be sent once more: nothing of a response is out, its body can be repeated, tries are left,
-    /// and so is retry budget.
-    fn may_retry(&self, session: &Session, ctx: &RequestContext) -> bool {
-        final_response(session).is_none() && !session.as_ref().retry_buffer_truncated() && ctx.may_retry(self)
+    /// Whether the request is sent once more after a fault: nothing of a response is out, its body can be repeated, and its
+    /// route, its tries and the retry budget allow it.
+    fn may_retry(&self, session: &Session, ctx: &RequestContext, fault: Fault, was_sent: bool) -> bool {
+        final_response(session).is_none()
+            && !session.as_ref().retry_buffer_truncated()
+            && ctx.may_retry(self, fault, session.req_header().method.as_str(), was_sent)
     }
 }

@@ -136,9 +136,9 @@ async fn handshake(tcp: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<
         tracing::debug!(%peer, %failure, "TLS handshake failed");
         shared.observer.observe(Event::HandshakeFailed { peer, failure });
     };
-    match timeout(shared.limits.handshake_timeout, TlsStream::accept(tcp, Arc::clone(&shared.tls))).await {
+    match timeout(shared.limits.handshake_timeout, TlsStream::accept(tcp, &shared.tls)).await {
         Ok(Ok(stream)) => {
-            let session = tls::session(stream.session());
+            let session = tls::session(&shared.tls, &stream);
             shared.observer.observe(Event::Handshake { duration: begun.elapsed(), resumed: session.resumed });
             Some((Transport::Tls(stream), session))
         }

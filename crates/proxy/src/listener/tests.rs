@@ -27,7 +27,8 @@ async fn a_session_finds_its_connection_on_every_protocol() {
             Client::new(tls).get("/connection").await.body
         };
         let session = "server_name: Some(\"localhost\"), version: \"TLSv1.3\", cipher: \"TLS_AES_256_GCM_SHA384\"";
-        let expected = format!("{own} Peer Some(TlsSession {{ {session}, alpn: {agreed}, resumed: false }})");
+        let expected =
+            format!("{own} Peer Some(TlsSession {{ {session}, alpn: {agreed}, resumed: false, client: None }})");
         assert_eq!(body, expected);
     }
 }

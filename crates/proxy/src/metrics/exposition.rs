@@ -44,8 +44,7 @@ impl RequestMetrics {
     fn labels(&self, route: Option<&RouteLabels>, method: &str, status: &str) -> Vec<LabelPair> {
         let of = |label: fn(&RouteLabels) -> &str| route.map_or("", label);
         let mut labels = vec![
-            // There are no canaries yet, so that no request is of one.
-            label("canary", ""),
+            label("canary", of(|route| &route.canary)),
             label("controller_class", &self.controller_class),
             label("controller_namespace", &self.controller_namespace),
             label("controller_pod", &self.controller_pod),

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use prometheus::IntCounter;
 
 use super::layout::{Layout, Observation};
@@ -71,6 +72,8 @@ pub(super) struct RouteSeries {
     /// One chain of statuses per method of [`METHODS`], and one for all other methods. A route sees few statuses, the
     /// common ones first, so that the walk is short.
     methods: [Slot; METHODS.len() + 1],
+    /// Those of the requests that a canary took instead, with its name.
+    canary: ArcSwapOption<(Box<str>, Arc<RouteSeries>)>,
 }
 
 type Slot = OnceLock<Box<Link>>;
@@ -93,7 +96,20 @@ pub(super) struct Series {
 
 impl RouteSeries {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, methods: [const { OnceLock::new() }; METHODS.len() + 1] }
+        Self { shared, methods: [const { OnceLock::new() }; METHODS.len() + 1], canary: ArcSwapOption::empty() }
+    }
+
+    /// The series of the requests that the canary of this name took, which are made with `make` where they are not those of
+    /// the last call.
+    pub(super) fn of_canary(&self, name: &str, make: impl FnOnce() -> Arc<Self>) -> Arc<Self> {
+        match &*self.canary.load() {
+            Some(last) if *last.0 == *name => Arc::clone(&last.1),
+            _ => {
+                let series = make();
+                self.canary.store(Some(Arc::new((name.into(), Arc::clone(&series)))));
+                series
+            }
+        }
     }
 
     /// Counts a request.

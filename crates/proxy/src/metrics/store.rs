@@ -25,6 +25,8 @@ pub(super) struct RouteLabels {
     pub(super) path: Box<str>,
     /// The host in the Ingress; empty for any, and when hosts are not told apart.
     pub(super) host: Box<str>,
+    /// The name of the canary that took the requests instead; empty for those that it did not.
+    pub(super) canary: Box<str>,
 }
 
 /// All series of the process.
@@ -74,7 +76,15 @@ impl Store {
 
     /// The series of a route, made if there are none. For the first request of a route after a change only.
     pub(super) fn series_of(&self, route: &Route) -> Arc<RouteSeries> {
-        let labels = RouteLabels::of(route, self.per_host);
+        self.series_with(RouteLabels::of(route, self.per_host))
+    }
+
+    /// The series of a route for the requests that a canary took instead.
+    pub(super) fn series_of_canary(&self, route: &Route, canary: &str) -> Arc<RouteSeries> {
+        self.series_with(RouteLabels { canary: canary.into(), ..RouteLabels::of(route, self.per_host) })
+    }
+
+    fn series_with(&self, labels: RouteLabels) -> Arc<RouteSeries> {
         let mut kept = self.kept();
         if let Some(series) = kept.routes.get(&labels) {
             return Arc::clone(series);
@@ -103,7 +113,11 @@ impl Store {
         let mut settled = true;
         let mut kept = self.kept();
         kept.routes.retain(|labels, series| {
-            if live.contains(labels) {
+            let is_live = match &*labels.canary {
+                "" => live.contains(labels),
+                _ => live.contains(&RouteLabels { canary: Box::default(), ..labels.clone() }),
+            };
+            if is_live {
                 return true;
             }
             // Handles are only given out under this lock, so that one that is alone stays alone.
@@ -151,6 +165,7 @@ impl RouteLabels {
             service: route.service.clone(),
             path: route.path.as_str().into(),
             host,
+            canary: Box::default(),
         }
     }
 }

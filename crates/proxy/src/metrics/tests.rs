@@ -11,7 +11,7 @@ use edgeward_routing::snapshot::Snapshot;
 use edgeward_routing::table::{RouteMatch, RouteTable};
 
 use super::*;
-use crate::access_log::fixture::{Finished, endpoint_try, request, route};
+use crate::access_log::fixture::{self, Finished, endpoint_try, request, route};
 use crate::access_log::{AccessLog, AccessLogFormat};
 use crate::listener::{Event, HandshakeFailure, Observer, Rejection};
 
@@ -348,4 +348,41 @@ fn workers_count_together_without_losing_a_request() {
     let counts = samples(&metrics, "nginx_ingress_controller_request_duration_seconds_count");
     let sum: u64 = counts.iter().map(|sample| sample.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
     assert_eq!((counts.len(), sum), (10, 2_000));
+}
+
+#[test]
+fn what_a_canary_took_is_counted_under_its_name() {
+    let metrics = metrics(MetricsOptions { per_host: false, ..options() });
+    let snapshot = snapshot([route("shop.example.com", "/path")]);
+    let RouteMatch::Route(_, taker) = snapshot.routes.find("shop.example.com", b"/path") else { panic!("no route") };
+    let ask = |canary: Option<&str>| {
+        let mut finished = Finished::default();
+        if let (Some(name), Some(backend)) = (canary, &mut finished.backend) {
+            backend.name = name.into();
+            finished.main = Some(fixture::backend());
+        }
+        finished.with(|record| metrics.record(&RequestRecord { route: Some(taker), ..*record }));
+    };
+    for canary in [None, Some("next"), Some("next"), Some("third"), Some("next"), None, None] {
+        ask(canary);
+    }
+    let counts = |name: &str| {
+        let all = samples(&metrics, "nginx_ingress_controller_requests");
+        let label = format!("canary=\"{name}\"");
+        all.iter()
+            .filter(|line| line.contains(&label))
+            .map(|line| line.rsplit(' ').next().unwrap().to_owned())
+            .collect()
+    };
+    let of = |name: &str| -> Vec<String> { counts(name) };
+    assert_eq!((of(""), of("next"), of("third")), (vec!["3".into()], vec!["3".into()], vec!["1".into()]));
+    assert_eq!(metrics.requests_total(), 7);
+    // They stay for as long as the route does.
+    metrics.retain(&snapshot);
+    assert_eq!(of("next"), ["3"]);
+    drop(snapshot);
+    metrics.retain(&Snapshot::empty(Settings::default()));
+    metrics.retain(&Snapshot::empty(Settings::default()));
+    assert_eq!(of("next"), [""; 0]);
+    assert_eq!(metrics.requests_total(), 7);
 }

@@ -34,6 +34,7 @@ impl Refused<'_> {
         take(&RequestRecord {
             route: None,
             backend: None,
+            main: None,
             connection: Some(self.connection),
             client: Some(self.connection.client_addr().ip()),
             forwarded: None,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use edgeward_routing::endpoint::{Endpoint, Readiness};
 use edgeward_routing::settings::Ejection;
 use edgeward_routing::template::Template;
 
-use super::endpoints_for;
+use super::{endpoints_for, grouped_endpoints_for};
 
 fn backend(addresses: &[SocketAddr]) -> Backend {
     let endpoints =
@@ -22,6 +23,9 @@ fn backend(addresses: &[SocketAddr]) -> Backend {
         name: "default-web-80".into(),
         load_balance: LoadBalance::ConsistentHash(Template::default()),
         health_check: None,
+        affinity: None,
+        canary: None,
+        is_service_upstream: false,
         slow_start: Duration::ZERO,
         endpoints: endpoints.collect(),
         cursor: Arc::default(),
@@ -131,4 +135,34 @@ fn an_unhealthy_endpoint_is_skipped_for_the_next_on_the_ring() {
 
     backend.endpoints[order[0]].state.set_probe_failing(false);
     assert_eq!(choice(&[]), Some(order[0]), "the key comes back with its endpoint");
+}
+
+#[test]
+fn a_group_takes_all_requests_of_a_key_and_shares_them() {
+    let size = NonZeroUsize::new(3).unwrap();
+    for count in [1, 2, 3, 7, 9] {
+        let backend = backend(&addresses(count));
+        for key in 0..20_u32 {
+            let mut used = BTreeSet::new();
+            for _ in 0..200 {
+                let order: Vec<usize> = grouped_endpoints_for(&backend, size, &key.to_le_bytes()).collect();
+                used.insert(order[0]);
+                let all: BTreeSet<usize> = order.iter().copied().collect();
+                assert_eq!(all, (0..usize::from(count)).collect(), "the others come behind");
+            }
+            // That one of three is never first in 200 has a chance below 1e-35.
+            assert_eq!(used.len(), usize::from(count).min(3), "{count} endpoints");
+        }
+    }
+    assert_eq!(grouped_endpoints_for(&backend(&[]), size, b"key").count(), 0);
+}
+
+#[test]
+fn every_group_is_some_keys_group() {
+    let size = NonZeroUsize::new(2).unwrap();
+    let backend = backend(&addresses(10));
+    let firsts: BTreeSet<usize> = (0..2_000_u32)
+        .map(|key| grouped_endpoints_for(&backend, size, &key.to_le_bytes()).next().unwrap() / 2)
+        .collect();
+    assert_eq!(firsts.len(), 5);
 }

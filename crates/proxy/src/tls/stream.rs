@@ -8,11 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::ServerConfig;
-use rustls::server::ServerConnection;
+use edgeward_routing::policy::ClientAuthority;
+use rustls::server::{Accepted, Acceptor, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::ServerConfigs;
 use super::records::Records;
 use crate::held;
 
@@ -21,6 +22,8 @@ use crate::held;
 pub(crate) struct TlsStream {
     tcp: TcpStream,
     session: ServerConnection,
+    /// In whose name the client was asked for a certificate.
+    asked: Option<Arc<ClientAuthority>>,
     records: Records,
     /// What the next read says: it came behind bytes that were read.
     failed: Option<io::Error>,
@@ -37,10 +40,19 @@ impl TlsStream {
     /// # Errors
     ///
     /// The two sides do not come to terms, which the client is told by an alert, or the client is gone.
-    pub(crate) async fn accept(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<Box<Self>> {
-        let session = ServerConnection::new(config).map_err(io::Error::other)?;
-        let mut stream =
-            Box::new(Self { tcp, session, records: Records::default(), failed: None, held: false, closing: false });
+    pub(crate) async fn accept(mut tcp: TcpStream, configs: &ServerConfigs) -> io::Result<Box<Self>> {
+        let mut acceptor = Acceptor::default();
+        let accepted = std::future::poll_fn(|cx| poll_hello(&mut acceptor, &mut tcp, cx)).await?;
+        let (config, asked) = configs.of_name(accepted.client_hello().server_name());
+        let session = match accepted.into_connection(config) {
+            Ok(session) => session,
+            Err((error, mut alert)) => {
+                std::future::poll_fn(|cx| Poll::Ready(alert.write_all(&mut Wire { tcp: &mut tcp, cx }))).await.ok();
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        };
+        let records = Records::default();
+        let mut stream = Box::new(Self { tcp, session, asked, records, failed: None, held: false, closing: false });
         std::future::poll_fn(|cx| stream.poll_handshake(cx)).await?;
         Ok(stream)
     }
@@ -53,6 +65,11 @@ impl TlsStream {
     /// What the handshake agreed on.
     pub(crate) fn session(&self) -> &ServerConnection {
         &self.session
+    }
+
+    /// In whose name the client was asked for a certificate.
+    pub(crate) fn asked(&self) -> Option<&ClientAuthority> {
+        self.asked.as_deref()
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -165,6 +182,27 @@ impl TlsStream {
         }
         ready!(self.poll_flush(cx))?;
         Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// Reads until the first message of the client is whole.
+fn poll_hello(acceptor: &mut Acceptor, tcp: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+    loop {
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Poll::Ready(Ok(accepted)),
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                // If the alert does not go out at once, it does not matter enough to wait.
+                let _ = alert.write_all(&mut Wire { tcp, cx });
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            }
+        }
+        match acceptor.read_tls(&mut Wire { tcp, cx }) {
+            Ok(0) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof"))),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(error)),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The `Location` of redirects. No byte of them can end the header: everything that is not visible ASCII is
 //! percent-encoded.
 
+use super::Downstream;
 use crate::forward::Forwarded;
+use crate::policy::RedirectStyle;
 
 /// `https://` + the host without its port + the raw request target without a slash at its very end
 /// (lua_ingress.lua rewrite; recorded: `/x/?y=1` stays, `/` becomes nothing).
@@ -35,6 +37,20 @@ pub(super) fn absolute(tls: bool, authority: &str, location: &str) -> String {
     url
 }
 
+/// A location that is made absolute where it is on the host itself (nginx `absolute_redirect`, `port_in_redirect`).
+pub(super) fn relative_to(downstream: &Downstream, host: &str, location: &[u8], style: RedirectStyle) -> String {
+    let mut url = String::with_capacity(location.len());
+    if location.starts_with(b"/") && !style.is_relative {
+        url.push_str(if downstream.tls { "https://" } else { "http://" });
+        url.push_str(host);
+        if let (true, Some(port)) = (style.has_port, downstream.port_in_url()) {
+            url.push_str(&format!(":{port}"));
+        }
+    }
+    push_visible(&mut url, location);
+    url
+}
+
 /// The path of the rule, which ends in a slash, in place of the request's, with the request's query (nginx auto_redirect).
 pub(super) fn slashed(path: &str, target: &str) -> String {
     let mut url = String::with_capacity(path.len() + target.len());
@@ -62,8 +78,8 @@ fn origin_form(target: &str) -> &str {
 }
 
 /// Appends text so that no byte of it can end the header: everything that is not visible ASCII is percent-encoded.
-fn push_visible(url: &mut String, text: &str) {
-    for byte in text.bytes() {
+fn push_visible(url: &mut String, text: impl AsRef<[u8]>) {
+    for &byte in text.as_ref() {
         if (0x21..0x7f).contains(&byte) {
             url.push(byte as char);
         } else {

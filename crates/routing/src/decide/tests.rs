@@ -3,12 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::backend::BackendId;
-use crate::fixture::{Head, downstream, route, snapshot};
+use crate::backend::{BackendId, Backends, LoadBalance};
+use crate::canary::{Canary, CanaryRule, Weight};
+use crate::fixture::{Head, backend, downstream, route, snapshot};
 use crate::path::TrailingSlash;
 use crate::policy::block::Pattern;
 use crate::policy::cors::{OriginPattern, Origins};
-use crate::policy::{Block, BodySize, Cors, Networks, Redirect};
+use crate::policy::{Block, BodySize, ClientAuthority, ClientCertificates, Cors, Networks, Redirect, Verify};
 use crate::settings::Settings;
 
 /// A decision in short: `s1`, `404 no_host`, `301 http://a.test/my/`.
@@ -210,6 +211,56 @@ fn the_redirects_of_a_host_come_first_and_without_hsts() {
     for (target, hsts) in [("/", false), ("/app", true)] {
         assert_eq!(decide(&snapshot, &downstream(true), &Head::get("c046.test", target)).response.hsts, hsts);
     }
+}
+
+#[test]
+fn certificates_of_clients_come_before_everything_that_a_host_does() {
+    let authority = ClientAuthority {
+        fingerprint: [1; 32],
+        certificates: Vec::new(),
+        revocations: Vec::new(),
+        depth: 1,
+        parsed: Default::default(),
+    };
+    let asked = ClientCertificates {
+        verify: Verify::On,
+        authority: Arc::new(authority),
+        subject: None,
+        error_page: None,
+        passes_certificate: false,
+    };
+    let of_host = |host: &str, policies: HostPolicies| {
+        let mut route = redirecting(host, "Prefix /", 1);
+        route.policies.host = Some(Arc::new(HostPolicies { app_root: Some("/app".into()), ..policies }));
+        route.policies.closed = Some("for a test".into());
+        route
+    };
+    let page = ClientCertificates { error_page: Some("https://page.test/x".into()), ..asked.clone() };
+    let asking = |asked| HostPolicies { client_certificates: Some(asked), ..HostPolicies::default() };
+    let refused = HostPolicies { refused: Some("for a test".into()), ..HostPolicies::default() };
+    let routes = vec![
+        of_host("a.test", asking(asked)),
+        of_host("page.test", asking(page)),
+        of_host("refused.test", refused),
+        route("b.test", "Prefix /", 1),
+        fallback(""),
+    ];
+    let snapshot = plain(routes);
+    let of = |host, server_name| {
+        let client = TlsClient { server_name, ..TlsClient::default() };
+        let decision = decide_for(&snapshot, &downstream(true), Some(client), &Head::get(host, "/"));
+        assert!(!decision.response.hsts && !decision.response.of_route, "{host}");
+        short(&decision)
+    };
+    assert_eq!(of("a.test", None), "400 no_certificate");
+    assert_eq!(of("a.test", Some("a.test")), "421 misdirected");
+    assert_eq!(of("a.test", Some("B.test")), "421 misdirected");
+    assert_eq!(of("a.test", Some("nobody.test")), "400 no_certificate");
+    assert_eq!(of("page.test", None), "302 https://page.test/x");
+    assert_eq!(of("page.test", Some("b.test")), "421 misdirected");
+    assert_eq!(of("refused.test", None), "403 host_refused");
+    assert_eq!(decided(&snapshot, false, &Head::get("refused.test", "/")), "403 host_refused");
+    assert_eq!(decided(&snapshot, false, &Head::get("a.test", "/")), "503 route_closed");
 }
 
 #[test]
@@ -542,4 +593,22 @@ fn what_the_operator_blocks_is_blocked_everywhere() {
     }
     let decision = decide(&by_head, &downstream(true), &Head::get("a.test", "/").with("user-agent", "bot"));
     assert!(!decision.response.hsts && !decision.is_counted);
+}
+
+#[test]
+fn a_canary_takes_requests_of_a_backend_that_has_endpoints_and_of_no_other() {
+    // s0 has no endpoint; what no rule takes goes to s1, whose requests the canary s2 would take.
+    let mut all = plain(vec![route("up.test", "Prefix /", 1), route("down.test", "Prefix /", 0)]);
+    let rule = Arc::new(CanaryRule { weight: Weight::new(100, 100), ..CanaryRule::default() });
+    let with_canary = |main: &Arc<Backend>| {
+        let name = &*main.key.service;
+        let canary = (name != "s2").then(|| Canary { backend: BackendId(2), rule: Arc::clone(&rule) });
+        Arc::new(Backend { canary, ..backend(name, u8::from(name != "s0"), LoadBalance::RoundRobin) })
+    };
+    all.backends = Arc::new(Backends::new(all.backends.all().iter().map(with_canary).collect()));
+    all.default_backend = Some(BackendId(1));
+    let taker = |host: &str| decided(&all, false, &Head::get(host, "/"));
+    assert_eq!(taker("up.test"), "s2");
+    assert_eq!(taker("down.test"), "503 no_endpoints", "recorded: c254");
+    assert_eq!(taker("other.test"), "s1", "the global default backend has no canary");
 }

@@ -22,7 +22,7 @@ fn real_ip() -> Settings {
 }
 
 /// What the upstream is told, by header; headers that are removed are left out.
-fn told(tls: bool, settings: &Settings, head: &Head) -> BTreeMap<&'static str, String> {
+fn told<'s>(tls: bool, settings: &'s Settings, head: &Head) -> BTreeMap<&'s str, String> {
     let downstream = downstream(tls);
     let forwarded = Forwarded::of(&downstream, head, settings);
     let mut headers = BTreeMap::new();
@@ -33,6 +33,7 @@ fn told(tls: bool, settings: &Settings, head: &Head) -> BTreeMap<&'static str, S
         Edit::Remove(name) => {
             headers.remove(name);
         }
+        Edit::Append(name, _) => panic!("{name} is added"),
     });
     headers
 }

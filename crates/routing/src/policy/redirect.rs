@@ -1,5 +1,7 @@
 //! Redirects that are asked for by a route or a host, whatever the request is.
 
+use super::ClientCertificates;
+
 /// Where every request of a route is redirected to (`permanent-redirect`, `temporal-redirect`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
@@ -28,4 +30,8 @@ pub struct HostPolicies {
     /// The name that every request is redirected to: this host is the other one of a pair with and without `www.`
     /// (`from-to-www-redirect`).
     pub other_name: Option<Box<str>>,
+    /// The certificates that its clients have to show.
+    pub client_certificates: Option<ClientCertificates>,
+    /// Why all requests of the host are refused with 403: whose certificates are good cannot be read. For the log.
+    pub refused: Option<Box<str>>,
 }

@@ -79,7 +79,7 @@ impl Replacement {
                     let group = captures.and_then(|captures| captures.get(usize::from(*number)));
                     copy(group.map_or(&[], |group| group.as_bytes()), &mut out);
                 }
-                Piece::Variable(template) => template.write(forwarded, head, &mut out),
+                Piece::Variable(template) => template.write(forwarded, head, "", &mut out),
             }
         }
         out

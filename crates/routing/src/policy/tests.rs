@@ -71,10 +71,42 @@ fn the_defaults_are_those_of_ingress_nginx() {
     assert_eq!(seconds(policies.timeouts), [5, 60, 60]);
 }
 
+#[test]
+fn faults_are_words_and_off_is_none_of_them() {
+    for (text, expected) in [
+        ("error timeout", Some("error timeout")),
+        (" http_404\thttp_500 error ", Some("error http_500 http_404")),
+        ("timeout non_idempotent invalid_header", Some("timeout invalid_header non_idempotent")),
+        ("error off http_503", Some("off")),
+        ("http_501", None),
+        ("http_", None),
+        ("Error", None),
+        ("", None),
+    ] {
+        assert_eq!(Faults::parse(text).map(|faults| faults.to_string()).as_deref(), expected, "{text:?}");
+    }
+    let faults = Faults::parse("error http_503").unwrap();
+    assert!(faults.contains(Fault::Error) && faults.contains(Fault::Status(503)));
+    assert!(!faults.contains(Fault::Timeout) && !faults.contains(Fault::Status(500)) && !faults.has_non_idempotent());
+}
+
+#[test]
+fn tries_and_time_bound_a_retry() {
+    let retry = Retry { tries: 2, seconds: 3, ..Retry::default() };
+    let milliseconds = std::time::Duration::from_millis;
+    assert!(retry.has_try_left(1, milliseconds(2999)));
+    assert!(!retry.has_try_left(2, milliseconds(0)) && !retry.has_try_left(1, milliseconds(3000)));
+    assert!(
+        Retry::default().has_try_left(2, milliseconds(100_000)) && !Retry::default().has_try_left(3, milliseconds(0))
+    );
+    assert_eq!([0, 1, 100, 101, u32::MAX].map(Retry::tries_of), [100, 1, 100, 100, 100]);
+}
+
 proptest! {
     #[test]
     fn parsing_a_policy_never_panics(text in any::<String>()) {
         let _ = BodySize::parse(&text);
         let _ = BackendProtocol::parse(&text);
+        let _ = Faults::parse(&text);
     }
 }

@@ -9,7 +9,7 @@ fn numbered(generation: u64) -> Snapshot {
     let paths = (0..=generation % 50).map(|n| route("a.test", &format!("Prefix /{n}"), 1)).collect();
     Snapshot {
         generation,
-        ..snapshot(paths, &[], Settings { tries: u32::try_from(generation).unwrap(), ..Settings::default() })
+        ..snapshot(paths, &[], Settings { health_path: generation.to_string().into(), ..Settings::default() })
     }
 }
 
@@ -37,7 +37,7 @@ fn swaps_under_load_never_mix_generations() {
                     let snapshot = reader.load();
                     assert!(snapshot.generation >= last, "went back in time");
                     last = snapshot.generation;
-                    assert_eq!(u64::from(snapshot.settings.tries), last);
+                    assert_eq!(*snapshot.settings.health_path, *last.to_string());
                     assert_eq!(snapshot.routes.len() as u64, last % 50 + 1);
                 }
             })

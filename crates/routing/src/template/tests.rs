@@ -9,7 +9,7 @@ use crate::settings::Settings;
 fn text(template: &str, head: &Head) -> String {
     let forwarded = Forwarded::of(&downstream(true), head, &Settings::default());
     let mut out = Vec::new();
-    template.parse::<Template>().unwrap().write(&forwarded, head, &mut out);
+    template.parse::<Template>().unwrap().write(&forwarded, head, "id", &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -136,6 +136,6 @@ proptest! {
         let head = Head::get(&text, &target).with("cookie", &cookie);
         let forwarded = Forwarded::of(&downstream(false), &head, &Settings::default());
         let template: Template = "$host$http_host$uri$args$cookie_a$arg_b$http_cookie".parse().unwrap();
-        template.write(&forwarded, &head, &mut Vec::new());
+        template.write(&forwarded, &head, "id", &mut Vec::new());
     }
 }

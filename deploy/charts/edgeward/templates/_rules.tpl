@@ -4,7 +4,7 @@ Which rights the flags ask for, as YAML.
 {{- define "edgeward.rights" -}}
 {{- $flags := fromYaml (include "edgeward.flags" .) -}}
 {{- $isOn := dict -}}
-{{- range $flag := list "update-status" "drain-on-cordon" "disable-leader-election" -}}
+{{- range $flag := list "update-status" "drain-on-cordon" "disable-leader-election" "watch-config-maps" -}}
 {{- /* A flag without value is true, as on the command line. */ -}}
 {{- $value := ternary (get $flags $flag) (eq $flag "update-status" | toString) (hasKey $flags $flag) -}}
 {{- $_ := set $isOn $flag (has (lower $value) (list "true" "t" "1" "")) -}}
@@ -13,6 +13,7 @@ status: {{ index $isOn "update-status" }}
 drain: {{ index $isOn "drain-on-cordon" }}
 election: {{ not (index $isOn "disable-leader-election") }}
 nodes: {{ and (index $isOn "update-status") (not (get $flags "publish-status-address")) (not (get $flags "publish-service")) }}
+configMaps: {{ index $isOn "watch-config-maps" }}
 namespaces: {{ not (empty (get $flags "watch-namespace-selector")) }}
 {{- end -}}
 
@@ -43,6 +44,12 @@ Rules for what is watched in namespaces: all of them, or each of those that are 
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch]
+{{- if $rights.configMaps }}
+# Headers that annotations and settings name.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list, watch]
+{{- end }}
 # What is wrong with an object, for `kubectl describe`.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -23,7 +23,8 @@ impl Planner<'_, '_> {
     /// Gives the other names of hosts the routes of their hosts, where no rule and no redirect has them. Of two hosts with the
     /// same other name the first in the alphabet has it, as nginx has them in that order.
     pub(super) fn add_aliases(&mut self) {
-        let named = self.plan.hosts.iter().zip(0..).filter_map(|(plan, host)| Some((name(&plan.host), host, plan.aliases?)));
+        let named =
+            self.plan.hosts.iter().zip(0..).filter_map(|(plan, host)| Some((name(&plan.host), host, plan.aliases?)));
         let mut named: Vec<(String, usize, usize)> = named.collect();
         named.sort();
         for (name, main, by) in named {
@@ -60,7 +61,13 @@ impl Planner<'_, '_> {
         plan.routes = routes;
     }
 
-    fn report_alias(&mut self, main: usize, alias: &HostPattern, taken: &HostPattern, origin: edgeward_routing::origin::Origin) {
+    fn report_alias(
+        &mut self,
+        main: usize,
+        alias: &HostPattern,
+        taken: &HostPattern,
+        origin: edgeward_routing::origin::Origin,
+    ) {
         let host = &self.plan.hosts[main].host;
         let message = format!("`{alias}` is no other name of `{host}`: there is a host `{taken}`");
         let mend = "take it off `server-alias`, or remove the other one";

@@ -44,7 +44,8 @@ impl Planner<'_, '_> {
     }
 
     fn compile_patterns(&mut self, host: usize, forms: Vec<Form>, previous: &Snapshot) {
-        let known = Known::of(previous.routes.of_pattern(&self.plan.hosts[host].host).map_or(&[], |host| host.routes()));
+        let known =
+            Known::of(previous.routes.of_pattern(&self.plan.hosts[host].host).map_or(&[], |host| host.routes()));
         let mut kept: Vec<PlannedRoute<'_>> = Vec::with_capacity(forms.len());
         let mut places: HashMap<(&str, bool), usize> = HashMap::new();
         for (mut route, form) in std::mem::take(&mut self.plan.hosts[host].routes).into_iter().zip(forms) {

@@ -328,3 +328,34 @@ fn a_secret_that_breaks_keeps_its_certificate_and_one_that_goes_does_not() {
     assert_eq!(is(broken), ("default".to_owned(), Some("CertificateInvalid")), "there is nothing to keep any more");
     assert_eq!(is(step(apply(secret_for("t", &["a.test"])))), ("t".to_owned(), None));
 }
+
+/// ingress-nginx controller.go configureCertificates: an alias has the certificate of its host where that is for it.
+#[test]
+fn another_name_of_a_host_has_its_certificate_where_that_is_for_it() {
+    let path = &["Prefix / web"];
+    let names = "b.test,c.test,*.w.test,*.v.test,d.test";
+    let translation = run_with(
+        &with_default(),
+        [
+            ingress("main").annotated("server-alias", names).rule("a.test", path).tls(&["a.test"], "t").object(),
+            ingress("plain").annotated("server-alias", "e.test").rule("f.test", path).object(),
+            ingress("real").rule("d.test", path).object(),
+            secret_for("t", &["a.test", "b.test", "*.w.test", "d.test", "e.test"]),
+        ],
+    );
+    for (host, expected, certificate) in [
+        ("a.test", true, "t"),
+        ("b.test", true, "t"),
+        ("c.test", false, "default"),
+        ("*.w.test", true, "t"),
+        ("*.v.test", false, "default"),
+        ("d.test", false, "default"),
+        ("e.test", false, "default"),
+    ] {
+        assert_eq!(has_certificate(&translation, host), expected, "{host}");
+        assert_eq!(answer(&translation, host), certificate, "{host}");
+    }
+    let deep = translation.snapshot.routes.host("x.y.w.test").unwrap();
+    assert_eq!((deep.host.to_string().as_str(), deep.has_certificate), ("**.w.test", false));
+    assert!(translation.snapshot.routes.host("x.w.test").unwrap().has_certificate);
+}

@@ -1,7 +1,7 @@
 //! Whose Ingresses they are, and in which order they count.
 
 use super::super::{EDGEWARD_CONTROLLER, Options};
-use super::{found, options, routes, run, run_with, strict};
+use super::{options, routes, run_with, strict};
 use crate::diagnostic::Severity;
 use crate::object::{Ingress, Object};
 use crate::translate::fixture::{class, ingress};
@@ -85,23 +85,4 @@ fn of_the_same_second_the_last_name_wins_and_under_strict_the_first() {
             assert_eq!(winner(&strict(), at(last), at(first)), "b", "{first} {last}");
         }
     }
-}
-
-#[test]
-fn a_canary_takes_no_route_and_decides_nothing() {
-    let canary = ingress("canary").created(1).annotated("canary", "true").annotated("load-balance", "ewma");
-    let main = ingress("main").created(2);
-    let translation = run([
-        canary.rule("a.test", &["Prefix / canary", "Prefix /new canary"]).tls(&["a.test"], "t").object(),
-        main.rule("a.test", &["Prefix / web"]).object(),
-    ]);
-    assert_eq!(routes(&translation), ["a.test Prefix / -> web:80"]);
-    assert!(!translation.snapshot.routes.hosts()[0].has_certificate);
-    assert_eq!(
-        found(&translation),
-        [
-            "AnnotationNotHonoured Ingress default/canary metadata.annotations[nginx.ingress.kubernetes.io/canary]",
-            "ServiceNotFound Ingress default/main spec.rules[0].http.paths[0].backend.service.name",
-        ]
-    );
 }

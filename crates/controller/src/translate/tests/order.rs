@@ -19,7 +19,7 @@ const HOSTS: [&str; 6] = ["sec1.test", "b.sec1.test", "*.sec1.test", "*.test", "
 const PATHS: [&str; 8] = ["/", "/x", "/x/", "/x/y", "bad", "/X", "/x(/|$)(.*)", "/(?!x)"];
 const TYPES: [&str; 4] = ["Prefix", "Exact", "-", "Regex"];
 const TARGETS: [&str; 6] = ["web", "web:http", "web:99", "api", "ext:443", "gone"];
-const ANNOTATIONS: [(&str, &str); 18] = [
+const ANNOTATIONS: [(&str, &str); 28] = [
     ("ssl-redirect", "false"),
     ("force-ssl-redirect", "true"),
     ("load-balance", "ewma"),
@@ -28,6 +28,16 @@ const ANNOTATIONS: [(&str, &str); 18] = [
     ("auth-url", "http://auth.test"),
     ("server-snippet", "deny all;"),
     ("canary", "true"),
+    ("canary", "true"),
+    ("canary-by-header", "x"),
+    ("canary-weight", "30"),
+    ("affinity", "cookie"),
+    ("affinity", "cookie"),
+    ("affinity-mode", "persistent"),
+    ("affinity-canary-behavior", "legacy"),
+    ("session-cookie-name", "one"),
+    ("session-cookie-path", "/two"),
+    ("service-upstream", "true"),
     ("proxy-body-size", "nonsense"),
     ("rewrite-traget", "/"),
     ("use-regex", "true"),
@@ -49,7 +59,7 @@ fn ingresses() -> impl Strategy<Value = Object> {
     let rules = proptest::collection::vec(rule, 0..3);
     let tls = proptest::collection::vec((0..HOSTS.len(), 0..4usize), 0..2);
     let head = (0..12usize, proptest::option::of(0..3i64), 0..4usize, proptest::option::of(0..TARGETS.len()));
-    (head, rules, tls, proptest::collection::vec(0..ANNOTATIONS.len(), 0..3)).prop_map(
+    (head, rules, tls, proptest::collection::vec(0..ANNOTATIONS.len(), 0..4)).prop_map(
         |((number, created, class, default), rules, tls, annotations)| {
             let mut one = ingress(&format!("{}/i{number}", ["default", "a", "a-b"][number % 3]));
             one.meta.created = created;
@@ -77,10 +87,12 @@ fn ingresses() -> impl Strategy<Value = Object> {
 
 fn others() -> impl Strategy<Value = Object> {
     prop_oneof![
-        (0..3usize, 0..2usize).prop_map(|(namespace, target)| {
+        (0..3usize, 0..2usize, any::<bool>()).prop_map(|(namespace, target, has_address)| {
             let target = [Some(PortRef::Number(8080)), None][target].clone();
             let ports = vec![port("http", 80, target), port("m", 99, None)];
-            Object::Service(service(&format!("{}/web", ["default", "a", "a-b"][namespace]), ports))
+            let mut service = service(&format!("{}/web", ["default", "a", "a-b"][namespace]), ports);
+            service.cluster_ip = has_address.then(|| [10, 96, 0, 1].into());
+            Object::Service(service)
         }),
         Just(Object::Service(service("api", vec![port("", 80, None)]))),
         Just(Object::Service(external("ext", "192.0.2.1"))),
@@ -230,7 +242,7 @@ proptest! {
                 prop_assert_eq!(all_of(&whole), all_of(&translate(&index, &options, &empty())));
                 let mut around = dirty.around.clone();
                 around.services.extend(dirty.endpoints.clone());
-                let is_part = !dirty.needs_translation(options.configmap.as_ref());
+                let is_part = !dirty.needs_translation(&index, options.configmap.as_ref());
                 let of = Current {
                     snapshot: &current.snapshot,
                     diagnostics: &current.diagnostics,

@@ -1,5 +1,6 @@
 //! Which routes there are.
 
+use edgeward_routing::path::PathPattern;
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{BodySize, SslRedirect};
 
@@ -10,7 +11,7 @@ use crate::object::{Ingress, IngressBackend, IngressRule, LegacyVersion, Object}
 use crate::translate::fixture::{config_map, ingress, name, web};
 
 /// These Ingresses, and the Services `web` and `other` of every namespace that they may name.
-fn with_services(ingresses: impl IntoIterator<Item = Ingress>) -> Vec<Object> {
+pub(super) fn with_services(ingresses: impl IntoIterator<Item = Ingress>) -> Vec<Object> {
     let mut objects: Vec<Object> = ingresses.into_iter().map(Ingress::object).collect();
     for service in ["web", "other", "shop/web"] {
         objects.extend(web(service, "10.0.0.1"));
@@ -316,7 +317,7 @@ fn a_backend_is_of_the_namespace_of_its_ingress() {
 #[test]
 fn a_guard_that_is_not_enforced_closes_the_routes_of_its_ingress_and_their_rest() {
     let translation = run(with_services([
-        ingress("guarded").created(1).annotated("auth-url", "http://auth.test").rule("a.test", &["Prefix /x web"]),
+        ingress("guarded").created(1).annotated("auth-type", "basic").rule("a.test", &["Prefix /x web"]),
         ingress("open").created(2).rule("a.test", &["Prefix /y web"]).rule("b.test", &["Prefix / web"]),
         ingress("alone").created(3).annotated("allowlist-source-range", "").default_backend("web"),
     ]));
@@ -331,25 +332,10 @@ fn a_guard_that_is_not_enforced_closes_the_routes_of_its_ingress_and_their_rest(
 }
 
 #[test]
-fn paths_that_are_guarded_by_network_are_not_left_to_others_where_they_cannot_be_matched() {
-    let translation = run(with_services([
-        ingress("guarded")
-            .created(1)
-            .annotated("allowlist-source-range", "10.0.0.0/8")
-            .annotated("use-regex", "true")
-            .rule("a.test", &["- /admin.* web"]),
-        ingress("open").created(2).rule("a.test", &["Prefix / web"]).rule("b.test", &["Prefix / web"]),
-    ]));
-    let is_closed = |host, path| route(&translation, host, path).policies.closed.is_some();
-    assert!(is_closed("a.test", "Prefix /") && !is_closed("b.test", "Prefix /"));
-    assert!(translation.diagnostics.iter().any(|d| (d.severity, d.code) == (Severity::Error, "HostClosed")));
-}
-
-#[test]
 fn a_guard_of_hosts_closes_them_whoever_has_routes_there() {
     let translation = run(with_services([
         ingress("open").created(1).rule("a.test", &["Prefix / web"]).rule("b.test", &["Prefix / web"]),
-        ingress("guarded").created(2).annotated("auth-tls-secret", "default/ca").rule("a.test", &["Prefix /x web"]),
+        ingress("guarded").created(2).annotated("server-snippet", "deny all;").rule("a.test", &["Prefix /x web"]),
     ]));
     for (host, path, expected) in
         [("a.test", "Prefix /", true), ("a.test", "Prefix /x", true), ("b.test", "Prefix /", false)]
@@ -358,7 +344,7 @@ fn a_guard_of_hosts_closes_them_whoever_has_routes_there() {
     }
 }
 
-/// ingress-nginx would send `/admin/x` to the guarded Ingress; here it misses the text of that path.
+/// What a guarded path misses goes to the paths of others.
 #[test]
 fn a_guard_whose_paths_cannot_be_matched_closes_the_hosts_that_they_are_of() {
     let guarded = || ingress("guarded").annotated("auth-url", "http://auth.test");
@@ -369,7 +355,7 @@ fn a_guard_whose_paths_cannot_be_matched_closes_the_hosts_that_they_are_of() {
             "its own use-regex",
             guarded().annotated("use-regex", "true").rule("a.test", &[pattern]),
             ingress("open"),
-            true,
+            false,
         ),
         (
             "use-regex: false",
@@ -381,21 +367,43 @@ fn a_guard_whose_paths_cannot_be_matched_closes_the_hosts_that_they_are_of() {
             "a rewrite",
             guarded().annotated("rewrite-target", "/").rule("a.test", &["Prefix /x web"]),
             ingress("open"),
+            false,
+        ),
+        // As in ingress-nginx, which takes it for plain text and guards that.
+        ("a pattern without use-regex", guarded().rule("a.test", &[pattern]), ingress("open"), false),
+        (
+            "a pattern without use-regex under a guard that is not enforced",
+            guarded().annotated("auth-snippet", "x;").rule("a.test", &[pattern]),
+            ingress("open"),
             true,
         ),
-        ("a pattern without use-regex", guarded().rule("a.test", &[pattern]), ingress("open"), true),
-        // All paths of the host are patterns then, without regard to case.
+        (
+            "a pattern that is none",
+            guarded().annotated("use-regex", "true").rule("a.test", &["ImplementationSpecific /admin(?!/x) web"]),
+            ingress("open"),
+            true,
+        ),
+        (
+            "a pattern that is none, guarded by network",
+            ingress("guarded")
+                .annotated("allowlist-source-range", "10.0.0.0/8")
+                .annotated("use-regex", "true")
+                .rule("a.test", &["ImplementationSpecific /admin(?!/x) web"]),
+            ingress("open"),
+            true,
+        ),
+        // All paths of the host are patterns then.
         (
             "another's use-regex",
-            guarded().rule("a.test", &["Prefix /x web"]),
+            guarded().rule("a.test", &[pattern]),
             ingress("open").annotated("use-regex", "true"),
-            true,
+            false,
         ),
         ("a path type that is none", guarded().rule("a.test", &["prefix /admin web"]), ingress("open"), true),
         ("a path without its slash", guarded().rule("a.test", &["Prefix admin web"]), ingress("open"), true),
         (
             "no guard",
-            ingress("free").annotated("use-regex", "true").rule("a.test", &[pattern, "x /y web"]),
+            ingress("free").annotated("use-regex", "true").rule("a.test", &["- /a(?!b) web", "x /y web"]),
             ingress("open"),
             false,
         ),
@@ -415,13 +423,42 @@ fn a_guard_whose_paths_cannot_be_matched_closes_the_hosts_that_they_are_of() {
         let open = other.rule("a.test", &["Prefix / other"]);
         let elsewhere = ingress("elsewhere").rule("b.test", &["Prefix / other"]);
         let translation = run(with_services([one, open, elsewhere]));
-        assert_eq!(route(&translation, "a.test", "Prefix /").policies.closed.is_some(), expected, "{case}");
+        let hosts = &translation.snapshot.routes;
+        let rest = hosts.host("a.test").unwrap().routes().iter().find(|route| route.path.as_str() == "/").unwrap();
+        assert_eq!(rest.policies.closed.is_some(), expected, "{case}");
         assert_eq!(
             translation.diagnostics.iter().filter(|d| d.code == "HostClosed").count(),
             usize::from(expected),
             "{case}"
         );
         assert!(route(&translation, "b.test", "Prefix /").policies.closed.is_none(), "{case}");
+    }
+}
+
+/// ingress-nginx makes patterns of all paths of a host, and looks at those with the longest text first.
+#[test]
+fn a_path_that_asks_for_it_makes_patterns_of_all_of_its_host() {
+    for (annotation, value, path, expected) in [
+        ("use-regex", "true", "Prefix /x", true),
+        ("use-regex", "false", "Prefix /x", false),
+        ("rewrite-target", "/y", "Exact /x", true),
+        ("rewrite-target", "/x", "Exact /x", false),
+        ("rewrite-target", "/x", "Prefix /x", true),
+        ("rewrite-target", "/x/", "Prefix /x/", false),
+        ("rewrite-target", "/a;b", "Prefix /x", false),
+    ] {
+        let asks = ingress("asks").created(2).annotated(annotation, value).rule("a.test", &[&format!("{path} web")]);
+        let other = ingress("other").created(1).rule("a.test", &["Exact /x web", "Prefix / web"]);
+        let elsewhere = ingress("elsewhere").rule("b.test", &["Prefix / web"]);
+        let translation = run(with_services([asks, other, elsewhere]));
+        let has_patterns = |host: &str| {
+            let routes = translation.snapshot.routes.host(host).unwrap().routes();
+            routes.iter().any(|route| matches!(route.path, PathPattern::Regex(_)))
+        };
+        // Of two equal ones the older counts, and then nobody asks.
+        let expected = expected && !path.starts_with("Exact");
+        assert_eq!(has_patterns("a.test"), expected, "{annotation}: {value} for {path}");
+        assert!(!has_patterns("b.test"));
     }
 }
 

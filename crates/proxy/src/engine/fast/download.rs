@@ -13,6 +13,7 @@ use super::client::{Behind, Client, Pieces};
 use super::patience::{Patience, Waiting};
 use super::pool::{Buffers, Pipes};
 use super::response::Length;
+use super::throttle::{Throttle, shorten};
 use super::upload::Upload;
 use crate::head::ResponseHead;
 use crate::pipe::Pipe;
@@ -60,6 +61,14 @@ impl<C: Client> Ends<'_, '_, C> {
 
     /// Waits for whoever is to move, or for the client to leave.
     fn wait(&mut self, cx: &mut Context<'_>, waiting: Waiting) -> Poll<Reason> {
+        match self.left(cx) {
+            Poll::Ready(reason) => Poll::Ready(reason),
+            Poll::Pending => self.patience.poll(cx, waiting),
+        }
+    }
+
+    /// Waits for the client to leave, or for the end of its time in a drain.
+    fn left(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
         if let Err(reason) = self.client.check_cut() {
             return Poll::Ready(reason);
         }
@@ -69,7 +78,7 @@ impl<C: Client> Ends<'_, '_, C> {
         {
             return Poll::Ready(reason);
         }
-        self.patience.poll(cx, waiting)
+        Poll::Pending
     }
 
     /// Sends what is left of the request to an endpoint that has answered already, until it takes no more.
@@ -132,6 +141,8 @@ pub(super) struct Download {
     delivered: u64,
     /// What the rest of the body goes through, and how much of it is in there.
     pipe: Option<(Pipe, usize)>,
+    /// What holds it back.
+    throttle: Option<Throttle>,
 }
 
 /// What is still to come of the body.
@@ -186,9 +197,15 @@ impl Download {
             received: 0,
             delivered: 0,
             pipe: None,
+            throttle: None,
         };
         download.accept()?;
         Ok(download)
+    }
+
+    /// This response, sent no faster than this lets it.
+    pub(super) fn held_by(self, throttle: Option<Throttle>) -> Self {
+        Self { throttle, ..self }
     }
 
     /// The head as sent.
@@ -240,12 +257,23 @@ impl Download {
                 true => Behind::Nothing,
                 false => Behind::More,
             };
-            ready!(self.send(cx, ends.client, behind))?;
+            match self.send(cx, ends.client, behind) {
+                Poll::Ready(sent) => sent?,
+                Poll::Pending if self.throttle.as_ref().is_some_and(Throttle::is_waiting) => {
+                    // Nobody is to blame for this wait.
+                    ends.patience.progress();
+                    if let Poll::Ready(Err(reason)) = ends.client.poll_sent(cx, Behind::More) {
+                        return Poll::Ready(Err(reason));
+                    }
+                    return ends.left(cx).map(Err);
+                }
+                Poll::Pending => return Poll::Pending,
+            }
             if behind != Behind::More {
                 return ends.client.poll_sent(cx, behind);
             }
             if let Body::Bytes(left) = self.body
-                && (self.pipe.is_some() || left >= Pipes::WORTH && ends.client.takes_pipe())
+                && (self.pipe.is_some() || left >= Pipes::WORTH && self.throttle.is_none() && ends.client.takes_pipe())
                 && self.open_pipe(ends)
             {
                 match self.pass_on(cx, ends) {
@@ -352,12 +380,23 @@ impl Download {
 
     /// Sends what goes next, if there is anything.
     fn send<C: Client>(&mut self, cx: &mut Context<'_>, client: &mut C, behind: Behind) -> Poll<Result<(), Reason>> {
-        loop {
-            let pieces = self.pieces();
-            if self.sent == pieces.iter().map(|piece| piece.len()).sum::<usize>() {
-                break;
+        let [head, rest @ ..] = self.pieces().map(<[u8]>::len);
+        let body: usize = rest.iter().sum();
+        while self.sent < head + body {
+            let end = match &mut self.throttle {
+                None => head + body,
+                Some(throttle) => ready!(throttle.poll_end(cx, self.sent, head, head + body)),
+            };
+            let mut pieces = self.pieces();
+            let mut behind = behind;
+            if end < head + body {
+                shorten(&mut pieces, end);
+                behind = Behind::More;
             }
             self.sent += ready!(client.poll_send(cx, &pieces, self.sent, behind))?;
+        }
+        if let Some(throttle) = &mut self.throttle {
+            throttle.passed(body);
         }
         self.delivered += self.data.len() as u64;
         (self.is_head_sent, self.is_chunk, self.suffix, self.sent) = (true, false, b"", 0);

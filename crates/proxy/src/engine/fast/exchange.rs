@@ -9,12 +9,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use edgeward_routing::backend::Backend;
-use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide};
+use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide_for};
+use edgeward_routing::policy::Fault;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::super::answer::{Answer, LINGER};
 use super::super::context::{End, RequestContext};
+use super::super::page::Page;
 use super::super::{failure, upgrade};
 use super::FastPath;
 use super::client::{self, Client};
@@ -22,6 +24,7 @@ use super::download::{Download, Ends};
 use super::patience::Patience;
 use super::request::{self, ConnectionOptions};
 use super::response::{self, ConnectionField, Delivery, Length};
+use super::throttle::Throttle;
 use super::tunnel::Tunnel;
 use super::upload::Upload;
 use crate::head::{BodyLength, RequestHead, elements};
@@ -38,7 +41,7 @@ pub(super) struct Exchange<'a, C> {
     pub(super) head: RequestHead,
     pub(super) ctx: RequestContext,
     action: Action,
-    options: Option<ConnectionOptions>,
+    pub(super) options: Option<ConnectionOptions>,
     /// Whether the connection stays for another request.
     pub(super) is_kept: bool,
     /// Whether the client was told to send its body.
@@ -75,7 +78,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         let mut ctx = RequestContext::new(engine.shared.snapshots.load());
         let connection = Arc::clone(client.connection());
         ctx.came_from(connection.downstream());
-        let action = ctx.take(decide(&ctx.snapshot, &ctx.downstream, &head));
+        let action = ctx.take(decide_for(&ctx.snapshot, &ctx.downstream, connection.tls_client(), &head));
         if matches!(action, Action::Proxy(_)) {
             let protocol = ctx.policies().protocol;
             let is_plain = !protocol.is_http2() && !protocol.is_tls(ctx.downstream.tls);
@@ -83,11 +86,11 @@ impl<'a, C: Client> Exchange<'a, C> {
                 return Err((client, head));
             }
             // What changes protocol in the middle of a body is none of the upgrades that are made.
-            if !C::IS_MULTIPLEXED && head.is_http11() && head.body() == BodyLength::Bytes(0) {
+            if !C::IS_MULTIPLEXED && head.is_http11() && head.body() == BodyLength::Bytes(0) && ctx.may_upgrade() {
                 ctx.upgrade = upgrade::protocol(head.values(b"upgrade").flat_map(elements));
             }
         }
-        let action = ctx.admit(action);
+        let action = ctx.count(action);
         connection.head_received();
         ctx.request_id.set(Some(&head));
         let options = ConnectionOptions::of(&head);
@@ -112,15 +115,17 @@ impl<'a, C: Client> Exchange<'a, C> {
     /// Serves it to its end. By reference, because a future keeps what it is given by value twice.
     pub(super) async fn run(&mut self, deadline: &mut Deadline) -> Then {
         let action = std::mem::replace(&mut self.action, Action::Respond { status: 500, reason: Reason::Internal });
+        let action = if self.ctx.asks_who { self.admit(action).await } else { Ok(action) };
         let outcome = match (action, self.options) {
-            (Action::Respond { status, reason }, _) => self.respond(Answer { status, location: None, reason }).await,
-            (Action::Redirect { status, location, reason }, _) => {
+            (Err(reason), _) => Err(reason),
+            (Ok(Action::Respond { status, reason }), _) => self.answer(status, reason, deadline).await,
+            (Ok(Action::Redirect { status, location, reason }), _) => {
                 self.respond(Answer { status, location: Some(&location), reason }).await
             }
-            (Action::Proxy(_), None) => {
+            (Ok(Action::Proxy(_)), None) => {
                 self.respond(Answer { status: 400, location: None, reason: Reason::BadRequest }).await
             }
-            (Action::Proxy(backend), Some(options)) => self.proxy(backend, options, deadline).await,
+            (Ok(Action::Proxy(backend)), Some(options)) => self.proxy(backend, options, deadline).await,
         };
         let failed = match outcome {
             Ok(()) => false,
@@ -132,6 +137,15 @@ impl<'a, C: Client> Exchange<'a, C> {
         self.end(failed)
     }
 
+    /// Finds out who the client is, and gives what to do, where it would be `action` for one who may pass.
+    async fn admit(&mut self, action: Action) -> Result<Action, Reason> {
+        let Self { engine, client, head, ctx, .. } = self;
+        // Its future is large, and most requests never need it.
+        let asking = Box::pin(engine.auth.ask(&engine.shared.auth, ctx, head));
+        let verdict = unless_left(client, asking).await?;
+        Ok(ctx.admit(verdict, action))
+    }
+
     /// Sends the request to an endpoint, and to another one if that fails it, and the response to the client.
     async fn proxy(
         &mut self,
@@ -139,28 +153,60 @@ impl<'a, C: Client> Exchange<'a, C> {
         options: ConnectionOptions,
         deadline: &mut Deadline,
     ) -> Result<(), Reason> {
-        // The proxy answers for the upstream, as nginx does: the body is let in or refused here.
+        self.let_body_come().await?;
+        self.ctx.send_to(backend, &self.head);
+        self.engine.shared.retries.deposit();
+        let is_repeatable = self.ctx.is_repeatable(self.head.method()) || self.ctx.has_pages();
+        let mut upload = Upload::new(self.head.body(), self.ctx.policies().body_size, is_repeatable);
+        let (status, reason) = match self.try_endpoints(&mut upload, options, deadline).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(status)) => (status, None),
+            Err(reason) => (failure::status(reason), Some(reason)),
+        };
+        if let Some(reason) = reason {
+            if self.response.is_some() || !self.ctx.replaces(status, reason) {
+                return Err(reason);
+            }
+            self.ctx.reason = Some(reason);
+        }
+        let has_body = upload.is_repeatable() && reason != Some(Reason::BodyTooLarge);
+        self.send_page(Page { status, is_named: true, has_body }, upload, options, deadline).await
+    }
+
+    /// Tells the client to send its body where it waits for that. The proxy answers for the upstream, as nginx does: the body is
+    /// let in or refused here.
+    pub(super) async fn let_body_come(&mut self) -> Result<(), Reason> {
         if self.head.expects_continue() && !self.client.is_body_read() {
             self.is_continued = true;
             client::send_interim(&mut self.client, CONTINUE).await?;
         }
-        self.ctx.send_to(backend, &self.head);
+        Ok(())
+    }
+
+    /// Sends the request to an endpoint, and to another one if that fails it, and the response to the client; or gives the
+    /// status of a response that a page takes the place of.
+    pub(super) async fn try_endpoints(
+        &mut self,
+        upload: &mut Upload,
+        options: ConnectionOptions,
+        deadline: &mut Deadline,
+    ) -> Result<Option<u16>, Reason> {
         let shared = &*self.engine.shared;
-        shared.retries.deposit();
-        let is_idempotent = failure::is_idempotent(self.head.method());
-        let mut upload = Upload::new(self.head.body(), self.ctx.policies().body_size, is_idempotent);
         loop {
-            let tried = self.attempt(&mut upload, options, deadline).await;
+            let tried = self.attempt(upload, options, deadline).await;
             self.body_bytes = upload.body_bytes();
-            let Err(Failure { reason, was_sent }) = tried else { return Ok(()) };
-            if !failure::blames_endpoint(reason) {
-                return Err(reason);
-            }
-            self.ctx.fail_try(reason, &shared.metrics);
-            let is_safe = !was_sent || failure::is_repeatable(self.head.method(), reason);
-            let is_possible = self.response.is_none() && upload.is_repeatable();
-            if !is_safe || !is_possible || !self.ctx.may_retry(shared) {
-                return Err(reason);
+            match tried {
+                Ok(Tried::Delivered) => return Ok(None),
+                Ok(Tried::Intercepted(status)) => return Ok(Some(status)),
+                Ok(Tried::PassedOver) => self.ctx.pass_over_try(),
+                Err(Failure { reason, was_sent }) => {
+                    let Some(fault) = Fault::of(reason) else { return Err(reason) };
+                    self.ctx.fail_try(reason, &shared.metrics);
+                    let is_possible = self.response.is_none() && upload.is_repeatable();
+                    if !is_possible || !self.ctx.may_retry(shared, fault, self.head.method(), was_sent) {
+                        return Err(reason);
+                    }
+                }
             }
             shared.metrics.upstream_retry();
         }
@@ -172,19 +218,20 @@ impl<'a, C: Client> Exchange<'a, C> {
         upload: &mut Upload,
         options: ConnectionOptions,
         deadline: &mut Deadline,
-    ) -> Result<(), Failure> {
-        let FastPath { shared, pool, buffers, pipes } = self.engine;
+    ) -> Result<Tried, Failure> {
+        let FastPath { shared, pool, buffers, pipes, .. } = self.engine;
         // The decision saw endpoints, and a snapshot does not change under a request.
-        let endpoint = self.ctx.pick_endpoint().ok_or(Failure { reason: Reason::Internal, was_sent: false })?;
+        let endpoint =
+            self.ctx.pick_endpoint(&self.head).ok_or(Failure { reason: Reason::Internal, was_sent: false })?;
         let address = endpoint.addr;
         self.ctx.begin_try(endpoint);
-        let timeouts = self.ctx.policies().timeouts;
+        let timeouts = self.ctx.timeouts();
         let kept = pool.take(address).filter(|tcp| failure::is_idempotent(self.head.method()) || is_open(tcp));
         let is_reused = kept.is_some();
         let mut tcp = match kept {
             Some(tcp) => tcp,
             None => {
-                let connected = self.unless_left(connect(address, timeouts.connect)).await;
+                let connected = unless_left(&mut self.client, connect(address, timeouts.connect)).await;
                 connected.and_then(|connected| connected).map_err(|reason| Failure { reason, was_sent: false })?
             }
         };
@@ -194,9 +241,10 @@ impl<'a, C: Client> Exchange<'a, C> {
         let has_body = self.head.body() != BodyLength::Bytes(0);
         let mut head = if has_body { buffers.take() } else { Vec::with_capacity(self.head.length() + 512) };
         request::write(&mut head, &self.head, options, &self.ctx);
-        let free = upload.begin(head, self.client.is_body_read());
+        let free = upload.begin(head, self.client.is_body_read() || !self.ctx.sends_body());
         buffers.put(free);
         let patience = Patience::new(deadline, timeouts, shared.limits.body_timeout);
+        let is_body_unwanted = self.is_body_unwanted();
         let mut ends = Ends { client: &mut self.client, tcp: &mut tcp, buffers, pipes, patience };
         let mut buf = Vec::new();
         let is_head = self.head.method() == "HEAD";
@@ -234,7 +282,16 @@ impl<'a, C: Client> Exchange<'a, C> {
                 current.body_bytes += tunnel.delivered();
             }
             self.response = Some(Sent { status: begun.status, head, body_bytes: tunnel.delivered() });
-            return outcome.map_err(Failure::from);
+            return outcome.map(|()| Tried::Delivered).map_err(Failure::from);
+        }
+        let fault = Fault::Status(begun.status);
+        if upload.is_repeatable() && self.ctx.may_retry(shared, fault, self.head.method(), true) {
+            buffers.put(buf);
+            return Ok(Tried::PassedOver);
+        }
+        if self.ctx.intercepts(begun.status) {
+            buffers.put(buf);
+            return Ok(Tried::Intercepted(begun.status));
         }
         let length = Length::of(&begun, &buf, is_head)?;
         // What ends with the connection to the endpoint need not end the one to the client; an older client knows no chunks.
@@ -244,13 +301,18 @@ impl<'a, C: Client> Exchange<'a, C> {
         self.is_kept &= !self.ctx.connection.as_ref().is_some_and(|connection| connection.is_draining());
         // What of the request is still to come would stand before the next one.
         self.is_kept &= ends.client.is_body_read();
-        let is_reusable = length != Length::Connection && response::keeps_connection(&begun, &buf);
+        let is_last = self.ctx.is_last_on_connection(self.ctx.sends_body() && self.head.body() == BodyLength::Chunked);
+        let is_reusable = !is_last && length != Length::Connection && response::keeps_connection(&begun, &buf);
         // An answer to HEAD, and a 304, say of the body that they do not have how it would come.
         let says_chunked = chunked || self.head.is_http11() && begun.status != 204 && response::is_coded(&begun, &buf);
         let delivery = Delivery { chunked: says_chunked, connection: connection_field::<C>(self.is_kept) };
         let mut head = Vec::with_capacity(begun.length + 128);
         response::write(&mut head, &begun, &buf, delivery, &self.ctx);
-        let mut download = Download::new(head, length, chunked, buf, begun.length, self.is_kept)?;
+        let stays_for_now = self.is_kept || is_body_unwanted;
+        let pace = self.ctx.policies().response.as_ref().and_then(|response| response.pace);
+        let throttle = pace.map(|pace| Throttle::new(pace, self.ctx.clock));
+        let download = Download::new(head, length, chunked, buf, begun.length, stays_for_now)?;
+        let mut download = download.held_by(throttle);
         let outcome = poll_fn(|cx| download.poll(cx, &mut ends, upload)).await;
         if outcome.is_ok() && !upload.is_over() {
             // Some answer first and read then. The client has its answer whatever becomes of the rest.
@@ -274,23 +336,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         if download.has_begun() || !matches!(outcome, Err(Reason::UpstreamInvalid)) {
             self.response = Some(Sent { status, head: download.into_head(), body_bytes });
         }
-        outcome.map_err(Failure::from)
-    }
-
-    /// What `work` comes to, unless the client leaves or the connection is cut before.
-    async fn unless_left<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Reason> {
-        let mut work = pin!(work);
-        poll_fn(|cx| {
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            match C::IS_MULTIPLEXED || self.client.is_body_read() {
-                true => self.client.poll_left(cx).map(Err),
-                // It has to be read to be seen, which is for later.
-                false => self.client.check_cut().map_or_else(|reason| Poll::Ready(Err(reason)), |()| Poll::Pending),
-            }
-        })
-        .await
+        outcome.map(|()| Tried::Delivered).map_err(Failure::from)
     }
 
     /// Answers for what went wrong, if somebody is left to answer.
@@ -323,6 +369,22 @@ impl<'a, C: Client> Exchange<'a, C> {
     }
 }
 
+/// What `work` comes to, unless the client leaves or the connection is cut before.
+async fn unless_left<C: Client, T>(client: &mut C, work: impl Future<Output = T>) -> Result<T, Reason> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        match C::IS_MULTIPLEXED || client.is_body_read() {
+            true => client.poll_left(cx).map(Err),
+            // It has to be read to be seen, which is for later.
+            false => client.check_cut().map_or_else(|reason| Poll::Ready(Err(reason)), |()| Poll::Pending),
+        }
+    })
+    .await
+}
+
 /// What a response says of the connection.
 pub(super) fn connection_field<C: Client>(is_kept: bool) -> Option<ConnectionField> {
     match is_kept {
@@ -330,6 +392,16 @@ pub(super) fn connection_field<C: Client>(is_kept: bool) -> Option<ConnectionFie
         true => Some(ConnectionField::KeepAlive),
         false => Some(ConnectionField::Close),
     }
+}
+
+/// What became of a try at an endpoint that answered.
+enum Tried {
+    /// The client has the response.
+    Delivered,
+    /// Another endpoint is to answer.
+    PassedOver,
+    /// The backend for error pages is to answer, for this status.
+    Intercepted(u16),
 }
 
 /// Why an endpoint did not serve a request.

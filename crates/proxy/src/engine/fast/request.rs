@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use bytes::BufMut;
 use edgeward_routing::decide::RequestHead as _;
-use edgeward_routing::forward::{Edit, edit_upstream_headers, is_forwardable};
+use edgeward_routing::forward::{Edit, is_forwardable};
 
 use super::super::context::RequestContext;
+use super::super::page;
 use super::field::{Names, put_field};
 use crate::head::{BodyLength, RequestHead, elements};
 
@@ -74,38 +75,43 @@ pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOp
     out.put_slice(head.method().as_bytes());
     out.put_u8(b' ');
     // The name that routing saw is the name that goes upstream: one target, in origin-form.
-    match &ctx.target {
-        Some(target) => out.put_slice(target.as_bytes()),
-        None => head.origin_form().into_iter().for_each(|part| out.put_slice(part)),
+    match (ctx.page(), &ctx.target) {
+        (Some(_), _) => out.put_slice(page::target(head).as_bytes()),
+        (None, Some(target)) => out.put_slice(target.as_bytes()),
+        (None, None) => head.origin_form().into_iter().for_each(|part| out.put_slice(part)),
     }
-    out.put_slice(b" HTTP/1.1\r\n");
+    let sends_body = ctx.sends_body();
+    let is_chunked = sends_body && head.body() == BodyLength::Chunked;
+    let is_http10 = ctx.is_http10(is_chunked);
+    out.put_slice(if is_http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
     let mut edited = Names::default();
-    if let Some(forwarded) = &ctx.forwarded {
-        let request_id = ctx.request_id.as_str().as_bytes();
-        edit_upstream_headers(forwarded, head, settings, ctx.downstream.client, request_id, |edit| {
-            let (Edit::Set(name, _) | Edit::Remove(name)) = edit;
+    ctx.edit_upstream(head, |edit| {
+        if let Edit::Set(name, _) | Edit::Remove(name) = edit {
             edited.add(name);
-            if let Edit::Set(name, value) = edit {
-                put_field(out, name.as_bytes(), value);
-            }
-        });
-    }
+        }
+        if let Edit::Set(name, value) | Edit::Append(name, value) = edit {
+            put_field(out, name.as_bytes(), value);
+        }
+    });
     let believed = settings.believes(ctx.downstream.client);
     for field in head.fields() {
         let mut room = [0; 64];
         let name = &*lower_case(field.name, &mut room);
         let is_named = || head.values(b"connection").flat_map(elements).any(|option| field.is(option));
-        let is_between = HOP_BY_HOP.contains(&name) || options.names_fields && is_named();
+        let is_framing = !sends_body && name == "content-length";
+        let is_between = HOP_BY_HOP.contains(&name) || is_framing || options.names_fields && is_named();
         if !is_between && !edited.contains(name) && is_forwardable(name, believed) {
             put_field(out, field.name, field.value);
         }
     }
-    if head.body() == BodyLength::Chunked {
+    if is_chunked {
         out.put_slice(b"Transfer-Encoding: chunked\r\n");
     }
     if let Some(protocol) = &ctx.upgrade {
         put_field(out, b"Connection", b"upgrade");
         put_field(out, b"Upgrade", protocol.as_bytes());
+    } else if let Some(option) = ctx.connection_option() {
+        put_field(out, b"Connection", option.as_str().as_bytes());
     }
     out.put_slice(b"\r\n");
 }

@@ -9,14 +9,14 @@ use tokio::time::timeout;
 use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection, phrase_of};
 use super::client::{self, Behind, Client};
 use super::exchange::{Exchange, Sent, connection_field};
-use super::field::put_field;
+use super::field::{Names, put_field};
 use super::response::put_end;
 use crate::head::BodyLength;
 
 impl<C: Client> Exchange<'_, C> {
     /// Sends the answer with a short body, and sees to it that an unwanted request body does not stand in its way.
     pub(super) async fn respond(&mut self, answer: Answer<'_>) -> Result<(), Reason> {
-        self.ctx.reason = Some(answer.reason);
+        self.ctx.answer_for(answer.reason);
         let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let is_draining = self.ctx.connection.as_ref().is_some_and(|connection| connection.is_draining());
         self.is_kept &= !ends_connection(answer.status) && !is_draining;
@@ -27,17 +27,23 @@ impl<C: Client> Exchange<'_, C> {
         out.put_slice(phrase_of(status).as_bytes());
         out.put_slice(b"\r\n");
         if let Some(body) = &body {
-            put_field(&mut out, b"Content-Type", b"text/plain; charset=utf-8");
             put_field(&mut out, b"Content-Length", body.len().to_string().as_bytes());
         }
-        if let Some(location) = answer.location {
-            put_field(&mut out, b"Location", location.as_bytes());
-        }
-        self.ctx.response.apply(&self.ctx.snapshot.settings, |edit| {
-            if let Edit::Set(name, value) = edit {
+        let mut edited = Names::default();
+        self.ctx.edit_response(status.as_u16(), |edit| {
+            if let Edit::Set(name, _) | Edit::Remove(name) = edit {
+                edited.add(name);
+            }
+            if let Edit::Set(name, value) | Edit::Append(name, value) = edit {
                 put_field(&mut out, name.as_bytes(), value);
             }
         });
+        if body.is_some() && !edited.contains("content-type") {
+            put_field(&mut out, b"Content-Type", b"text/plain; charset=utf-8");
+        }
+        if let Some(location) = answer.location.filter(|_| !edited.contains("location")) {
+            put_field(&mut out, b"Location", location.as_bytes());
+        }
         put_end(&mut out, connection_field::<C>(self.is_kept));
         let body = body.filter(|_| self.head.method() != "HEAD").unwrap_or_default();
         let behind = if self.is_kept || is_on_its_way { Behind::Nothing } else { Behind::End };

@@ -3,6 +3,7 @@
 use bytes::BufMut;
 use edgeward_routing::decide::Reason;
 use edgeward_routing::forward::Edit;
+use edgeward_routing::respond::is_hidden;
 use pingora::protocols::http::date::get_cached_date;
 
 use super::super::context::RequestContext;
@@ -109,16 +110,22 @@ pub(super) fn write(
     put_status_line(out, response, bytes);
     let is_coded = is_coded(response, bytes);
     let mut edited = Names::default();
-    ctx.response.apply(&ctx.snapshot.settings, |edit| {
-        let (Edit::Set(name, _) | Edit::Remove(name)) = edit;
-        edited.add(name);
-        if let Edit::Set(name, value) = edit {
+    let mut appended = Vec::new();
+    let settings = &ctx.snapshot.settings;
+    let policies = ctx.policies();
+    ctx.edit_response(response.status, |edit| match edit {
+        Edit::Set(name, value) => {
+            edited.add(name);
             put_field(out, name.as_bytes(), value);
         }
+        Edit::Remove(name) => edited.add(name),
+        // Behind those of the name that the endpoint has: the last cookie of a name is the one that counts.
+        Edit::Append(name, value) => put_field(&mut appended, name.as_bytes(), value),
     });
     let mut options = response.values(bytes, b"connection").flat_map(elements);
     let names_fields = options.any(|option| !is_plain_option(option));
     let mut has_length = false;
+    let rewriting = policies.response.as_deref().filter(|response| response.rewrites());
     for field in response.fields(bytes) {
         let is_dropped = match field.name.len() {
             4 => field.is(b"date"),
@@ -136,13 +143,18 @@ pub(super) fn write(
             _ => false,
         };
         let is_named = || response.values(bytes, b"connection").flat_map(elements).any(|option| field.is(option));
-        let is_left_out = is_dropped || field.is_one_of(edited.as_slice()) || names_fields && is_named();
+        let is_left_out = is_dropped
+            || is_hidden(field.name, settings)
+            || field.is_one_of(edited.as_slice())
+            || names_fields && is_named();
         if !is_left_out {
             let start = out.len();
-            put_field(out, field.name, field.value);
+            let rewritten = rewriting.and_then(|response| response.rewritten(field.name, field.value));
+            put_field(out, field.name, rewritten.as_deref().unwrap_or(field.value));
             unfold(&mut out[start..]);
         }
     }
+    out.put_slice(&appended);
     if delivery.chunked {
         out.put_slice(b"Transfer-Encoding: chunked\r\n");
     }

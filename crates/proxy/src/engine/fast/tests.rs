@@ -18,6 +18,7 @@ use edgeward_routing::table::RouteTable;
 use super::*;
 use crate::access_log::{AccessLog, fixture};
 use crate::connection::Connection;
+use crate::engine::auth::AuthShared;
 use crate::engine::budget::RetryBudget;
 use crate::engine::{EngineOptions, Shared};
 use crate::fixture::Events;
@@ -53,14 +54,16 @@ fn engine(endpoint: SocketAddr) -> FastPath {
     let mut snapshot = Snapshot::empty(Settings::default());
     snapshot.routes = Arc::new(RouteTable::new([fixture::route("web.test", "/")], TrailingSlash::default(), |_| false));
     snapshot.backends = Arc::new(Backends::new(vec![Arc::new(backend)]));
-    FastPath::new(&Arc::new(Shared {
+    let shared = Shared {
         options: EngineOptions::default(),
         limits: Limits { keepalive_requests: 0, ..Limits::default() },
         snapshots: Publisher::new(snapshot).reader(),
         retries: RetryBudget::new(20),
         metrics: Arc::new(Metrics::new(&MetricsOptions::default()).unwrap()),
         access_log: AccessLog::off(),
-    }))
+        auth: AuthShared::new(),
+    };
+    FastPath::new(&Arc::new(shared), &Arc::default())
 }
 
 /// Serves `count` such requests on one connection, on this thread, and returns how often it allocated.

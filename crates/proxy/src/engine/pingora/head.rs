@@ -46,6 +46,10 @@ impl RequestHead for Head<'_> {
         self.request.version != Version::HTTP_10 && self.request.version != Version::HTTP_09
     }
 
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.request.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+    }
+
     fn header_values<'b>(&'b self, name: &'b str) -> impl DoubleEndedIterator<Item = &'b [u8]> + 'b {
         self.request.headers.get_all(name).iter().map(http::HeaderValue::as_bytes)
     }
@@ -65,6 +69,11 @@ pub(in super::super) fn breach(request: &RequestHeader, limits: &Limits) -> Opti
 pub(super) fn expectation(request: &RequestHeader) -> Option<&[u8]> {
     let expectation = request.headers.get(http::header::EXPECT).filter(|_| request.version >= Version::HTTP_11);
     expectation.map(http::HeaderValue::as_bytes).filter(|expectation| !expectation.is_empty())
+}
+
+/// Whether the request has a body of unknown length.
+pub(super) fn is_chunked(session: &mut Session) -> bool {
+    !session.is_body_empty() && !session.req_header().headers.contains_key(http::header::CONTENT_LENGTH)
 }
 
 /// Bytes of the request head: as read for HTTP/1, as its fields would be in HTTP/1 for HTTP/2.

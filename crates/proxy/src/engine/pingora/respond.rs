@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use edgeward_routing::forward::Edit;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
+use edgeward_routing::respond::is_hidden;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION, REFRESH, SET_COOKIE};
 use http::{Method, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -50,9 +51,14 @@ pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, ctx: &Reque
 /// Changes what has to be changed in every response to a client.
 pub(super) fn edit(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
     let mut outcome = Ok(());
-    ctx.response.apply(&ctx.snapshot.settings, |edit| match edit {
+    ctx.edit_response(response.status.as_u16(), |edit| match edit {
         Edit::Set(name, value) => {
             if let Err(error) = response.insert_header(name.to_owned(), value) {
+                outcome = Err(error);
+            }
+        }
+        Edit::Append(name, value) => {
+            if let Err(error) = response.append_header(name.to_owned(), value) {
                 outcome = Err(error);
             }
         }
@@ -61,6 +67,30 @@ pub(super) fn edit(response: &mut ResponseHeader, ctx: &RequestContext) -> Resul
         }
     });
     outcome
+}
+
+/// Takes out of the response of an endpoint what no client gets, and rewrites what the route has rewritten.
+pub(super) fn edit_upstream(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
+    let settings = &ctx.snapshot.settings;
+    let names = response.headers.keys();
+    let hidden: Vec<_> = names.filter(|name| is_hidden(name.as_str().as_bytes(), settings)).cloned().collect();
+    for name in hidden {
+        response.remove_header(&name);
+    }
+    let Some(policies) = ctx.policies().response.as_deref().filter(|policies| policies.rewrites()) else {
+        return Ok(());
+    };
+    for name in [LOCATION, REFRESH, SET_COOKIE] {
+        let values: Vec<_> = response.headers.get_all(&name).iter().cloned().collect();
+        response.remove_header(&name);
+        for value in values {
+            match policies.rewritten(name.as_str().as_bytes(), value.as_bytes()) {
+                Some(value) => response.append_header(name.clone(), value)?,
+                None => response.append_header(name.clone(), value)?,
+            };
+        }
+    }
+    Ok(())
 }
 
 /// What is still to come of the request.

@@ -73,7 +73,9 @@ fn cors(origins: Origins) -> Arc<Cors> {
 fn said(grant: &Grant) -> String {
     let mut said = Vec::new();
     grant.apply(&mut |edit| match edit {
-        Edit::Set(name, value) => said.push(format!("{name}: {}", String::from_utf8_lossy(value))),
+        Edit::Set(name, value) | Edit::Append(name, value) => {
+            said.push(format!("{name}: {}", String::from_utf8_lossy(value)));
+        }
         Edit::Remove(name) => said.push(format!("no {name}")),
     });
     said.join("\n").replace("access-control-", "")

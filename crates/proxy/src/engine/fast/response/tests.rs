@@ -66,7 +66,6 @@ fn what_an_endpoint_says_to_the_proxy_is_not_passed_on() {
         [
             "HTTP/1.1 200 OK",
             "strict-transport-security: max-age=31536000; includeSubDomains",
-            "Server: it",
             "Transfer-Encoding: chunked",
             "Connection: close",
             "",

@@ -1,0 +1,181 @@
+//! Guards: what annotations ask for that other objects say more of. What cannot be enforced closes the routes.
+
+use std::sync::Arc;
+
+use edgeward_routing::policy::external_auth::AuthScheme;
+use edgeward_routing::policy::{BasicAuth, ExternalAuth, Policies};
+use edgeward_routing::template::Template;
+
+use super::class::Owned;
+use super::options::Options;
+use crate::annotation;
+use crate::configmap::Configuration;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::index::{Index, UsersForm};
+use crate::object::NamespacedName;
+
+/// What guards the routes of an Ingress.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Guards {
+    basic_auth: Option<Arc<BasicAuth>>,
+    external_auth: Option<Arc<ExternalAuth>>,
+}
+
+impl Guards {
+    /// These policies, guarded.
+    pub(super) fn over(&self, policies: Policies) -> Policies {
+        let Self { basic_auth, external_auth } = self.clone();
+        Policies { basic_auth, external_auth, ..policies }
+    }
+}
+
+/// Finds the objects that guards name, and closes the routes of what they cannot be enforced for.
+pub(super) fn find(
+    index: &Index,
+    options: &Options,
+    configuration: &Configuration,
+    owned: &mut [Owned<'_>],
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for owned in owned {
+        let mut finder = Finder { index, options, configuration, owned, diagnostics };
+        finder.find_basic_auth();
+        finder.find_external_auth();
+    }
+}
+
+struct Finder<'f, 'a> {
+    index: &'f Index,
+    options: &'f Options,
+    configuration: &'f Configuration,
+    owned: &'f mut Owned<'a>,
+    diagnostics: &'f mut Vec<Diagnostic>,
+}
+
+impl Finder<'_, '_> {
+    fn say(&mut self, severity: Severity, code: &'static str, name: &str, message: String, mend: &str) {
+        let key = format!("{}/{name}", self.options.annotations_prefix);
+        let origin = self.owned.origin.at(annotation::field(&key));
+        self.diagnostics.push(Diagnostic::new(severity, code, origin, message, mend));
+    }
+
+    /// Closes the routes because of an annotation.
+    fn close(&mut self, name: &str, why: &str, mend: &str) {
+        self.owned.settings.closed.get_or_insert_with(|| why.into());
+        self.owned.settings.is_guarded = true;
+        self.say(Severity::Error, "RouteClosed", name, format!("{why}: all routes of this Ingress answer 503"), mend);
+    }
+
+    /// The name of an object, which is in the namespace of the Ingress unless others are allowed (auth/main.go).
+    fn name(&mut self, annotation: &str, text: &str) -> Option<NamespacedName> {
+        let own = Arc::clone(&self.owned.ingress.meta.name.namespace);
+        let Some(name) = NamespacedName::relative(text, &own) else {
+            self.close(annotation, &format!("`{text}` names no object"), "write `name` or `namespace/name`");
+            return None;
+        };
+        if name.namespace != own && !self.configuration.allow_cross_namespace {
+            let mend = "move it to the namespace of the Ingress, or set `allow-cross-namespace-resources: \"true\"` in \
+                        the ConfigMap of the options";
+            self.close(annotation, &format!("`{name}` is in another namespace"), mend);
+            return None;
+        }
+        Some(name)
+    }
+
+    fn find_basic_auth(&mut self) {
+        const SECRET: &str = "auth-secret";
+        let settings = self.owned.settings.basic_auth.clone();
+        // What is closed already needs no more reasons, and an annotation that could not be read is one.
+        if !settings.is_on || self.owned.settings.closed.is_some() {
+            return;
+        }
+        let Some(text) = settings.secret else {
+            self.close("auth-type", "no `auth-secret` names the users", "name a Secret with them in `auth-secret`");
+            return;
+        };
+        let Some(name) = self.name(SECRET, &text) else { return };
+        let Some(list) = self.index.users(&name, settings.form) else {
+            let what = match settings.form {
+                UsersForm::List => " with the key `auth`",
+                UsersForm::Map => "",
+            };
+            self.close(SECRET, &format!("there is no Secret `{name}`{what}"), "create it, or correct the name");
+            return;
+        };
+        if let Some((entry, what)) = list.refused.first() {
+            let why = format!("entry {entry} of Secret `{name}` is {what}, which is not spoken here");
+            self.close(SECRET, &why, "make the entry anew with `htpasswd -B`");
+            return;
+        }
+        if !list.unusable.is_empty() {
+            let entries: Vec<_> = list.unusable.iter().take(10).map(usize::to_string).collect();
+            let message = format!("no password fits these entries of Secret `{name}`: {}", entries.join(", "));
+            self.say(Severity::Warning, "UserUnusable", SECRET, message, "make them anew with `htpasswd -B`");
+        } else if list.users.is_empty() {
+            let message = format!("there are no users in Secret `{name}`: nobody may pass");
+            self.say(Severity::Warning, "UserUnusable", SECRET, message, "add users with `htpasswd -B`");
+        }
+        let users = Arc::clone(&list.users);
+        self.owned.guards.basic_auth = Some(Arc::new(BasicAuth { realm: settings.realm, users }));
+    }
+    fn find_external_auth(&mut self) {
+        let settings = &self.owned.settings;
+        if settings.closed.is_some() {
+            return;
+        }
+        if settings.external_auth.url.is_none() {
+            if let Some(global) = self.configuration.global_auth.as_ref().filter(|_| !settings.no_global_auth) {
+                self.owned.guards.external_auth = Some(Arc::clone(global));
+                self.owned.settings.is_guarded = true;
+            }
+            return;
+        }
+        let settings = settings.external_auth.clone();
+        if settings.url.as_ref().is_some_and(|url| url.scheme == AuthScheme::Unknown) {
+            let message = "the scheme of `auth-url` is neither `http` nor `https`: nobody may pass".to_owned();
+            self.say(Severity::Error, "AuthUnreachable", "auth-url", message, "use an `http` or `https` URL");
+        }
+        let Some(headers) = self.set_headers(settings.set_headers.as_deref()) else { return };
+        self.owned.guards.external_auth = settings.policy(headers).map(Arc::new);
+    }
+
+    /// The headers that a service gets, from the ConfigMap of this name.
+    fn set_headers(&mut self, name: Option<&str>) -> Option<Vec<(Box<str>, Template)>> {
+        const HEADERS: &str = "auth-proxy-set-headers";
+        let Some(text) = name else { return Some(Vec::new()) };
+        // Without a namespace ingress-nginx does not find it (recorded: c376).
+        if !text.contains('/') {
+            self.close(HEADERS, &format!("`{text}` names no namespace"), "write `namespace/name`");
+            return None;
+        }
+        let name = self.name(HEADERS, text)?;
+        let Some(map) = self.index.config_map(&name) else {
+            self.close(HEADERS, &format!("there is no ConfigMap `{name}`"), "create it, or correct the name");
+            return None;
+        };
+        let mut headers = Vec::new();
+        for (key, value) in &map.data {
+            let is_name =
+                !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+            let is_value = value.bytes().all(|byte| byte == b'\t' || (b' '..0x7f).contains(&byte));
+            let template = if value.is_empty() { Ok(Template::default()) } else { value.parse() };
+            match template {
+                Ok(template) if is_name && is_value => headers.push((key.to_ascii_lowercase().into(), template)),
+                _ => {
+                    let why = format!("`{key}` of ConfigMap `{name}` is no header, or its value none of one");
+                    self.close(
+                        HEADERS,
+                        &why,
+                        "use letters, digits, `-_` in names, and visible ASCII and known variables",
+                    );
+                    return None;
+                }
+            }
+        }
+        if !map.unreadable.is_empty() {
+            self.close(HEADERS, &format!("a value of ConfigMap `{name}` is no string"), "quote it");
+            return None;
+        }
+        Some(headers)
+    }
+}

@@ -1,0 +1,147 @@
+//! Secrets and ConfigMaps that annotations name.
+
+use edgeward_routing::policy::{HostPolicies, Verify};
+
+use super::*;
+use crate::change::Change;
+use crate::index::{Around, Dirty};
+use crate::object::{ConfigMap, Kind, Object, ObjectRef, Secret};
+use crate::translate::fixture::{config_map, ingress, meta, name, secret_for, web};
+use crate::translate::{Current, refresh_ingresses};
+
+/// The CA of some certificate, which is one by itself here.
+fn authority() -> Vec<u8> {
+    let Object::Secret(secret) = secret_for("ca", &["ca"]) else { panic!("no Secret") };
+    secret.data["tls.crt"].clone()
+}
+
+fn secret(of: &str, data: &[(&str, &[u8])]) -> Object {
+    let data = data.iter().map(|(key, value)| ((*key).to_owned(), value.to_vec())).collect();
+    Object::Secret(Secret { meta: meta(of), data: Arc::new(data) })
+}
+
+fn host(translation: &Translation, host: &str) -> HostPolicies {
+    let routes = translation.snapshot.routes.of_pattern(&host.parse().unwrap()).unwrap();
+    routes.routes()[0].policies.host.as_deref().cloned().unwrap_or_default()
+}
+
+fn codes(translation: &Translation) -> Vec<&'static str> {
+    translation.diagnostics.iter().map(|diagnostic| diagnostic.code).filter(|code| *code != "NoEndpoints").collect()
+}
+
+#[test]
+fn what_one_ingress_asks_of_clients_holds_for_the_whole_host() {
+    let asking = ingress("asking").created(1).annotated("auth-tls-secret", "default/ca");
+    let asking = asking.annotated("auth-tls-verify-client", "optional").rule("a.test", &["Prefix /x web"]);
+    let other = ingress("other").created(2).annotated("auth-tls-secret", "default/ca");
+    let objects = [asking, other.rule("a.test", &["Prefix / web"]), ingress("open").rule("b.test", &["Prefix / web"])];
+    let objects = objects.map(|ingress| ingress.object()).into_iter();
+    let objects = objects.chain(web("web", "10.0.0.1")).chain([secret("ca", &[("ca.crt", &authority())])]);
+    let translation = run(objects);
+    let asked = host(&translation, "a.test").client_certificates.unwrap();
+    assert_eq!((asked.verify, asked.authority.depth, asked.authority.certificates.len()), (Verify::Optional, 1, 1));
+    assert_eq!(
+        route(&translation, "a.test", "Prefix /").policies.host,
+        route(&translation, "a.test", "Prefix /x").policies.host
+    );
+    assert_eq!(host(&translation, "b.test"), HostPolicies::default());
+    assert_eq!(codes(&translation), ["ClientCertificateConflict"]);
+}
+
+#[test]
+fn an_authority_that_cannot_be_read_refuses_the_whole_host() {
+    let pem = authority();
+    for (value, data) in [
+        ("default/missing", vec![]),
+        ("other/ca", vec![("ca.crt", &pem[..])]),
+        ("ca", vec![("ca.crt", &pem[..])]),
+        ("/ca", vec![("ca.crt", &pem[..])]),
+        ("default/ca/x", vec![("ca.crt", &pem[..])]),
+        ("default/ca", vec![]),
+        ("default/ca", vec![("ca.crt", &b"rubbish"[..])]),
+        ("default/ca", vec![("tls.crt", &pem[..])]),
+        ("default/ca", vec![("ca.crt", &pem[..]), ("ca.crl", &b"rubbish"[..])]),
+        ("default/ca", vec![("ca.crt", &b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"[..])]),
+    ] {
+        let asking = ingress("asking").annotated("auth-tls-secret", value).rule("a.test", &["Prefix /x web"]);
+        let objects =
+            [asking.object(), ingress("open").rule("a.test", &["Prefix / web"]).object(), secret("ca", &data)];
+        let translation = run(objects.into_iter().chain(web("web", "10.0.0.1")));
+        let policies = host(&translation, "a.test");
+        assert!(policies.refused.is_some() && policies.client_certificates.is_none(), "{value} {data:?}");
+        assert_eq!(codes(&translation), ["HostRefused"], "{value}");
+    }
+}
+
+fn apply(index: &mut Index, object: Object) -> Dirty {
+    index.apply(Change::Apply(Box::new(object)))
+}
+
+#[test]
+fn custom_headers_are_those_of_their_config_map_and_a_change_of_it_is_one_of_the_ingress() {
+    let options = Options { configmap: Some(name("options")), ..options() };
+    let allowed = |extra: &[(&str, &str)]| {
+        let all = [&[("global-allowed-response-headers", "X-A, X-B"), ("add-headers", "default/all")][..], extra];
+        config_map("options", &all.concat())
+    };
+    let objects = [
+        ingress("web").annotated("custom-headers", "default/headers").rule("a.test", &["Prefix / web"]).object(),
+        ingress("other").rule("b.test", &["Prefix / web"]).object(),
+        allowed(&[]),
+        config_map("all", &[("X-All", "1"), ("X-Bad", "$host"), ("Content-Length", "1")]),
+        config_map("headers", &[("X-A", "1")]),
+    ];
+    let mut index = Index::of(objects.into_iter().chain(web("web", "10.0.0.1")));
+    let mut current = translate(&index, &options, &empty());
+    assert_eq!(codes(&current), ["HeaderInvalid", "HeaderInvalid"]);
+    let headers = |translation: &Translation| {
+        let policies = &route(translation, "a.test", "Prefix /").policies;
+        let response = policies.response.as_ref().and_then(|response| response.headers.clone());
+        let headers: Vec<_> =
+            response.iter().flat_map(|fields| fields.iter()).map(|(name, value)| format!("{name}: {value}")).collect();
+        (policies.closed.is_some(), headers.join(", "))
+    };
+    assert_eq!(headers(&current), (false, "x-a: 1, x-all: 1".to_owned()));
+    assert_eq!(route(&current, "b.test", "Prefix /").policies.response, None);
+
+    for (map, expected) in [
+        (config_map("headers", &[("X-B", "2")]), (false, "x-all: 1, x-b: 2")),
+        (config_map("headers", &[]), (false, "")),
+        (config_map("headers", &[("X-C", "2")]), (true, "")),
+        (config_map("headers", &[("x-a", "2")]), (true, "")),
+        (config_map("headers", &[("X-A", "")]), (true, "")),
+        (config_map("headers", &[("X-A", "a\r\nb")]), (true, "")),
+    ] {
+        let dirty = apply(&mut index, map.clone());
+        assert!(!dirty.needs_translation(&index, options.configmap.as_ref()));
+        let part = refresh_ingresses(&index, &options, now(&current), &dirty.around).unwrap();
+        assert_eq!(headers(&part), (expected.0, expected.1.to_owned()), "{map:?}");
+        let whole = translate(&index, &options, &empty());
+        assert_eq!(edgeward_routing::render::render(&part.snapshot), edgeward_routing::render::render(&whole.snapshot));
+        assert_eq!(part.diagnostics, whole.diagnostics);
+        current = part;
+    }
+    let gone = index.apply(Change::Remove(ObjectRef { kind: Kind::ConfigMap, name: name("headers") }));
+    assert_eq!(gone.around.ingresses, [name("web")].into());
+    assert!(headers(&translate(&index, &options, &empty())).0);
+    // What the options name is theirs.
+    assert!(apply(&mut index, config_map("all", &[])).needs_translation(&index, options.configmap.as_ref()));
+    assert!(apply(&mut index, allowed(&[("hsts", "false")])).needs_translation(&index, options.configmap.as_ref()));
+    let stranger = apply(&mut index, config_map("stranger", &[("a", "b")]));
+    assert!(!stranger.needs_translation(&index, options.configmap.as_ref()) && stranger.around == Around::default());
+}
+
+#[test]
+fn a_config_map_with_what_is_no_string_closes_the_routes() {
+    let mut map = ConfigMap { meta: meta("headers"), data: Default::default(), unreadable: Default::default() };
+    map.unreadable.insert("X-A".to_owned());
+    let web = web("web", "10.0.0.1");
+    let ingress = ingress("web").annotated("custom-headers", "default/headers").rule("a.test", &["Prefix / web"]);
+    let translation = run([ingress.object(), Object::ConfigMap(map)].into_iter().chain(web));
+    assert!(route(&translation, "a.test", "Prefix /").policies.closed.is_some());
+}
+
+fn now(translation: &Translation) -> Current<'_> {
+    let Translation { snapshot, diagnostics, owned } = translation;
+    Current { snapshot, diagnostics, owned }
+}

@@ -1,0 +1,279 @@
+//! A service that is asked whether a request may pass.
+
+use std::time::Instant;
+
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use edgeward_routing::decide::{Reason, RequestHead};
+use edgeward_routing::forward::{Edit, Forwarded, edit_upstream_headers, is_forwardable};
+use edgeward_routing::policy::ExternalAuth;
+use edgeward_routing::policy::external_auth::{AuthScheme, AuthUrl};
+use http::header::{CACHE_CONTROL, EXPIRES, SET_COOKIE, VARY, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Empty;
+use tokio::time::timeout;
+
+use super::answers::{self, Answers, Kept};
+use super::client::Client;
+use super::{Admission, AuthShared, Verdict, When};
+use crate::engine::context::RequestContext;
+
+/// Fields of the client's request that the service does not get: they are between the client and this proxy, belong to the
+/// body, or are this proxy's to say.
+const NOT_PASSED: [&str; 25] = [
+    "host",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "content-length",
+    "upgrade",
+    "http2-settings",
+    "expect",
+    "cookie",
+    "x-request-id",
+    "x-forwarded-proto",
+    "x-forwarded-for",
+    "x-real-ip",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-method",
+    "x-sent-from",
+    "x-auth-request-redirect",
+    "x-scheme",
+];
+
+/// What a service has said, as far as it matters.
+struct Answer {
+    status: u16,
+    fields: HeaderMap,
+}
+
+/// The request that is being decided.
+pub(super) struct Asked<'r, H> {
+    pub(super) auth: &'r ExternalAuth,
+    pub(super) forwarded: &'r Forwarded,
+    pub(super) ctx: &'r RequestContext,
+    pub(super) head: &'r H,
+}
+
+impl<H: RequestHead + Sync> Asked<'_, H> {
+    /// Asks the service, and adds what it says to what is known of the client.
+    ///
+    /// # Errors
+    ///
+    /// What the client gets instead, when it may not pass.
+    pub(super) async fn ask(
+        &self,
+        client: Option<&Client>,
+        shared: &AuthShared,
+        admission: &mut Admission,
+    ) -> Result<(), Verdict> {
+        let key = self.auth.cache.as_ref().map(|cache| self.key(&shared.key, &self.text(&cache.key)));
+        let kept = key.as_ref().and_then(|key| shared.answers.find(key));
+        let answer = match kept {
+            Some(kept) => Some(Answer { status: kept.status, fields: kept.fields.clone() }),
+            None => {
+                let answer = self.answer(client).await;
+                if let (Some(key), Some(answer)) = (key, &answer) {
+                    self.keep(&shared.answers, key, answer);
+                }
+                answer
+            }
+        };
+        match answer {
+            Some(answer) => self.judge(&answer, admission),
+            None => Err(refusal(500, Reason::AuthFailed, Admission::default())),
+        }
+    }
+
+    fn text(&self, template: &edgeward_routing::template::Template) -> Vec<u8> {
+        let mut text = Vec::new();
+        template.write(self.forwarded, self.head, self.ctx.request_id.as_str(), &mut text);
+        text
+    }
+
+    /// What the service says. `None` when it says nothing that can be understood, in time.
+    async fn answer(&self, client: Option<&Client>) -> Option<Answer> {
+        let request = self.request()?;
+        let time = self.ctx.policies().timeouts;
+        let answer = timeout(time.connect + time.read, client?.ask(request)).await.ok()??;
+        Some(Answer { status: answer.status.as_u16(), fields: answer.headers })
+    }
+
+    fn request(&self) -> Option<Request<Empty<Bytes>>> {
+        let AuthUrl { scheme, host, port, path } = &self.auth.url;
+        let scheme = match scheme {
+            AuthScheme::Http => "http",
+            AuthScheme::Https => "https",
+            AuthScheme::Unknown => return None,
+        };
+        let host = String::from_utf8(self.text(host)).ok()?;
+        let authority = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        let path = self.text(path);
+        let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
+        let path = [slash, &path].concat();
+        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().ok()?;
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = uri;
+        *request.method_mut() = match &self.auth.method {
+            Some(method) => Method::from_bytes(method.as_bytes()).ok()?,
+            None => Method::GET,
+        };
+        *request.headers_mut() = self.fields(host.as_bytes())?;
+        Some(request)
+    }
+
+    /// What the service is told: what the client says, and who it is (nginx.tmpl, the location of `auth_request`).
+    fn fields(&self, host: &[u8]) -> Option<HeaderMap> {
+        let Self { auth, forwarded, ctx, head } = self;
+        let settings = &ctx.snapshot.settings;
+        let believed = settings.believes(ctx.downstream.client);
+        let mut fields = HeaderMap::with_capacity(24);
+        for (name, value) in head.headers() {
+            let name = HeaderName::from_bytes(name).ok()?;
+            if !NOT_PASSED.contains(&name.as_str()) && is_forwardable(name.as_str(), believed) {
+                fields.append(name, HeaderValue::from_bytes(value).ok()?);
+            }
+        }
+        let mut set = |name: &str, value: &[u8]| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            if value.is_empty() {
+                fields.remove(name);
+            } else {
+                fields.insert(name, HeaderValue::from_bytes(value).ok()?);
+            }
+            Some(())
+        };
+        let cookies: Vec<_> = head.header_values("cookie").collect();
+        set("cookie", &cookies.join(&b"; "[..]))?;
+        let mut is_set = true;
+        let request_id = ctx.request_id.as_str().as_bytes();
+        edit_upstream_headers(forwarded, *head, settings, ctx.downstream.client, request_id, |edit| {
+            if let Edit::Set(name @ ("x-request-id" | "x-real-ip" | "x-forwarded-for"), value) = edit {
+                is_set &= set(name, value).is_some();
+            }
+        });
+        if !is_set {
+            return None;
+        }
+        let target = head.target().as_bytes();
+        let scheme: &[u8] = if ctx.downstream.tls { b"https://" } else { b"http://" };
+        let authority = head.authority().unwrap_or_default().as_bytes();
+        let is_origin_form = target.starts_with(b"/");
+        // An absolute-form target is the whole of it.
+        set("x-original-url", &if is_origin_form { [scheme, authority, target].concat() } else { target.to_vec() })?;
+        set("x-original-method", head.method().as_bytes())?;
+        set("x-sent-from", b"nginx-ingress-controller")?;
+        let redirect = auth.request_redirect.as_ref().map(|redirect| self.text(redirect));
+        set("x-auth-request-redirect", redirect.as_deref().unwrap_or(target))?;
+        if auth.method.is_some() {
+            set("x-original-uri", target)?;
+            set("x-scheme", &forwarded.scheme)?;
+        }
+        set("host", host)?;
+        for (name, value) in &auth.set_headers {
+            set(name, &self.text(value))?;
+        }
+        Some(fields)
+    }
+
+    /// What an answer means for the request.
+    fn judge(&self, answer: &Answer, admission: &mut Admission) -> Result<(), Verdict> {
+        let cookies = answer.fields.get_all(SET_COOKIE).iter().cloned();
+        let challenge = answer.fields.get_all(WWW_AUTHENTICATE).iter().cloned();
+        let when = if self.auth.always_set_cookie { When::Always } else { When::NoError };
+        if (200..300).contains(&answer.status) {
+            admission.response.extend(cookies.map(|cookie| (SET_COOKIE, cookie, when)));
+            for name in &self.auth.response_headers {
+                // An application may take the two spellings for one name, and the client must have neither.
+                admission.request.push((name.replace('_', "-").into(), None));
+                admission.request.push((name.clone(), value_of(&answer.fields, name)));
+            }
+            return Ok(());
+        }
+        let mut refused = Admission::default();
+        let Self { auth, forwarded, ctx, head } = self;
+        let style = ctx.policies().redirect_style;
+        let sign_in = || auth.sign_in_location(&ctx.downstream, forwarded, *head, ctx.request_id.as_str(), style);
+        match answer.status {
+            401 => {
+                refused.response.extend(challenge.map(|value| (WWW_AUTHENTICATE, value, When::Always)));
+                if let Some(location) = sign_in() {
+                    refused.response.extend(cookies.map(|cookie| (SET_COOKIE, cookie, When::Always)));
+                    return Err(sign_in_at(location, refused));
+                }
+                refused.response.extend(cookies.map(|cookie| (SET_COOKIE, cookie, when)));
+                Err(refusal(401, Reason::Unauthorized, refused))
+            }
+            status => {
+                refused.response.extend(cookies.map(|cookie| (SET_COOKIE, cookie, when)));
+                Err(match status {
+                    403 => refusal(403, Reason::Forbidden, refused),
+                    _ => refusal(500, Reason::AuthFailed, refused),
+                })
+            }
+        }
+    }
+
+    /// What an answer is kept by: route, service, what is read of it, and what the configuration names.
+    fn key(&self, key: &hmac::Key, named: &[u8]) -> answers::Key {
+        let AuthUrl { scheme, host, port, path } = &self.auth.url;
+        let route = self.ctx.route.as_ref().map(|route| format!("{} {}", route.host, route.path)).unwrap_or_default();
+        let service = format!("{:?} {scheme:?} {host} {port:?} {path}", self.auth.method);
+        let mut context = hmac::Context::with_key(key);
+        for part in [route.as_bytes(), service.as_bytes(), self.auth.response_headers.join(",").as_bytes(), named] {
+            context.update(&part.len().to_ne_bytes());
+            context.update(part);
+        }
+        let mut out = answers::Key::default();
+        out.copy_from_slice(context.sign().as_ref());
+        out
+    }
+
+    /// Keeps an answer for as long as configuration and answer allow. What is meant for one client alone is not kept.
+    fn keep(&self, answers: &Answers, key: answers::Key, answer: &Answer) {
+        let Some(time) = self.auth.cache.as_ref().and_then(|cache| cache.time(answer.status)) else { return };
+        let is_for_one = [SET_COOKIE, VARY, EXPIRES].iter().any(|name| answer.fields.contains_key(name))
+            || answer.fields.get(CACHE_CONTROL).is_some_and(|control| control != "public");
+        if is_for_one {
+            return;
+        }
+        let mut fields = HeaderMap::new();
+        let is_read = |name: &HeaderName| {
+            *name == WWW_AUTHENTICATE
+                || self.auth.response_headers.iter().any(|wanted| is_same_name(wanted, name.as_str()))
+        };
+        for (name, value) in answer.fields.iter().filter(|(name, _)| is_read(name)) {
+            fields.append(name.clone(), value.clone());
+        }
+        answers.insert(key, Kept { until: Instant::now() + time, status: answer.status, fields });
+    }
+}
+
+/// Sends a client to where it can say who it is.
+pub(super) fn sign_in_at(location: String, admission: Admission) -> Verdict {
+    Verdict::Refuse { status: 302, location: Some(location), reason: Reason::SignIn, admission }
+}
+
+fn refusal(status: u16, reason: Reason, admission: Admission) -> Verdict {
+    Verdict::Refuse { status, location: None, reason, admission }
+}
+
+/// Whether two names are one where `_` counts as `-`, as in nginx's variables.
+fn is_same_name(a: &str, b: &str) -> bool {
+    let folded = |name: &str| name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }).collect::<Vec<_>>();
+    folded(a) == folded(b)
+}
+
+/// The values of a field as one; `None` for none.
+fn value_of(fields: &HeaderMap, name: &str) -> Option<HeaderValue> {
+    let values = fields.iter().filter(|(of, _)| is_same_name(name, of.as_str())).map(|(_, value)| value.as_bytes());
+    let joined = values.collect::<Vec<_>>().join(&b", "[..]);
+    HeaderValue::from_bytes(&joined).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,77 @@
+//! The head of a request on its way to an endpoint, as both engines write it.
+
+use edgeward_routing::decide::RequestHead;
+use edgeward_routing::forward::{Edit, edit_upstream_headers};
+use edgeward_routing::policy::{ConnectionOption, UpstreamRequest};
+
+use super::context::RequestContext;
+use super::page::Answerer;
+
+impl RequestContext {
+    fn upstream_request(&self) -> Option<&UpstreamRequest> {
+        self.policies().upstream_request.as_deref()
+    }
+
+    /// Whether the request goes to the endpoint in HTTP/1.0. Where a body ends that `is_chunked` it could not say.
+    pub(super) fn is_http10(&self, is_chunked: bool) -> bool {
+        // Pages are asked for as nginx does it unless told otherwise (recorded: c108).
+        !is_chunked && (self.page().is_some() || self.upstream_request().is_some_and(|request| request.is_http10))
+    }
+
+    /// What the request says of its connection to the endpoint, other than usual.
+    pub(super) fn connection_option(&self) -> Option<ConnectionOption> {
+        match self.page() {
+            Some(_) => Some(ConnectionOption::Close),
+            None => self.upstream_request()?.connection,
+        }
+    }
+
+    /// Whether the connection to the endpoint ends with the response, whatever the endpoint says.
+    pub(super) fn is_last_on_connection(&self, is_chunked: bool) -> bool {
+        self.is_http10(is_chunked) || self.connection_option() == Some(ConnectionOption::Close)
+    }
+
+    /// Whether the request may ask for another protocol: what it says of its connection is not laid down otherwise.
+    pub(super) fn may_upgrade(&self) -> bool {
+        !self.protocol().is_http2() && !self.is_http10(false) && self.connection_option().is_none()
+    }
+
+    /// Tells `edit` what to change in the head that the client sent, connection and framing aside.
+    pub(super) fn edit_upstream<'a>(&'a self, head: &impl RequestHead, mut edit: impl FnMut(Edit<'a, '_>)) {
+        let Some(forwarded) = &self.forwarded else { return };
+        let request_id = self.request_id.as_str().as_bytes();
+        match self.answerer {
+            Answerer::Route | Answerer::Nobody => {}
+            Answerer::StandIn => self.error_request().edit_stand_in(head, &mut |change| edit(change)),
+            Answerer::Page(_) => {
+                return self.error_request().edit_page(forwarded, head, request_id, &mut |change| edit(change));
+            }
+        }
+        let host =
+            self.upstream_request().and_then(|request| request.host_for(forwarded, head, self.request_id.as_str()));
+        let settings = &self.snapshot.settings;
+        edit_upstream_headers(forwarded, head, settings, self.downstream.client, request_id, |change| {
+            match (&host, change) {
+                (Some(host), Edit::Set(name @ "host", _) | Edit::Remove(name @ "host")) => {
+                    edit(match host.is_empty() {
+                        true => Edit::Remove(name),
+                        false => Edit::Set(name, host),
+                    })
+                }
+                (_, change) => edit(change),
+            }
+        });
+        let asked = self.policies().host.as_ref().and_then(|host| host.client_certificates.as_ref());
+        if let Some(asked) = asked {
+            let client = self.connection.as_ref().and_then(|connection| connection.tls_client());
+            asked.edit_upstream_headers(client, &mut edit);
+        }
+        if self.policies().basic_auth.is_some() {
+            // The password is none of the upstream's business, even where the network was enough (nginx.tmpl).
+            edit(Edit::Remove("authorization"));
+        }
+        if let Some(admission) = &self.admission {
+            admission.edit_request(edit);
+        }
+    }
+}

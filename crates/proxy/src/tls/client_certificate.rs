@@ -1,0 +1,195 @@
+//! Certificates of clients: which host asks for one, and what a handshake came to.
+//!
+//! Whatever a client shows, the handshake goes through, so that the answer can say what is wrong with it. Such hosts give no
+//! session tickets: each handshake asks anew, and so none skips what another one found.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use edgeward_routing::SnapshotReader;
+use edgeward_routing::host::Host;
+use edgeward_routing::policy::{ClientAuthority, ClientCertificate, Verify};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ServerConfig, ServerConnection};
+use rustls::{DigitallySignedStruct, DistinguishedName, PeerMisbehaved, SignatureScheme, SupportedProtocolVersion};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::chain;
+use super::der::public_key;
+use super::name;
+use super::resolve::Resolver;
+use crate::connection::AskedClient;
+
+/// The configurations of all HTTPS listeners: one for hosts that ask for no certificate, and one for each authority.
+#[derive(Debug)]
+pub(crate) struct ServerConfigs {
+    pub(super) plain: Arc<ServerConfig>,
+    pub(super) provider: Arc<CryptoProvider>,
+    pub(super) versions: &'static [&'static SupportedProtocolVersion],
+    pub(super) snapshots: SnapshotReader,
+}
+
+impl ServerConfigs {
+    /// The configuration for a server name, and in whose name it asks for a certificate.
+    pub(super) fn of_name(&self, server_name: Option<&str>) -> (Arc<ServerConfig>, Option<Arc<ClientAuthority>>) {
+        let snapshot = self.snapshots.load();
+        let host = server_name.and_then(Host::normalize);
+        let routes = snapshot.routes.host(host.as_ref().map_or("", Host::as_str));
+        let policies = routes.and_then(|routes| routes.routes().first()?.policies.host.as_ref());
+        let asked = policies.and_then(|policies| policies.client_certificates.as_ref());
+        let authority = asked.filter(|asked| asked.verify != Verify::Off).map(|asked| &asked.authority);
+        let config = authority.and_then(|authority| {
+            Some((authority.parsed.get_or_init(|| self.asking(authority)).cloned()??, Arc::clone(authority)))
+        });
+        match config {
+            Some((config, authority)) => (config, Some(authority)),
+            // Without the question no certificate counts, so that the host refuses its clients.
+            None => (Arc::clone(&self.plain), None),
+        }
+    }
+
+    fn asking(&self, authority: &ClientAuthority) -> Option<Arc<ServerConfig>> {
+        let subjects = authority.certificates.iter().filter_map(|der| {
+            let (_, certificate) = X509Certificate::from_der(der).ok()?;
+            Some(DistinguishedName::from(certificate.subject().as_raw().to_vec()))
+        });
+        let verifier = AnyCertificate {
+            subjects: subjects.collect(),
+            algorithms: self.provider.signature_verification_algorithms,
+        };
+        let built = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(self.versions)
+            .map(|builder| {
+                builder
+                    .with_client_cert_verifier(Arc::new(verifier))
+                    .with_cert_resolver(Arc::new(Resolver::new(self.snapshots.clone())))
+            });
+        match built {
+            Ok(mut config) => {
+                config.session_storage = Arc::clone(&self.plain.session_storage);
+                config.alpn_protocols.clone_from(&self.plain.alpn_protocols);
+                config.send_tls13_tickets = 0;
+                Some(Arc::new(config))
+            }
+            Err(error) => {
+                tracing::error!(%error, "clients cannot be asked for certificates; their hosts refuse them");
+                None
+            }
+        }
+    }
+
+    /// What a finished handshake, which asked in the name of `authority`, found.
+    pub(crate) fn found(&self, authority: &ClientAuthority, tls: &ServerConnection) -> AskedClient {
+        let chain = tls.peer_certificates().unwrap_or_default();
+        let certificate = chain.first().map(|leaf| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let now = i64::try_from(now).unwrap_or(i64::MAX);
+            let verdict = chain::verdict(authority, chain, now, &self.provider.signature_verification_algorithms);
+            let parsed = X509Certificate::from_der(leaf).ok().map(|(_, parsed)| parsed);
+            let written = |of: fn(&X509Certificate<'_>) -> String| parsed.as_ref().map_or_else(String::new, of).into();
+            ClientCertificate {
+                subject: written(|certificate| name::written(certificate.subject())),
+                issuer: written(|certificate| name::written(certificate.issuer())),
+                escaped: escaped(leaf).into(),
+                verdict,
+            }
+        });
+        AskedClient { asked: authority.fingerprint, certificate }
+    }
+}
+
+/// A certificate in PEM, percent-encoded (nginx's `$ssl_client_escaped_cert`).
+fn escaped(der: &[u8]) -> String {
+    let mut out = String::from("-----BEGIN%20CERTIFICATE-----");
+    // 48 bytes are a line of 64 characters.
+    for line in der.chunks(48) {
+        out.push_str("%0A");
+        for group in line.chunks(3) {
+            let bytes = [group[0], *group.get(1).unwrap_or(&0), *group.get(2).unwrap_or(&0)];
+            let bits = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
+            for place in 0..4 {
+                match bits >> (18 - 6 * place) & 63 {
+                    _ if place > group.len() => out.push_str("%3D"),
+                    62 => out.push_str("%2B"),
+                    63 => out.push_str("%2F"),
+                    digit => out.push(char::from(DIGITS[digit as usize])),
+                }
+            }
+        }
+    }
+    // Writing to a String cannot fail.
+    let _ = write!(out, "%0A-----END%20CERTIFICATE-----%0A");
+    out
+}
+
+const DIGITS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// Takes every certificate whose key the client has. What it is worth is judged behind the handshake.
+#[derive(Debug)]
+struct AnyCertificate {
+    /// Whose certificates are asked for.
+    subjects: Vec<DistinguishedName>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ClientCertVerifier for AnyCertificate {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.subjects
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| bad_encoding())?;
+        let (algorithm, key) = public_key(parsed.public_key().raw).ok_or_else(bad_encoding)?;
+        let known = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signature.scheme);
+        let (_, known) = known.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+        let is_signed = known.iter().any(|known| {
+            known.public_key_alg_id().as_ref() == algorithm
+                && known.verify_signature(key, message, signature.signature()).is_ok()
+        });
+        match is_signed {
+            true => Ok(HandshakeSignatureValid::assertion()),
+            false => Err(rustls::CertificateError::BadSignature.into()),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| bad_encoding())?;
+        let key = SubjectPublicKeyInfoDer::from(parsed.public_key().raw);
+        verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+fn bad_encoding() -> rustls::Error {
+    rustls::CertificateError::BadEncoding.into()
+}

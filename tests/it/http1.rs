@@ -123,6 +123,32 @@ async fn large_bodies_are_streamed() {
 }
 
 #[tokio::test]
+async fn a_client_that_reads_slowly_gets_the_end_of_a_large_body() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.serve().await;
+    // Whether the last piece meets a socket that is full is chance.
+    for size in (12_000_000..).step_by(100_000).take(16) {
+        let mut connection = Connection::open(edgeward.http).await;
+        connection.send(Request::get(HOST, "/").header("X-Echo-Size", &size.to_string()).bytes()).await;
+        assert_eq!(connection.response_head().await.unwrap().status(), 200);
+        let mut got = 0;
+        for turn in 1.. {
+            let read = connection.read_some().await;
+            let read = read.unwrap_or_else(|error| panic!("{got} of {size} bytes: {error}")).len();
+            got += read;
+            if got == size || read == 0 {
+                break;
+            }
+            if turn % 16 == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        assert_eq!(got, size);
+    }
+}
+
+#[tokio::test]
 async fn expect_100_continue_gets_its_continue_before_the_body() {
     let _turn = turn::shared().await;
     let site = Site::with_host(HOST, "web").await;

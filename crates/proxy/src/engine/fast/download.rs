@@ -252,7 +252,7 @@ impl Download {
     ) -> Poll<Result<(), Reason>> {
         let waiting = upload.poll(cx, ends)?.unwrap_or(Waiting::Answer);
         loop {
-            let behind = match self.body.is_received() {
+            let behind = match self.body.is_received() && !self.is_in_pipe() {
                 true if self.is_last && upload.is_over() => Behind::End,
                 true => Behind::Nothing,
                 false => Behind::More,
@@ -280,7 +280,7 @@ impl Download {
                     Poll::Ready(Ok(())) => continue,
                     Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
                     // It is the client's move.
-                    Poll::Pending if self.pipe.as_ref().is_some_and(|(_, held)| *held > 0) => return Poll::Pending,
+                    Poll::Pending if self.is_in_pipe() => return Poll::Pending,
                     Poll::Pending => return ends.wait(cx, waiting).map(Err),
                 }
             }
@@ -298,6 +298,11 @@ impl Download {
             }
             self.accept()?;
         }
+    }
+
+    /// Whether some of the body is still in the pipe.
+    fn is_in_pipe(&self) -> bool {
+        self.pipe.as_ref().is_some_and(|(_, held)| *held > 0)
     }
 
     /// Makes sure that there is a pipe. Returns false when there can be none.

@@ -8,7 +8,7 @@ mod answers;
 mod basic;
 mod client;
 mod external;
-mod known;
+mod kept;
 mod password;
 
 use std::sync::{Mutex, OnceLock};
@@ -24,7 +24,7 @@ use answers::Answers;
 use basic::Hashing;
 use client::Client;
 use external::Asked;
-use known::Known;
+use kept::Kept;
 
 /// What the workers share.
 pub(super) struct AuthShared {
@@ -50,11 +50,14 @@ impl std::fmt::Debug for AuthShared {
     }
 }
 
+/// So many users a worker remembers at least, and twice as many at most: 300 KiB.
+const KNOWN: usize = 4096;
+
 /// One per worker, for both of its engines.
 #[derive(Debug, Default)]
 pub(super) struct Auth {
     /// Users whose passwords were right. Only this worker takes the lock.
-    known: Mutex<Known>,
+    known: Mutex<Kept<(), KNOWN>>,
     /// Made when it is needed first, on the worker's own runtime.
     client: OnceLock<Option<Client>>,
 }

@@ -6,11 +6,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use hashbrown::HashMap;
 use http::HeaderMap;
 
-/// What an answer is kept by: an HMAC.
-pub(super) type Key = [u8; 32];
+use super::kept::{Kept, Key};
 
 /// Locks.
 const SHARDS: usize = 16;
@@ -22,17 +20,13 @@ const ROOM: usize = 256;
 const FIELDS: usize = 8 << 10;
 
 /// An answer.
-pub(super) struct Kept {
+pub(super) struct KeptAnswer {
     pub(super) until: Instant,
     pub(super) status: u16,
     pub(super) fields: HeaderMap,
 }
 
-#[derive(Default)]
-struct Shard {
-    young: HashMap<Key, Arc<Kept>>,
-    old: HashMap<Key, Arc<Kept>>,
-}
+type Shard = Kept<Arc<KeptAnswer>, ROOM>;
 
 /// See the [module](self).
 #[derive(Default)]
@@ -40,21 +34,13 @@ pub(super) struct Answers([Mutex<Shard>; SHARDS]);
 
 impl Answers {
     /// The answer that is kept by a key, if its time is not over.
-    pub(super) fn find(&self, key: &Key) -> Option<Arc<Kept>> {
-        let mut shard = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
-        let found = match shard.young.get(key) {
-            Some(kept) => Arc::clone(kept),
-            None => {
-                let kept = shard.old.remove(key)?;
-                shard.insert(*key, Arc::clone(&kept));
-                kept
-            }
-        };
-        Some(found).filter(|kept| kept.until > Instant::now())
+    pub(super) fn find(&self, key: &Key) -> Option<Arc<KeptAnswer>> {
+        let found = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner).find(key);
+        found.filter(|answer| answer.until > Instant::now())
     }
 
     /// Keeps an answer.
-    pub(super) fn insert(&self, key: Key, kept: Kept) {
+    pub(super) fn insert(&self, key: Key, kept: KeptAnswer) {
         let size: usize = kept.fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if size <= FIELDS {
             self.shard(&key).lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::new(kept));
@@ -66,15 +52,6 @@ impl Answers {
     }
 }
 
-impl Shard {
-    fn insert(&mut self, key: Key, kept: Arc<Kept>) {
-        if self.young.len() >= ROOM {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, kept);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -83,8 +60,8 @@ mod tests {
 
     use super::*;
 
-    fn kept(status: u16, until: Instant) -> Kept {
-        Kept { until, status, fields: HeaderMap::new() }
+    fn kept(status: u16, until: Instant) -> KeptAnswer {
+        KeptAnswer { until, status, fields: HeaderMap::new() }
     }
 
     #[test]
@@ -100,8 +77,7 @@ mod tests {
             key[1..5].copy_from_slice(&number.to_ne_bytes());
             answers.insert(key, kept(401, now + Duration::from_secs(60)));
         }
-        let shard = answers.0[0].lock().unwrap();
-        assert!(shard.young.len() + shard.old.len() <= 2 * ROOM);
+        assert!(answers.0[0].lock().unwrap().len() <= 2 * ROOM);
     }
 
     #[test]

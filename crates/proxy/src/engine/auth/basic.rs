@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{Admission, Auth, AuthShared, Verdict, When, known, password};
+use super::{Admission, Auth, AuthShared, Verdict, When, kept, password};
 
 /// How long a client waits for its turn at most.
 const WAIT: Duration = Duration::from_secs(10);
@@ -83,29 +83,23 @@ impl Auth {
             return Some(password::fits(password, credentials.password()) && found.is_some());
         }
         let key = key(&shared.key, password, credentials);
-        if found.is_some() && self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&key) {
+        if found.is_some() && self.known.lock().unwrap_or_else(PoisonError::into_inner).find(&key).is_some() {
             return Some(true);
         }
         let fits = shared.hashing.fits(password.clone(), credentials.password().to_vec()).await?;
         let fits = fits && found.is_some();
         if fits {
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, ());
         }
         Some(fits)
     }
 }
 
 /// What a user with a right password is known by. It changes with the entry in the Secret, so that nothing outlives that.
-fn key(key: &hmac::Key, password: &Password, credentials: &Credentials) -> known::Key {
-    let mut context = hmac::Context::with_key(key);
-    let mut add = |part: &[u8]| {
-        context.update(&part.len().to_ne_bytes());
-        context.update(part);
-    };
-    add(credentials.user());
-    add(credentials.password());
-    password::parts(password, &mut add);
-    let mut out = known::Key::default();
-    out.copy_from_slice(context.sign().as_ref());
-    out
+fn key(key: &hmac::Key, password: &Password, credentials: &Credentials) -> kept::Key {
+    kept::key(key, |mut add| {
+        add(credentials.user());
+        add(credentials.password());
+        password::parts(password, &mut add);
+    })
 }

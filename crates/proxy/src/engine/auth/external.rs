@@ -13,8 +13,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Empty;
 use tokio::time::timeout;
 
-use super::answers::{self, Answers, Kept};
+use super::answers::{Answers, KeptAnswer};
 use super::client::Client;
+use super::kept;
 use super::{Admission, AuthShared, Verdict, When};
 use crate::engine::context::RequestContext;
 
@@ -222,22 +223,16 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
     }
 
     /// What an answer is kept by: route, service, what is read of it, and what the configuration names.
-    fn key(&self, key: &hmac::Key, named: &[u8]) -> answers::Key {
+    fn key(&self, key: &hmac::Key, named: &[u8]) -> kept::Key {
         let AuthUrl { scheme, host, port, path } = &self.auth.url;
         let route = self.ctx.route.as_ref().map(|route| format!("{} {}", route.host, route.path)).unwrap_or_default();
         let service = format!("{:?} {scheme:?} {host} {port:?} {path}", self.auth.method);
-        let mut context = hmac::Context::with_key(key);
-        for part in [route.as_bytes(), service.as_bytes(), self.auth.response_headers.join(",").as_bytes(), named] {
-            context.update(&part.len().to_ne_bytes());
-            context.update(part);
-        }
-        let mut out = answers::Key::default();
-        out.copy_from_slice(context.sign().as_ref());
-        out
+        let read = self.auth.response_headers.join(",");
+        kept::key(key, |add| [route.as_bytes(), service.as_bytes(), read.as_bytes(), named].into_iter().for_each(add))
     }
 
     /// Keeps an answer for as long as configuration and answer allow. What is meant for one client alone is not kept.
-    fn keep(&self, answers: &Answers, key: answers::Key, answer: &Answer) {
+    fn keep(&self, answers: &Answers, key: kept::Key, answer: &Answer) {
         let Some(time) = self.auth.cache.as_ref().and_then(|cache| cache.time(answer.status)) else { return };
         let is_for_one = [SET_COOKIE, VARY, EXPIRES].iter().any(|name| answer.fields.contains_key(name))
             || answer.fields.get(CACHE_CONTROL).is_some_and(|control| control != "public");
@@ -252,7 +247,7 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         for (name, value) in answer.fields.iter().filter(|(name, _)| is_read(name)) {
             fields.append(name.clone(), value.clone());
         }
-        answers.insert(key, Kept { until: Instant::now() + time, status: answer.status, fields });
+        answers.insert(key, KeptAnswer { until: Instant::now() + time, status: answer.status, fields });
     }
 }
 

@@ -1,0 +1,81 @@
+//! What is kept of clients and their requests: as much as has a place, by keys that tell nothing.
+
+use aws_lc_rs::hmac;
+use hashbrown::HashMap;
+
+/// What something is kept by: an HMAC.
+pub(super) type Key = [u8; 32];
+
+/// The key of the parts that `tell` tells, each with its length.
+pub(super) fn key(key: &hmac::Key, tell: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Key {
+    let mut context = hmac::Context::with_key(key);
+    tell(&mut |part| {
+        context.update(&part.len().to_ne_bytes());
+        context.update(part);
+    });
+    let mut out = Key::default();
+    out.copy_from_slice(context.sign().as_ref());
+    out
+}
+
+/// Values by their keys, of which those that nobody has asked for go first: so many are kept at least, and twice as many at
+/// most.
+#[derive(Debug)]
+pub(super) struct Kept<V, const ROOM: usize> {
+    young: HashMap<Key, V>,
+    old: HashMap<Key, V>,
+}
+
+impl<V, const ROOM: usize> Default for Kept<V, ROOM> {
+    fn default() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new() }
+    }
+}
+
+impl<V: Clone, const ROOM: usize> Kept<V, ROOM> {
+    /// The value of a key, which is among the last to go from here on.
+    pub(super) fn find(&mut self, key: &Key) -> Option<V> {
+        if let Some(value) = self.young.get(key) {
+            return Some(value.clone());
+        }
+        let value = self.old.remove(key)?;
+        self.insert(*key, value.clone());
+        Some(value)
+    }
+
+    /// Keeps a value.
+    pub(super) fn insert(&mut self, key: Key, value: V) {
+        if self.young.len() >= ROOM {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: usize = 4096;
+
+    #[test]
+    fn what_is_asked_for_stays_and_the_rest_goes() {
+        let key = |number: usize| {
+            let mut key = Key::default();
+            key[..8].copy_from_slice(&number.to_ne_bytes());
+            key
+        };
+        let mut kept = Kept::<(), ROOM>::default();
+        for number in 0..10 * ROOM {
+            kept.insert(key(number), ());
+            assert!(kept.find(&key(0)).is_some(), "{number}");
+            assert!(kept.len() <= 2 * ROOM);
+        }
+        assert!(kept.find(&key(1)).is_none());
+    }
+}

@@ -47,6 +47,7 @@ pub use path::PathSettings;
 pub(crate) use path::aliases_in;
 pub(crate) use response::pair;
 pub use settings::{BackendSettings, CheckKind, HealthCheckSettings, IngressSettings};
+pub use upstream_tls::UpstreamTlsSettings;
 pub(crate) use value::{FAULTS, parse_bool, parse_http_version, parse_load_balance, parse_seconds};
 
 /// The prefix of Edgeward's own annotations, without the slash.
@@ -122,8 +123,6 @@ pub enum Guard {
     NotBlank,
     /// Unless it says false.
     True,
-    /// When it says on.
-    On,
 }
 
 /// Reads a value into the settings of its Ingress.
@@ -493,7 +492,6 @@ impl Reading<'_> {
         match guard {
             Guard::NotBlank => !value.trim().is_empty(),
             Guard::True => parse_bool(value) != Some(false),
-            Guard::On => value.trim() == "on",
         }
     }
 

@@ -6,6 +6,7 @@ use aws_lc_rs::digest;
 use edgeward_routing::certificate::{Certificate, KeyFormat, PrivateKey};
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::origin::Origin;
+use edgeward_routing::policy::Authority;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -99,6 +100,19 @@ pub fn parse(secret: &Secret) -> Result<Certificate, CertificateError> {
         .map_err(|_| CertificateError::NoCertificate)?;
     let key = PrivateKeyDer::from_pem_slice(data(PRIVATE_KEY_KEY)?).map_err(|_| CertificateError::NoPrivateKey)?;
     assemble(chain, key, Some(secret.meta.origin(Kind::Secret)))
+}
+
+/// The certificates of authorities in PEM; `None` where one does not parse, or there is none.
+pub(crate) fn authorities(pem: &[u8]) -> Option<Box<[Authority]>> {
+    let mut authorities = Vec::new();
+    for der in CertificateDer::pem_slice_iter(pem) {
+        let der = der.ok()?;
+        let (_, parsed) = X509Certificate::from_der(&der).ok()?;
+        let (not_before, not_after) =
+            (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+        authorities.push(Authority { not_before, not_after, der: der.as_ref().into() });
+    }
+    (!authorities.is_empty()).then(|| authorities.into())
 }
 
 fn assemble(

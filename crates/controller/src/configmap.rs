@@ -85,6 +85,8 @@ pub struct Configuration {
     pub error_statuses: Vec<u16>,
     /// Whether endpoints' own answers are passed on all the same.
     pub keeps_answers: bool,
+    /// Whether what an Ingress asks for of TLS to endpoints counts for its own routes alone.
+    pub upstream_tls_of_routes_only: bool,
     /// Whether requests to endpoints are in HTTP/1.0.
     pub is_http10: bool,
     /// How requests are spread over endpoints.
@@ -145,6 +147,7 @@ impl Configuration {
             retries_non_idempotent: false,
             error_statuses: Vec::new(),
             keeps_answers: false,
+            upstream_tls_of_routes_only: false,
             is_http10: false,
             load_balance: LoadBalance::default(),
             allowed: None,

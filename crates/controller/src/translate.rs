@@ -7,7 +7,7 @@
 //! ```text
 //! class   whose Ingresses they are, and in which order they count
 //! client_certificate what their hosts ask of clients
-//! policy  what their annotations come to
+//! policy  what their annotations come to, and `upstream_tls` what they do with a Secret
 //! guard   what these name of other objects: who may pass
 //! rule    their hosts and paths: which route wins, what takes the rest of a host
 //! canary  which backends have an alternative
@@ -41,6 +41,7 @@ pub(crate) mod policy;
 mod rule;
 mod share;
 mod tls;
+mod upstream_tls;
 
 pub use endpoint::ENDPOINT_CODES;
 pub use options::{Clock, Compatibility, EDGEWARD_CONTROLLER, Options};

@@ -10,6 +10,7 @@ mod budget;
 mod context;
 mod failure;
 mod fast;
+mod mirror;
 mod page;
 mod pingora;
 mod upgrade;
@@ -27,6 +28,7 @@ use crate::limits::Limits;
 use crate::listener::Application;
 use crate::metrics::Metrics;
 use crate::stream::{Parting, Stream};
+use crate::subrequest::Mirrors;
 use auth::{Auth, AuthShared};
 use budget::RetryBudget;
 use fast::{FastPath, Served};
@@ -78,6 +80,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     access_log: AccessLog,
     auth: AuthShared,
+    mirrors: Option<Mirrors>,
 }
 
 /// Makes the engines of all workers.
@@ -96,7 +99,8 @@ impl EngineFactory {
     ) -> Self {
         let retries = RetryBudget::new(options.retry_percent);
         let auth = AuthShared::new();
-        Self(Arc::new(Shared { options, limits, snapshots, retries, metrics, access_log, auth }))
+        let mirrors = Mirrors::new();
+        Self(Arc::new(Shared { options, limits, snapshots, retries, metrics, access_log, auth, mirrors }))
     }
 
     /// The engines of one worker, in the context of its runtime. They share no connection to an endpoint with other

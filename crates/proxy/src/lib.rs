@@ -26,4 +26,5 @@ pub mod record;
 pub mod ring;
 mod session;
 mod stream;
+mod subrequest;
 pub mod tls;

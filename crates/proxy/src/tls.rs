@@ -9,6 +9,7 @@ mod records;
 mod resolve;
 mod stream;
 mod ticket;
+pub(crate) mod upstream;
 
 use std::sync::Arc;
 

@@ -11,6 +11,7 @@ pub mod error_pages;
 pub mod expression;
 pub mod external_auth;
 pub mod limits;
+pub mod mirror;
 pub mod networks;
 pub mod protocol;
 pub mod redirect;
@@ -20,6 +21,7 @@ pub mod rewrite;
 pub mod ssl_redirect;
 pub mod timeouts;
 pub mod upstream_request;
+pub mod upstream_tls;
 
 pub use basic_auth::BasicAuth;
 pub use block::Block;
@@ -30,6 +32,7 @@ pub use error_pages::ErrorPages;
 pub use expression::{Expression, ParseExpressionError};
 pub use external_auth::ExternalAuth;
 pub use limits::Limits;
+pub use mirror::Mirror;
 pub use networks::{NetworkSet, Networks, Satisfy};
 pub use protocol::BackendProtocol;
 pub use redirect::{HostPolicies, Redirect, RedirectStyle};
@@ -39,6 +42,7 @@ pub use rewrite::{Replacement, Rewrite, RewriteFrom, Rewritten};
 pub use ssl_redirect::SslRedirect;
 pub use timeouts::Timeouts;
 pub use upstream_request::{ConnectionOption, UpstreamRequest};
+pub use upstream_tls::{Authority, UpstreamTls};
 
 use std::sync::Arc;
 
@@ -61,6 +65,10 @@ pub struct Policies {
     pub retry: Retry,
     /// How requests to the endpoints are written other than usual.
     pub upstream_request: Option<Arc<UpstreamRequest>>,
+    /// What is shown to endpoints that speak TLS, and what they have to show.
+    pub upstream_tls: Option<Arc<UpstreamTls>>,
+    /// Where copies of its requests go.
+    pub mirror: Option<Arc<Mirror>>,
     /// Which answers another backend gives.
     pub error_pages: Option<Arc<ErrorPages>>,
     /// The backend that takes its requests while its own has no endpoint (`default-backend`).

@@ -9,7 +9,8 @@ use crate::endpoint::Readiness;
 use crate::policy::cors::{Cors, Origins};
 use crate::policy::external_auth::{AuthUrl, ExternalAuth};
 use crate::policy::{
-    BackendProtocol, BodySize, HeaderFields, Pace, Policies, RedirectStyle, Retry, Satisfy, SslRedirect, Timeouts,
+    BackendProtocol, BodySize, HeaderFields, Mirror, Pace, Policies, RedirectStyle, Retry, Satisfy, SslRedirect,
+    Timeouts,
 };
 use crate::route::Target;
 use crate::snapshot::Snapshot;
@@ -192,6 +193,27 @@ fn policies(policies: &Policies) -> String {
         if let Some(option) = request.connection {
             let _ = write!(out, " [connection {}]", option.as_str());
         }
+    }
+    if let Some(tls) = &policies.upstream_tls {
+        let _ = write!(out, " [TLS to {}{}", tls.name, if tls.sends_name { " (sent)" } else { "" });
+        if tls.verifies {
+            let _ = write!(out, ", verified by {} at depth {}", tls.authorities.len(), tls.depth);
+        }
+        if let Some(identity) = &tls.identity {
+            let _ = write!(out, ", as {}", identity.subject);
+        }
+        for (version, _) in [("1.2", tls.tls12), ("1.3", tls.tls13)].iter().filter(|(_, is_on)| *is_on) {
+            let _ = write!(out, ", {version}");
+        }
+        for suite in &tls.suites {
+            let _ = write!(out, ", {suite}");
+        }
+        out.push(']');
+    }
+    if let Some(mirror) = &policies.mirror {
+        let Mirror { is_tls, authority, path, host, has_body } = &**mirror;
+        let (scheme, body) = (if *is_tls { "https" } else { "http" }, if *has_body { "" } else { " without body" });
+        let _ = write!(out, " [mirror {scheme}://{authority}{path} as {host}{body}]");
     }
     if let Some(pages) = &policies.error_pages {
         let statuses: Vec<_> = pages.statuses.iter().map(u16::to_string).collect();

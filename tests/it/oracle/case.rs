@@ -11,6 +11,7 @@ use serde::Deserialize;
 pub(super) struct Case {
     pub(super) id: String,
     pub(super) note: String,
+    pub(super) annotations: Vec<String>,
     pub(super) configmap: BTreeMap<String, String>,
     pub(super) isolated: bool,
     pub(super) manifests: String,

@@ -1,6 +1,7 @@
 //! The listed differences.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -40,8 +41,6 @@ struct Adaptation {
 #[serde(deny_unknown_fields)]
 pub(super) struct Differences {
     adapted: Vec<Adaptation>,
-    /// Cases of what is not built yet, by group.
-    later: BTreeMap<String, Vec<String>>,
     differences: Vec<Difference>,
 }
 
@@ -77,16 +76,43 @@ impl Differences {
             .collect()
     }
 
-    /// The cases of what is not built yet, none of which has been seen to differ.
-    pub(super) fn later(&self) -> BTreeMap<&str, bool> {
-        self.later.values().flatten().map(|case| (case.as_str(), false)).collect()
-    }
-
     pub(super) fn adapted(&self, case: &str) -> BTreeMap<String, String> {
         self.adapted
             .iter()
             .filter(|entry| entry.cases.iter().any(|id| id == case))
             .flat_map(|entry| entry.configmap.clone())
             .collect()
+    }
+
+    /// The page of the docs that tells them, beside the number of requests that are the `same` of `all`.
+    pub(super) fn page(&self, all: usize, same: usize) -> String {
+        let mut page = format!(
+            "# Differences from ingress-nginx\n\n<!-- Generated from tests/oracle/differences.yaml by the test that replays the \
+             recording; EDGEWARD_UPDATE_DOCS=1 writes it anew. -->\n\nThe tests replay {all} requests whose answers by \
+             ingress-nginx 1.15.1 were recorded, with what it sent to the applications. {same} of them are answered and \
+             passed on exactly alike, in every aspect. These are all others:\n"
+        );
+        for (kind, title) in [(Kind::Deliberate, "Deliberate"), (Kind::Artefact, "What the recording cannot show")] {
+            let mut by_reason: BTreeMap<&str, Vec<&Difference>> = BTreeMap::new();
+            for entry in self.differences.iter().filter(|entry| entry.kind == kind) {
+                by_reason.entry(&entry.reason).or_default().push(entry);
+            }
+            let _ = write!(page, "\n## {title}\n\n| what and why | differs in | recorded requests |\n|---|---|---|\n");
+            for (reason, entries) in by_reason {
+                let aspects: BTreeSet<&str> = entries.iter().flat_map(|entry| entry.aspects()).collect();
+                let requests = entries.iter().map(|entry| {
+                    let requests: Vec<_> = entry.requests.iter().map(usize::to_string).collect();
+                    format!("{} ({})", entry.case, requests.join(", "))
+                });
+                let (aspects, requests) = (Vec::from_iter(aspects).join(", "), Vec::from_iter(requests).join(", "));
+                let _ = writeln!(page, "| {reason} | {aspects} | {requests} |");
+            }
+        }
+        page.push_str("\n## Replayed with another configuration\n\n| cases | configuration | why |\n|---|---|---|\n");
+        for Adaptation { cases, configmap, reason } in &self.adapted {
+            let options: Vec<_> = configmap.iter().map(|(key, value)| format!("`{key}: {value}`")).collect();
+            let _ = writeln!(page, "| {} | {} | {reason} |", cases.join(", "), options.join(", "));
+        }
+        page
     }
 }

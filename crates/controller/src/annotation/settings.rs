@@ -17,11 +17,13 @@ use super::cors::CorsSettings;
 use super::errors::ErrorSettings;
 use super::external_auth::ExternalAuthSettings;
 use super::limit::LimitSettings;
+use super::mirror::MirrorSettings;
 use super::network::NetworkSettings;
 use super::path::PathSettings;
 use super::redirect::RedirectSettings;
 use super::response::ResponseSettings;
 use super::upstream::UpstreamSettings;
+use super::upstream_tls::UpstreamTlsSettings;
 
 /// What an Ingress asks for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,10 +48,14 @@ pub struct IngressSettings {
     pub canary: CanarySettings,
     /// Session affinity.
     pub affinity: AffinitySettings,
+    /// Copies of requests.
+    pub mirror: MirrorSettings,
     /// Who answers in place of the application.
     pub errors: ErrorSettings,
     /// Requests to the endpoints.
     pub upstream: UpstreamSettings,
+    /// TLS to the endpoints.
+    pub upstream_tls: UpstreamTlsSettings,
     /// `proxy-body-size`.
     pub body_size: Option<BodySize>,
     /// What it asks of the clients of its hosts.

@@ -175,7 +175,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("proxy-request-buffering", value::buffering),
     Key::honoured("proxy-send-timeout", value::proxy_send_timeout),
     Key::honoured("proxy-set-headers", value::proxy_set_headers),
-    Key::later("proxy-ssl-location-only"),
+    Key::honoured("proxy-ssl-location-only", value::proxy_ssl_location_only),
     Key::later("proxy-stream-next-upstream"),
     Key::later("proxy-stream-next-upstream-timeout"),
     Key::later("proxy-stream-next-upstream-tries"),

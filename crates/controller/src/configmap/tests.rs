@@ -97,6 +97,7 @@ const GOOD: &[Check] = &[
     ("proxy-next-upstream-timeout", "3", |c| c.retry.seconds == 3),
     ("proxy-next-upstream-tries", "1", |c| c.retry.tries == 1),
     ("proxy-next-upstream-tries", "0", |c| c.retry.tries == 100),
+    ("proxy-ssl-location-only", "true", |c| c.upstream_tls_of_routes_only),
     ("retry-non-idempotent", "true", |c| c.settings.default_policies.retry.on.has_non_idempotent()),
     ("global-auth-always-set-cookie", "true", |c| c.external_auth.always_set_cookie),
     ("global-auth-cache-duration", "200 1m", |c| c.external_auth.cache_times.len() == 1),
@@ -164,6 +165,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("proxy-next-upstream", &["sometimes", ""]),
     ("proxy-next-upstream-timeout", &["1s", "-1"]),
     ("proxy-next-upstream-tries", &["x", "-1"]),
+    ("proxy-ssl-location-only", &["on"]),
     ("retry-non-idempotent", &["on"]),
 ];
 

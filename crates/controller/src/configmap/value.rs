@@ -204,6 +204,11 @@ pub(super) fn proxy_next_upstream_tries(value: &str, configuration: &mut Configu
     Ok(())
 }
 
+pub(super) fn proxy_ssl_location_only(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.upstream_tls_of_routes_only = switch(value)?;
+    Ok(())
+}
+
 pub(super) fn retry_non_idempotent(value: &str, configuration: &mut Configuration) -> Read {
     configuration.retries_non_idempotent = switch(value)?;
     Ok(())

@@ -41,6 +41,8 @@ pub(crate) fn of_settings(configuration: &Configuration, settings: &IngressSetti
         },
         retry: upstream.retry(configuration.retry, configuration.retries_non_idempotent),
         upstream_request: upstream.request(configuration.is_http10).map(Arc::new),
+        upstream_tls: None,
+        mirror: settings.mirror.mirror().map(Arc::new),
         error_pages: pages(configuration, settings, None),
         stand_in: None,
         host: None,

@@ -19,6 +19,7 @@ use super::class::Owned;
 use super::client_certificate::{self, Asked};
 use super::options::Options;
 use super::policy;
+use super::upstream_tls::with_upstream_tls;
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
@@ -53,6 +54,8 @@ pub(super) struct HostPlan<'a> {
     closed: Option<Box<str>>,
     /// The first Ingress with a rule for the host that asks for a redirect from its other name.
     from_to_www: Option<usize>,
+    /// The first Ingress with a rule for the host that names a CA for its endpoints.
+    upstream_tls: Option<usize>,
     /// What holds for all its routes.
     policies: HostPolicies,
     /// In order of precedence.
@@ -106,6 +109,7 @@ impl HostPlan<'_> {
             alias_of: None,
             closed: None,
             from_to_www: None,
+            upstream_tls: None,
             policies: HostPolicies::default(),
             routes: Vec::new(),
         }
@@ -155,6 +159,7 @@ pub(super) fn plan<'a>(
     let taken = HashMap::with_capacity(owned.len());
     let policies = owned.iter().map(|owned| {
         let policies = owned.guards.over(policy::of_ingress(index, configuration, owned, diagnostics));
+        let policies = with_upstream_tls(index, owned, policies, diagnostics);
         let policies = Policies { limits: policy::limits(owned, previous), ..policies };
         match references.add_stand_in(owned, diagnostics) {
             Some(backend) => policy::answered_by(configuration, &owned.settings, backend, policies),
@@ -195,6 +200,7 @@ pub(super) fn plan<'a>(
     planner.add_alternatives();
     planner.add_other_names();
     planner.add_host_policies();
+    planner.share_upstream_tls();
     planner.close_hosts();
     planner.add_aliases();
     planner.plan
@@ -314,6 +320,10 @@ impl<'a> Planner<'a, '_> {
                     }
                     if !owned.ingress.tls.is_empty() {
                         plan.tls.get_or_insert(at);
+                    }
+                    let upstream_tls = self.policies[at].upstream_tls.as_ref();
+                    if upstream_tls.is_some_and(|tls| !tls.authorities.is_empty()) {
+                        plan.upstream_tls.get_or_insert(at);
                     }
                     if owned.settings.redirects.from_to_www {
                         plan.from_to_www.get_or_insert(at);
@@ -583,6 +593,20 @@ impl<'a> Planner<'a, '_> {
             let policies = Arc::new(std::mem::take(&mut plan.policies));
             for route in &mut plan.routes {
                 route.policies.host = Some(Arc::clone(&policies));
+            }
+        }
+    }
+
+    /// Has what the first Ingress of a host with a CA asks for hold for all routes of the host that have nothing of their own
+    /// (nginx.tmpl SERVER: `proxy_ssl_trusted_certificate`).
+    fn share_upstream_tls(&mut self) {
+        if self.configuration.upstream_tls_of_routes_only {
+            return;
+        }
+        for plan in &mut self.plan.hosts {
+            let Some(tls) = plan.upstream_tls.and_then(|at| self.policies[at].upstream_tls.as_ref()) else { continue };
+            for route in &mut plan.routes {
+                route.policies.upstream_tls.get_or_insert_with(|| Arc::clone(tls));
             }
         }
     }

@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::record::{self, Request, RequestRecord, Response, Try};
 use crate::ring;
 use crate::session::{self, Choice};
+use crate::subrequest::MirroredRequest;
 
 /// The state of one request. It holds the snapshot that the request began with to its end.
 pub(super) struct RequestContext {
@@ -49,6 +50,8 @@ pub(super) struct RequestContext {
     pub(super) upgrade: Option<HeaderValue>,
     pub(super) backend: Option<Arc<Backend>>,
     pub(super) answerer: Answerer,
+    /// The copy of the request, until it is sent or handed on.
+    pub(super) mirrored: Option<MirroredRequest>,
     pub(super) request_id: RequestId,
     pub(super) request_body_bytes: u64,
     /// Bytes of the body of a response that is held back.
@@ -94,6 +97,7 @@ impl RequestContext {
             upgrade: None,
             backend: None,
             answerer: Answerer::Route,
+            mirrored: None,
             request_id: RequestId::default(),
             request_body_bytes: 0,
             response_body_bytes: 0,
@@ -224,6 +228,9 @@ impl RequestContext {
         self.end_try();
         // A body that was sent before is sent again from the start.
         self.request_body_bytes = 0;
+        if let Some(copy) = &mut self.mirrored {
+            copy.restart();
+        }
         self.tries.push(Try {
             address: endpoint.addr,
             connect: None,

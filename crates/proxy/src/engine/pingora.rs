@@ -6,15 +6,17 @@
 
 mod error;
 mod head;
+mod page;
 mod respond;
 mod upstream;
+mod upstream_tls;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide_for};
+use edgeward_routing::decide::{Action, Reason, decide_for};
 use edgeward_routing::forward::{Edit, is_forwardable};
 use edgeward_routing::policy::Fault;
 use http::Version;
@@ -27,11 +29,12 @@ use pingora::{Error, ErrorType, Result};
 use super::answer::Answer;
 use super::auth::Auth;
 use super::context::{End, RequestContext};
-use super::page::{self, Answerer, Page, Turn};
+use super::page::{self as pages, Answerer, Page, Turn};
 use super::{Shared, failure, upgrade};
 use crate::connection::Connection;
 use crate::record::{Request, Response};
 use head::Head;
+use upstream_tls::Terms;
 
 pub(super) use head::breach;
 
@@ -72,47 +75,6 @@ impl PingoraEngine {
         proxy.server_options = Some(server_options);
         proxy.h2_options = Some(shared.limits.h2_options());
         proxy
-    }
-
-    /// Answers by itself, or turns to the backend for error pages where one takes the place of the answer. Returns whether the
-    /// request has its answer.
-    async fn answer_or_page(
-        &self,
-        session: &mut Session,
-        ctx: &mut RequestContext,
-        status: u16,
-        reason: Reason,
-    ) -> Result<bool> {
-        let mut answer = Answer { status, location: None, reason };
-        if let Some(head) = Head::of(session.req_header()).filter(|_| ctx.replaces(status, reason)) {
-            let page = Page::instead_of(status, reason, head.content_length());
-            match ctx.turn_to(page, &head) {
-                Turn::Asked => {
-                    ctx.reason = Some(reason);
-                    if page.has_body {
-                        let_body_come(session).await?;
-                    }
-                    return Ok(false);
-                }
-                Turn::NoBackend => answer = Answer { status: 404, location: None, reason: Reason::NoRoute },
-            }
-        }
-        self.answer(session, ctx, answer).await?;
-        Ok(true)
-    }
-
-    /// Turns to the backend for error pages where one takes the place of the answer for this failure.
-    fn turns_to_page(session: &Session, ctx: &mut RequestContext, reason: Reason) -> bool {
-        let status = failure::status(reason);
-        if final_response(session).is_some() || !ctx.replaces(status, reason) {
-            return false;
-        }
-        let has_body = reason != Reason::BodyTooLarge && !session.as_ref().retry_buffer_truncated();
-        let page = Page { status, is_named: true, has_body };
-        let Some(head) = Head::of(session.req_header()) else { return false };
-        let is_asked = ctx.turn_to(page, &head) == Turn::Asked;
-        ctx.reason = Some(reason);
-        is_asked
     }
 
     /// Sends an answer of the proxy's own.
@@ -186,7 +148,7 @@ impl ProxyHttp for PingoraEngine {
                 Ok(true)
             }
             Action::Proxy(backend) => {
-                if !let_body_come(session).await? {
+                if !page::let_body_come(session).await? {
                     let answer = Answer { status: 417, location: None, reason: Reason::BadRequest };
                     self.answer(session, ctx, answer).await?;
                     return Ok(true);
@@ -197,6 +159,15 @@ impl ProxyHttp for PingoraEngine {
                 }
                 if let Some(head) = Head::of(session.req_header()) {
                     ctx.send_to(backend, &head);
+                }
+                if ctx.policies().mirror.is_some() {
+                    let has_body = !session.is_body_empty();
+                    let request = session.req_header();
+                    let fields =
+                        request.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+                    if let Some(head) = Head::of(request) {
+                        ctx.mirror(self, &head, fields, has_body);
+                    }
                 }
                 self.retries.deposit();
                 Ok(false)
@@ -213,15 +184,24 @@ impl ProxyHttp for PingoraEngine {
         let protocol = ctx.protocol();
         let timeouts = ctx.timeouts();
         let tls = protocol.is_tls(ctx.downstream.tls);
-        let mut peer = upstream::peer(endpoint.addr, tls, protocol.is_http2(), &timeouts, &self.options);
+        let own = ctx.policies().upstream_tls.as_deref().filter(|_| tls);
+        let mut peer =
+            upstream::peer(endpoint.addr, tls && own.is_none(), protocol.is_http2(), &timeouts, &self.options);
+        if let Some(own) = own {
+            let name = Head::of(session.req_header()).and_then(|head| ctx.upstream_name(own, &head));
+            let terms = name.and_then(|name| Terms::of(own, name, protocol, timeouts.connect));
+            let Some(terms) = terms else {
+                let why = "the route has no terms for a connection to its endpoints";
+                return Err(Error::explain(ErrorType::ConnectError, why).into_up());
+            };
+            terms.lay_down(&mut peer);
+        }
         if ctx.upgrade.is_some() {
             // Fixed from here on, so that it has to be the tunnel's. The answer is waited for with a deadline of its own.
             peer.options.read_timeout = Some(ctx.tunnel_idle(self));
         }
         if ctx.is_last_on_connection(ctx.sends_body() && head::is_chunked(session)) {
-            // Pingora keeps connections that may be kept: this one is found by no later request.
-            peer.group_key = fastrand::u64(2..);
-            peer.options.idle_timeout = Some(Duration::ZERO);
+            upstream::close_behind(&mut peer);
         }
         ctx.begin_try(endpoint);
         Ok(Box::new(peer))
@@ -256,7 +236,7 @@ impl ProxyHttp for PingoraEngine {
             Some(target) => upstream.set_raw_path(target.as_bytes())?,
             None => upstream::normalize_target(upstream)?,
         }
-        let page = ctx.page().and_then(|_| Head::of(session.req_header())).map(|head| page::target(&head));
+        let page = ctx.page().and_then(|_| Head::of(session.req_header())).map(|head| pages::target(&head));
         if let Some(target) = page {
             upstream.set_raw_path(target.as_bytes())?;
         }
@@ -322,6 +302,7 @@ impl ProxyHttp for PingoraEngine {
         }
         // What follows an upgrade is not a body.
         if session.was_upgraded() || ctx.allows_body(ctx.request_body_bytes) {
+            ctx.mirror_body(body.as_deref(), end_of_stream);
             return Ok(());
         }
         ctx.reason = Some(Reason::BodyTooLarge);
@@ -496,10 +477,12 @@ impl ProxyHttp for PingoraEngine {
         &self,
         _session: &Session,
         _ctx: &RequestContext,
-        _error: &Error,
+        error: &Error,
         _context: ProxyWarnLogContext,
     ) -> bool {
-        self.metrics.upstream_retry();
+        if *error.etype() != INTERCEPTED {
+            self.metrics.upstream_retry();
+        }
         true
     }
 
@@ -515,22 +498,6 @@ impl ProxyHttp for PingoraEngine {
             body_bytes_sent: session.body_bytes_sent() as u64,
         };
         ctx.finish(self, end);
-    }
-}
-
-/// Tells the client to send its body where it waits for that: the proxy answers for the upstream, as nginx does, and the body is
-/// let in or refused here. Returns false when it waits for something else.
-async fn let_body_come(session: &mut Session) -> Result<bool> {
-    match head::expectation(session.req_header()) {
-        None => Ok(true),
-        Some(expect) if expect.eq_ignore_ascii_case(b"100-continue") => {
-            let keepalive = session.get_keepalive();
-            session.write_continue_response().await?;
-            // Pingora takes the 100 for an answer that came before the end of the body, and would close.
-            session.set_keepalive(keepalive);
-            Ok(true)
-        }
-        Some(_) => Ok(false),
     }
 }
 

@@ -2,10 +2,25 @@
 
 use edgeward_routing::decide::RequestHead;
 use edgeward_routing::forward::{Edit, edit_upstream_headers};
-use edgeward_routing::policy::{ConnectionOption, UpstreamRequest};
+use edgeward_routing::policy::{ConnectionOption, UpstreamRequest, UpstreamTls};
 
 use super::context::RequestContext;
 use super::page::Answerer;
+
+/// Fields that are between a client and this proxy (RFC 9110 section 7.6.1), or that the proxy writes itself.
+pub(super) const HOP_BY_HOP: [&str; 11] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "expect",
+];
 
 impl RequestContext {
     fn upstream_request(&self) -> Option<&UpstreamRequest> {
@@ -34,6 +49,13 @@ impl RequestContext {
     /// Whether the request may ask for another protocol: what it says of its connection is not laid down otherwise.
     pub(super) fn may_upgrade(&self) -> bool {
         !self.protocol().is_http2() && !self.is_http10(false) && self.connection_option().is_none()
+    }
+
+    /// The name that the endpoint's certificate must have. `None` where the request makes it one that cannot be.
+    pub(super) fn upstream_name(&self, tls: &UpstreamTls, head: &impl RequestHead) -> Option<String> {
+        let mut name = Vec::new();
+        tls.name.write(self.forwarded.as_ref()?, head, self.request_id.as_str(), &mut name);
+        String::from_utf8(name).ok()
     }
 
     /// Tells `edit` what to change in the head that the client sent, connection and framing aside.

@@ -38,7 +38,7 @@ impl ResolvesServerCert for Resolver {
 
 /// The certificate in the TLS library's form, made on first use and kept with the certificate. `None` when the library
 /// takes no such key; that is said once.
-fn parsed(certificate: &Certificate) -> Option<Arc<CertifiedKey>> {
+pub(super) fn parsed(certificate: &Certificate) -> Option<Arc<CertifiedKey>> {
     certificate.parsed.get_or_init(|| parse(certificate)).cloned().flatten()
 }
 

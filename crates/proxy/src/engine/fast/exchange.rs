@@ -158,6 +158,9 @@ impl<'a, C: Client> Exchange<'a, C> {
         self.engine.shared.retries.deposit();
         let is_repeatable = self.ctx.is_repeatable(self.head.method()) || self.ctx.has_pages();
         let mut upload = Upload::new(self.head.body(), self.ctx.policies().body_size, is_repeatable);
+        let fields = self.head.fields().map(|field| (field.name, field.value));
+        self.ctx.mirror(&self.engine.shared, &self.head, fields, !self.client.is_body_read());
+        upload.mirror(self.ctx.mirrored.take());
         let (status, reason) = match self.try_endpoints(&mut upload, options, deadline).await {
             Ok(None) => return Ok(()),
             Ok(Some(status)) => (status, None),

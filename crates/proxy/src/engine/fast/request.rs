@@ -8,23 +8,9 @@ use edgeward_routing::forward::{Edit, is_forwardable};
 
 use super::super::context::RequestContext;
 use super::super::page;
+use super::super::upstream_head::HOP_BY_HOP;
 use super::field::{Names, put_field};
 use crate::head::{BodyLength, RequestHead, elements};
-
-/// Fields that are between a client and this proxy (RFC 9110 section 7.6.1), or that the proxy writes itself.
-const HOP_BY_HOP: [&str; 11] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "expect",
-];
 
 /// Fields that no client may have dropped by naming them in `Connection`: something behind relies on them, and without its
 /// framing a body would be read as the next request.

@@ -62,6 +62,7 @@ fn engine(endpoint: SocketAddr) -> FastPath {
         metrics: Arc::new(Metrics::new(&MetricsOptions::default()).unwrap()),
         access_log: AccessLog::off(),
         auth: AuthShared::new(),
+        mirrors: None,
     };
     FastPath::new(&Arc::new(shared), &Arc::default())
 }

@@ -15,6 +15,7 @@ use super::patience::Waiting;
 use super::pool::{Buffers, Pipes};
 use crate::head::BodyLength;
 use crate::pipe::Pipe;
+use crate::subrequest::MirroredRequest;
 
 /// What of a body is kept to be sent again, in bytes; what Pingora keeps.
 const REPLAY: usize = 64 * 1024;
@@ -40,6 +41,8 @@ pub(super) struct Upload {
     replay: Option<Vec<u8>>,
     /// What the rest of the body goes through, and how much of it is in there.
     pipe: Option<(Pipe, usize)>,
+    /// The copy of the request, which the body is for too.
+    mirrored: Option<MirroredRequest>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +70,13 @@ impl Upload {
             limit,
             replay: is_repeatable.then(Vec::new),
             pipe: None,
+            mirrored: None,
         }
+    }
+
+    /// Has a copy of the request get the body too.
+    pub(super) fn mirror(&mut self, copy: Option<MirroredRequest>) {
+        self.mirrored = copy;
     }
 
     /// Begins with this head, or begins anew. Returns the buffer that is free now.
@@ -172,6 +181,7 @@ impl Upload {
             && self.state == State::Reading
             && self.out.is_empty()
             && self.replay.is_none()
+            && self.mirrored.is_none()
             && ends.client.pipeable().is_some_and(|left| left >= Pipes::WORTH)
         {
             self.pipe = ends.pipes.take().map(|pipe| (pipe, 0));
@@ -246,6 +256,9 @@ impl Upload {
         if !self.limit.allows(self.body_bytes) {
             return Poll::Ready(Err(Reason::BodyTooLarge));
         }
+        if self.mirrored.as_mut().is_some_and(|copy| !copy.push(data)) {
+            self.mirrored = None;
+        }
         if let Some(replay) = &mut self.replay {
             replay.extend_from_slice(data);
             if replay.len() > REPLAY {
@@ -266,6 +279,9 @@ impl Upload {
                 self.out.extend_from_slice(LAST_CHUNK);
             }
             self.state = State::Rest;
+            if let Some(copy) = self.mirrored.take() {
+                copy.send();
+            }
         }
         Poll::Ready(Ok(()))
     }

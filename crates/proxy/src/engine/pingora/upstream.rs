@@ -1,6 +1,8 @@
 //! What Pingora is told of an endpoint, and how the request is made fit for it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use edgeward_routing::policy::Timeouts;
 use http::header::{CONNECTION, COOKIE, UPGRADE};
@@ -41,6 +43,18 @@ pub(super) fn peer(
         peer.options.set_http_version(2, 2);
     }
     peer
+}
+
+/// A number for a group of connections. No other group in this process has it: those of [`peer`] have 0 and 1.
+pub(super) fn group() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(2);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Has no other request use the connection.
+pub(super) fn close_behind(peer: &mut HttpPeer) {
+    peer.group_key = group();
+    peer.options.idle_timeout = Some(Duration::ZERO);
 }
 
 /// The protocol that a request asks to go on in, if it is one that is let pass.

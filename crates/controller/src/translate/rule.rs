@@ -196,8 +196,9 @@ pub(super) fn plan<'a>(
         planner.add_catch_alls(&defaults);
     }
     planner.add_fallbacks(&defaults);
-    planner.match_patterns(previous);
+    // Before patterns leave out any route: `taken` counts all of them.
     planner.add_alternatives();
+    planner.match_patterns(previous);
     planner.add_other_names();
     planner.add_host_policies();
     planner.share_upstream_tls();

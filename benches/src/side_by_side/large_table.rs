@@ -1,4 +1,5 @@
-//! Large tables: what a request costs when there are many hosts or paths, beside what it costs when there is one route.
+//! Large tables, and policies: what a request costs when there are many hosts or paths, or ten policies, beside what it costs
+//! when there is one route without any.
 
 use std::path::PathBuf;
 
@@ -26,7 +27,7 @@ pub(crate) enum Spread {
     None,
 }
 
-/// A proxy with a single route, and the same one with a large table.
+/// A proxy with a single route, and the same one with the table that is asked about.
 #[derive(Debug)]
 pub(crate) struct Pair<'a> {
     args: &'a Args,
@@ -73,7 +74,7 @@ impl<'a> Pair<'a> {
             Spread::Zipf => zipf(table),
             Spread::None => single.clone(),
         };
-        let one = side(Table { hosts: 1, paths: 1, ..table }, single)?;
+        let one = side(Table { hosts: 1, paths: 1, has_policies: false, ..table }, single)?;
         Ok(Self { args, kind, path, one, many: side(table, spread)? })
     }
 

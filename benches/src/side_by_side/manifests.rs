@@ -23,6 +23,26 @@ pub(crate) fn grpc(host: &str, origin: SocketAddr) -> String {
     [named_service("grpc", origin), "---\n".to_owned(), endpoints("grpc", origin), ingress].concat()
 }
 
+/// An Ingress with ten policies, each of which has something to do for every request or response.
+pub(crate) fn with_policies(ingress: &str) -> String {
+    const POLICIES: [(&str, &str); 11] = [
+        ("whitelist-source-range", "127.0.0.0/8,10.0.0.0/8"),
+        ("denylist-source-range", "192.0.2.0/24"),
+        ("limit-rps", "1000000"),
+        ("limit-connections", "100000"),
+        ("enable-cors", "true"),
+        ("rewrite-target", "/130B"),
+        ("upstream-vhost", "origin.test"),
+        ("affinity", "cookie"),
+        ("proxy-cookie-domain", "origin.test bench.test"),
+        // These two are one policy.
+        ("proxy-redirect-from", "http://origin.test/"),
+        ("proxy-redirect-to", "http://bench.test/"),
+    ];
+    let annotations = POLICIES.map(|(name, value)| format!("    nginx.ingress.kubernetes.io/{name}: \"{value}\"\n"));
+    ingress.replace("annotations:\n", &format!("annotations:\n{}", annotations.concat()))
+}
+
 fn named_service(name: &str, origin: SocketAddr) -> String {
     let port = origin.port();
     format!(

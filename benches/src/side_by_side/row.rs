@@ -320,6 +320,16 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "policies",
+        title: "HTTP/1.1 keep-alive, 130 B, ten policies on the route, beside none (Edgeward only)",
+        test: Test::LargeTable {
+            table: Table { has_policies: true, ..Table::with_hosts(1) },
+            spread: Spread::None,
+            path: "/130B",
+            kinds: &[Kind::Edgeward],
+        },
+    },
+    Row {
         name: "memory-per-route",
         title: "KiB of memory per route, of 5,000 with a host each",
         test: Test::Routes { routes: 5000 },

@@ -24,6 +24,8 @@ pub(crate) struct Table {
     pub(crate) paths: u32,
     /// Whether each host has a certificate of its own; else they share one.
     pub(crate) own_certificates: bool,
+    /// Whether requests pass ten policies on their way.
+    pub(crate) has_policies: bool,
     /// Whether the peers have all of it too; else they have one host that takes everything.
     pub(crate) is_for_peers: bool,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Table {
 impl Table {
     /// Hosts that share a certificate and have one path each; of Edgeward only.
     pub(crate) const fn with_hosts(hosts: u32) -> Self {
-        Self { hosts, paths: 1, own_certificates: false, is_for_peers: false }
+        Self { hosts, paths: 1, own_certificates: false, has_policies: false, is_for_peers: false }
     }
 
     /// The names of the hosts.
@@ -144,7 +146,8 @@ impl Site {
                     self.write(&format!("certificates/{host}.pem"), &[certificate.pem().as_str(), key_pem].concat())?;
                     self.last_certificate = certificate.der().clone();
                 }
-                text += &manifests::ingress(host, &paths, secret);
+                let ingress = manifests::ingress(host, &paths, secret);
+                text += &if self.table.has_policies { manifests::with_policies(&ingress) } else { ingress };
             }
             self.write(&format!("manifests/ingresses-{index}.yaml"), &text)?;
         }

@@ -59,7 +59,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             header_bytes: 32 * 1024,
-            header_fields: 100,
+            header_fields: 200,
             uri_bytes: 8 * 1024,
             keepalive_idle: Duration::from_secs(75),
             keepalive_requests: 1000,

@@ -210,7 +210,7 @@ options! {
         header_size: Size = Size::kib(32);
         /// The most fields in a request header (431 above it).
         #[arg(value_name = "NUMBER")]
-        header_count: usize = 100;
+        header_count: usize = 200;
         /// The longest request URI, in bytes (414 above it).
         #[arg(value_name = "SIZE")]
         uri_size: Size = Size::kib(8);

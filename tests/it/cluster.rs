@@ -2,6 +2,7 @@
 //! own, in which the addresses of pods are local.
 
 mod churn;
+mod migration;
 mod outage;
 mod restart;
 mod rights;

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::{CLASS, cluster, eventually, serve, service, until};
 
-fn addresses(cluster: &Cluster, ingress: &str) -> Vec<String> {
+/// The addresses in the status of an Ingress.
+pub(super) fn addresses(cluster: &Cluster, ingress: &str) -> Vec<String> {
     let entries = cluster.get("ingress", ingress)["status"]["loadBalancer"]["ingress"].clone();
     let text =
         |entry: &serde_json::Value| entry["ip"].as_str().or(entry["hostname"].as_str()).unwrap_or_default().to_owned();
@@ -35,7 +36,7 @@ pub(super) fn pod(cluster: &Cluster, name: &str, node: &str, ready: &str, (label
 }
 
 /// `kubectl patch` of a status.
-fn patch_status(cluster: &Cluster, what: &[&str], status: &Value) {
+pub(super) fn patch_status(cluster: &Cluster, what: &[&str], status: &Value) {
     let patch = status.to_string();
     cluster.kubectl(&[what, &["--subresource=status", "--type=merge", "-p", &patch]].concat());
 }

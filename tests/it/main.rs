@@ -28,6 +28,7 @@ mod listeners;
 mod mirror;
 mod observability;
 mod oracle;
+mod passthrough;
 mod paths;
 mod proxy_protocol;
 mod response;

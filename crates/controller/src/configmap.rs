@@ -130,6 +130,7 @@ impl Configuration {
         Self {
             settings: Settings {
                 trailing_slash: if strict { TrailingSlash::Ignore } else { TrailingSlash::Redirect },
+                passes_tls: options.enable_ssl_passthrough,
                 health_path: options.health_path.as_str().into(),
                 ejection: options.ejection.clone(),
                 ..Settings::default()

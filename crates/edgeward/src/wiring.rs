@@ -66,6 +66,7 @@ pub fn controller_options(
         generated_certificate,
         disable_catch_all: configuration.disable_catch_all,
         disable_svc_external_name: configuration.disable_svc_external_name,
+        enable_ssl_passthrough: configuration.enable_ssl_passthrough,
         health_path: configuration.health_check_path.clone(),
         timeouts: Timeouts {
             connect: configuration.upstream_connect_timeout.0,

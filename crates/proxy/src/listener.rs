@@ -7,6 +7,7 @@ mod accept;
 mod bind;
 mod clients;
 mod observer;
+mod passthrough;
 mod serve;
 
 use std::net::SocketAddr;

@@ -23,7 +23,7 @@ use resolve::Resolver;
 use ticket::Tickets;
 
 pub(crate) use client_certificate::ServerConfigs;
-pub(crate) use stream::TlsStream;
+pub(crate) use stream::{Hello, TlsStream};
 
 /// TLS settings of all HTTPS listeners. The defaults are Mozilla's "intermediate" without finite-field Diffie-Hellman,
 /// which rustls does not have.

@@ -225,6 +225,9 @@ fn policies(policies: &Policies) -> String {
         let _ = write!(out, " [stand-in {backend}]");
     }
     if let Some(host) = &policies.host {
+        if host.passes_tls {
+            out.push_str(" [passes TLS]");
+        }
         if let Some(root) = &host.app_root {
             let _ = write!(out, " [app-root {root}]");
         }

@@ -29,6 +29,8 @@ pub struct Settings {
     pub compute_full_forwarded_for: bool,
     /// Networks whose forwarded headers are believed (ConfigMap `proxy-real-ip-cidr`). Nobody by default.
     pub trusted: Vec<IpNet>,
+    /// Whether hosts may have TLS passed on to their endpoints (ingress-nginx `--enable-ssl-passthrough`).
+    pub passes_tls: bool,
     /// What is refused for all hosts; `None` for nothing.
     pub block: Option<Arc<Block>>,
     /// Status of requests above the rate of their route (ConfigMap `limit-req-status-code`): 400 to 599.
@@ -63,6 +65,7 @@ impl Default for Settings {
             forwarded_for: "x-forwarded-for".into(),
             compute_full_forwarded_for: false,
             trusted: Vec::new(),
+            passes_tls: false,
             block: None,
             rate_status: 503,
             connections_status: 503,

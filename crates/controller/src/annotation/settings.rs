@@ -54,6 +54,8 @@ pub struct IngressSettings {
     pub errors: ErrorSettings,
     /// Requests to the endpoints.
     pub upstream: UpstreamSettings,
+    /// `ssl-passthrough`.
+    pub passes_tls: bool,
     /// TLS to the endpoints.
     pub upstream_tls: UpstreamTlsSettings,
     /// `proxy-body-size`.

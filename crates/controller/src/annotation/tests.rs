@@ -34,6 +34,7 @@ mod path;
 mod redirect;
 mod reference;
 mod response;
+mod tls;
 mod upstream;
 mod upstream_tls;
 
@@ -98,7 +99,7 @@ enum Effect {
 }
 
 /// Every honoured annotation has at least one of each.
-const VALUES: [(&[Good], &[Bad]); 19] = [
+const VALUES: [(&[Good], &[Bad]); 20] = [
     (affinity::GOOD, affinity::BAD),
     (balance::GOOD, balance::BAD),
     (basic_auth::GOOD, basic_auth::BAD),
@@ -116,6 +117,7 @@ const VALUES: [(&[Good], &[Bad]); 19] = [
     (path::GOOD, path::BAD),
     (redirect::GOOD, redirect::BAD),
     (response::GOOD, response::BAD),
+    (tls::GOOD, tls::BAD),
     (upstream::GOOD, upstream::BAD),
     (upstream_tls::GOOD, upstream_tls::BAD),
 ];
@@ -238,7 +240,6 @@ fn a_guard_closes_exactly_when_it_would_guard() {
         (&[("enable-modsecurity", "yes")], true),
         (&[("enable-modsecurity", "false")], false),
         (&[("configuration-snippet", "deny all;")], true),
-        (&[("ssl-passthrough", "true")], false),
         (&[("backend-protocol", "FCGI")], true),
     ] {
         let (settings, diagnostics) = read_all(annotations);

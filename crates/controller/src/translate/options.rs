@@ -81,6 +81,8 @@ pub struct Options {
     pub disable_catch_all: bool,
     /// Whether Services of type ExternalName get no endpoints (`--disable-svc-external-name`).
     pub disable_svc_external_name: bool,
+    /// Whether hosts may have TLS passed on to their endpoints (`--enable-ssl-passthrough`).
+    pub enable_ssl_passthrough: bool,
     /// Whether endpoints may be loopback, link-local or unspecified addresses. Never in a cluster: they would be the
     /// proxy's own, and the API server refuses them in slices. A directory of manifests is the operator's own word.
     pub allow_loopback: bool,
@@ -121,6 +123,7 @@ impl Default for Options {
             generated_certificate: None,
             disable_catch_all: false,
             disable_svc_external_name: false,
+            enable_ssl_passthrough: false,
             allow_loopback: false,
             health_path: "/healthz".to_owned(),
             body_size: BodySize::default(),

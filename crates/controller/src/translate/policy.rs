@@ -11,6 +11,7 @@ use edgeward_routing::policy::{
 };
 
 use super::class::Owned;
+use super::options::Options;
 use crate::annotation::{self, IngressSettings, NetworkSettings};
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -58,6 +59,35 @@ pub(crate) fn of_settings(configuration: &Configuration, settings: &IngressSetti
         sets_session: settings.affinity.is_by_cookie,
         response: response(configuration, settings),
         is_unlogged: configuration.is_log_off || settings.is_logged == Some(false),
+    }
+}
+
+/// Reports what of an Ingress does not hold where TLS is passed on, and where it is not although the Ingress asks for it.
+pub(super) fn report_passthrough(
+    options: &Options,
+    owned: &Owned<'_>,
+    policies: &Policies,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    if !owned.settings.passes_tls {
+        return;
+    }
+    let mut say = |code, message: &str, mend: &str| {
+        let origin = owned.origin.at("metadata.annotations");
+        diagnostics.push(Diagnostic::new(Severity::Warning, code, origin, message, mend));
+    };
+    if !options.enable_ssl_passthrough {
+        say(
+            "AnnotationWithoutEffect",
+            "`ssl-passthrough` has no effect without `--enable-ssl-passthrough`: TLS ends here",
+            "start Edgeward with `--enable-ssl-passthrough`, or remove the annotation",
+        );
+    } else if policies.asks_who() || owned.settings.client_certificates.secret.is_some() {
+        say(
+            "PassthroughUnguarded",
+            "TLS is passed on (`ssl-passthrough`): authentication does not hold for it, only for plain HTTP",
+            "have the application authenticate its clients, or remove `ssl-passthrough`",
+        );
     }
 }
 

@@ -159,6 +159,7 @@ pub(super) fn plan<'a>(
     let taken = HashMap::with_capacity(owned.len());
     let policies = owned.iter().map(|owned| {
         let policies = owned.guards.over(policy::of_ingress(index, configuration, owned, diagnostics));
+        policy::report_passthrough(options, owned, &policies, diagnostics);
         let policies = with_upstream_tls(index, owned, policies, diagnostics);
         let policies = Policies { limits: policy::limits(owned, previous), ..policies };
         match references.add_stand_in(owned, diagnostics) {
@@ -326,6 +327,9 @@ impl<'a> Planner<'a, '_> {
                     if upstream_tls.is_some_and(|tls| !tls.authorities.is_empty()) {
                         plan.upstream_tls.get_or_insert(at);
                     }
+                    plan.policies.passes_tls |= owned.settings.passes_tls
+                        && self.options.enable_ssl_passthrough
+                        && plan.host != HostPattern::Any;
                     if owned.settings.redirects.from_to_www {
                         plan.from_to_www.get_or_insert(at);
                     }

@@ -68,7 +68,7 @@ fn a_bare_flag_first_is_serve() {
 fn flags_of_ingress_nginx_without_effect_are_accepted_with_a_warning() {
     let arguments = serve(
         "--status-port=1 --disable-sync-events --sync-period 1m --v=2 --validating-webhook=:8443 \
-         --post-shutdown-grace-period 10 --enable-ssl-passthrough=false",
+         --post-shutdown-grace-period 10 --enable-ssl-chain-completion=false",
     );
     assert_eq!(arguments.warnings.len(), 7, "{:?}", arguments.warnings);
     for line in ["-v=2 --http-port 1", "-v 2 --http-port 1", "--http-port 1 -v2"] {

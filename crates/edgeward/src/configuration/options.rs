@@ -104,6 +104,8 @@ options! {
         disable_catch_all: bool = false;
         /// Send nothing to Services of type ExternalName.
         disable_svc_external_name: bool = false;
+        /// Pass TLS of hosts with `ssl-passthrough` on to their endpoints.
+        enable_ssl_passthrough: bool = false;
         /// Whose behaviour to follow where the Ingress specification leaves it open.
         #[arg(value_enum)]
         compatibility: Compatibility = Compatibility::IngressNginx;

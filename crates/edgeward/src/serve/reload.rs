@@ -65,6 +65,7 @@ pub(super) fn merge(before: &Configuration, wanted: &Configuration) -> Configura
         annotations_prefix: wanted.annotations_prefix,
         disable_catch_all: wanted.disable_catch_all,
         disable_svc_external_name: wanted.disable_svc_external_name,
+        enable_ssl_passthrough: wanted.enable_ssl_passthrough,
         compatibility: wanted.compatibility,
         upstream_connect_timeout: wanted.upstream_connect_timeout,
         upstream_read_timeout: wanted.upstream_read_timeout,

@@ -1,6 +1,6 @@
 //! The life of one connection, from `accept` to `close`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use pingora::protocols::UniqueIDType;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::observer::{Event, HandshakeFailure, Rejection};
+use super::passthrough::Passthrough;
 use super::{Application, Shared};
 use crate::connection::{AddressSource, Connection, ConnectionState, Phase, Registration, TlsSession};
 use crate::proxy_protocol::{self, HeaderError, Proxied};
 use crate::stream::{Stream, Transport};
-use crate::tls::{self, TlsStream};
+use crate::tls::{self, Hello, TlsStream};
 
 /// An accepted connection.
 pub(super) struct Incoming {
@@ -93,7 +94,10 @@ async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
 
     let (transport, session) = if tls {
         // Apart: most connections need the place for something else, and all of them for longer.
-        let Some((transport, session)) = Box::pin(handshake(tcp, peer, &shared)).await else { return };
+        let Some((transport, session)) = Box::pin(handshake(tcp, peer, client.ip(), &registration, &shared)).await
+        else {
+            return;
+        };
         (transport, Some(session))
     } else {
         (Transport::Tcp(tcp), None)
@@ -129,18 +133,38 @@ async fn proxied(tcp: &mut TcpStream, peer: SocketAddr, shared: &Shared) -> Resu
     timeout(options.timeout, proxy_protocol::read(tcp)).await.unwrap_or(Err(HeaderError::Timeout))
 }
 
-async fn handshake(tcp: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<(Transport, TlsSession)> {
+async fn handshake(
+    mut tcp: TcpStream,
+    peer: SocketAddr,
+    client: IpAddr,
+    registration: &Registration,
+    shared: &Shared,
+) -> Option<(Transport, TlsSession)> {
     let begun = Instant::now();
+    let deadline = tokio::time::Instant::from_std(begun + shared.limits.handshake_timeout);
     let failed = |failure: HandshakeFailure<'_>| {
         // Never louder: whoever scans the network would fill the log.
         tracing::debug!(%peer, %failure, "TLS handshake failed");
         shared.observer.observe(Event::HandshakeFailed { peer, failure });
     };
-    match timeout(shared.limits.handshake_timeout, TlsStream::accept(tcp, &shared.tls)).await {
-        Ok(Ok(stream)) => {
+    let snapshot = shared.tls.snapshot();
+    let shaken = timeout_at(deadline, async {
+        let hello = Hello::read(&mut tcp, snapshot.settings.passes_tls).await?;
+        match Passthrough::of_name(snapshot, hello.server_name().as_deref()) {
+            Some(passthrough) => Ok(Shaken::Passed(passthrough, tcp, hello)),
+            None => TlsStream::accept(tcp, hello, &shared.tls).await.map(Shaken::Here),
+        }
+    });
+    match shaken.await {
+        Ok(Ok(Shaken::Here(stream))) => {
             let session = tls::session(&shared.tls, &stream);
             shared.observer.observe(Event::Handshake { duration: begun.elapsed(), resumed: session.resumed });
             Some((Transport::Tls(stream), session))
+        }
+        Ok(Ok(Shaken::Passed(passthrough, tcp, hello))) => {
+            registration.lifecycle().enter(ConnectionState::Tunnel);
+            passthrough.serve(tcp, hello.into_bytes(), client).await;
+            None
         }
         Ok(Err(error)) => {
             failed(HandshakeFailure::Failed(&error));
@@ -151,4 +175,12 @@ async fn handshake(tcp: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<
             None
         }
     }
+}
+
+/// What a handshake came to.
+enum Shaken {
+    /// TLS ends here.
+    Here(Box<TlsStream>),
+    /// It is passed on.
+    Passed(Passthrough, TcpStream, Hello),
 }

@@ -7,9 +7,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use edgeward_routing::SnapshotReader;
 use edgeward_routing::host::Host;
 use edgeward_routing::policy::{ClientAuthority, ClientCertificate, Verify};
+use edgeward_routing::{Snapshot, SnapshotReader};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
@@ -34,6 +34,11 @@ pub(crate) struct ServerConfigs {
 }
 
 impl ServerConfigs {
+    /// The routes and settings of this moment.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.load()
+    }
+
     /// The configuration for a server name, and in whose name it asks for a certificate.
     pub(super) fn of_name(&self, server_name: Option<&str>) -> (Arc<ServerConfig>, Option<Arc<ClientAuthority>>) {
         let snapshot = self.snapshots.load();

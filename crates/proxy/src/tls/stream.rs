@@ -40,11 +40,9 @@ impl TlsStream {
     /// # Errors
     ///
     /// The two sides do not come to terms, which the client is told by an alert, or the client is gone.
-    pub(crate) async fn accept(mut tcp: TcpStream, configs: &ServerConfigs) -> io::Result<Box<Self>> {
-        let mut acceptor = Acceptor::default();
-        let accepted = std::future::poll_fn(|cx| poll_hello(&mut acceptor, &mut tcp, cx)).await?;
-        let (config, asked) = configs.of_name(accepted.client_hello().server_name());
-        let session = match accepted.into_connection(config) {
+    pub(crate) async fn accept(mut tcp: TcpStream, hello: Hello, configs: &ServerConfigs) -> io::Result<Box<Self>> {
+        let (config, asked) = configs.of_name(hello.server_name().as_deref());
+        let session = match hello.accepted.into_connection(config) {
             Ok(session) => session,
             Err((error, mut alert)) => {
                 std::future::poll_fn(|cx| Poll::Ready(alert.write_all(&mut Wire { tcp: &mut tcp, cx }))).await.ok();
@@ -185,8 +183,44 @@ impl TlsStream {
     }
 }
 
-/// Reads until the first message of the client is whole.
-fn poll_hello(acceptor: &mut Acceptor, tcp: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+/// The first message of a client.
+pub(crate) struct Hello {
+    accepted: Accepted,
+    /// What was read, if it is kept.
+    bytes: Vec<u8>,
+}
+
+impl Hello {
+    /// Reads until it is whole. With `keeps` it can be passed on as it came.
+    ///
+    /// # Errors
+    ///
+    /// It is no TLS, which the client is told by an alert, or the client is gone.
+    pub(crate) async fn read(tcp: &mut TcpStream, keeps: bool) -> io::Result<Self> {
+        let mut acceptor = Acceptor::default();
+        let mut bytes = Vec::new();
+        let accepted =
+            std::future::poll_fn(|cx| poll_hello(&mut acceptor, tcp, keeps.then_some(&mut bytes), cx)).await?;
+        Ok(Self { accepted, bytes })
+    }
+
+    /// The name that the client asks for.
+    pub(crate) fn server_name(&self) -> Option<String> {
+        self.accepted.client_hello().server_name().map(str::to_owned)
+    }
+
+    /// All that was read of the connection, if it was to be kept.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+fn poll_hello(
+    acceptor: &mut Acceptor,
+    tcp: &mut TcpStream,
+    mut kept: Option<&mut Vec<u8>>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<Accepted>> {
     loop {
         match acceptor.accept() {
             Ok(Some(accepted)) => return Poll::Ready(Ok(accepted)),
@@ -197,7 +231,11 @@ fn poll_hello(acceptor: &mut Acceptor, tcp: &mut TcpStream, cx: &mut Context<'_>
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
             }
         }
-        match acceptor.read_tls(&mut Wire { tcp, cx }) {
+        let read = match kept.as_deref_mut() {
+            Some(kept) => acceptor.read_tls(&mut Kept { wire: Wire { tcp, cx }, kept }),
+            None => acceptor.read_tls(&mut Wire { tcp, cx }),
+        };
+        match read {
             Ok(0) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof"))),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
@@ -238,6 +276,20 @@ impl io::Write for Wire<'_, '_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// TCP of which is kept what is read.
+struct Kept<'a, 'b> {
+    wire: Wire<'a, 'b>,
+    kept: &'a mut Vec<u8>,
+}
+
+impl io::Read for Kept<'_, '_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.wire.read(out)?;
+        self.kept.extend_from_slice(&out[..read]);
+        Ok(read)
     }
 }
 

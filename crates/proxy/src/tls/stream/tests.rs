@@ -93,8 +93,12 @@ async fn connected(version: &'static rustls::SupportedProtocolVersion, request: 
     let config = server_config(&TlsOptions::default(), publisher.reader()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (tcp_of_server, _) = listener.accept().await.unwrap();
-    let accepted = tokio::spawn(async move { TlsStream::accept(tcp_of_server, &config).await });
+    let (mut tcp_of_server, _) = listener.accept().await.unwrap();
+    let accepted = tokio::spawn(async move {
+        let hello = Hello::read(&mut tcp_of_server, true).await?;
+        assert!(hello.bytes.starts_with(&[22, 3, 1]), "what is passed on begins with a record of the handshake");
+        TlsStream::accept(tcp_of_server, hello, &config).await
+    });
     let tls = ClientConnection::new(tls_client(&[], &[version]).into(), "localhost".try_into().unwrap()).unwrap();
     let mut client = Client { tcp, tls, wire: Vec::new(), seen: 0 };
     client.send().await;

@@ -1,0 +1,100 @@
+//! TLS that is passed on to endpoints as it comes (`ssl-passthrough`).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edgeward_routing::Snapshot;
+use edgeward_routing::backend::Backend;
+use edgeward_routing::balance;
+use edgeward_routing::endpoint::Endpoint;
+use edgeward_routing::host::Host;
+use edgeward_routing::policy::networks::Verdict;
+use edgeward_routing::route::{Route, Target};
+use edgeward_routing::table::RouteMatch;
+use smallvec::SmallVec;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Bytes that are read at once, each way.
+const BUFFER: usize = 16 << 10;
+
+/// An endpoint that is gone without a word is found out about after this time of silence.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Who gets the TLS of a server name.
+pub(super) struct Passthrough {
+    snapshot: Arc<Snapshot>,
+    route: Arc<Route>,
+    backend: Arc<Backend>,
+}
+
+impl Passthrough {
+    /// The backend of the route for `/` of the host with that name. `None` where TLS ends here, as it does where that route is
+    /// closed or leads nowhere: the client is told why then.
+    pub(super) fn of_name(snapshot: Arc<Snapshot>, server_name: Option<&str>) -> Option<Self> {
+        if !snapshot.settings.passes_tls {
+            return None;
+        }
+        let host = Host::normalize(server_name?)?;
+        let RouteMatch::Route(_, route) = snapshot.routes.find(host.as_str(), b"/") else { return None };
+        let passes = route.policies.host.as_ref().is_some_and(|host| host.passes_tls && host.refused.is_none());
+        let Target::Backend(id) = route.target else { return None };
+        if !passes || route.policies.closed.is_some() {
+            return None;
+        }
+        let (route, backend) = (Arc::clone(route), Arc::clone(snapshot.backends.by_id(id)?));
+        Some(Self { snapshot, route, backend })
+    }
+
+    /// Passes a connection on until one side is gone, `hello` before the rest. A client whose network is refused, or for which
+    /// no endpoint is there, is only disconnected: there is no way to tell it anything.
+    pub(super) async fn serve(&self, mut downstream: TcpStream, hello: Vec<u8>, client: IpAddr) {
+        if self.refuses(client) {
+            return tracing::debug!(%client, backend = %self.backend.name, "TLS is not passed on: the network is refused");
+        }
+        let Some((endpoint, mut upstream)) = self.connect().await else {
+            return tracing::debug!(%client, backend = %self.backend.name, "TLS is not passed on: no endpoint can be reached");
+        };
+        let _in_flight = endpoint.state.begin();
+        if upstream.write_all(&hello).await.is_ok() {
+            // An end that breaks off ends the other one as well.
+            let _ = copy_bidirectional_with_sizes(&mut downstream, &mut upstream, BUFFER, BUFFER).await;
+        }
+    }
+
+    fn refuses(&self, client: IpAddr) -> bool {
+        let is_blocked = self.snapshot.settings.block.as_ref().is_some_and(|block| block.networks.contains(client));
+        let networks = self.route.policies.networks.as_ref();
+        is_blocked || networks.is_some_and(|networks| networks.judge(client) == Verdict::Refused)
+    }
+
+    /// A connection to an endpoint, of as many as the route may try.
+    async fn connect(&self) -> Option<(&Endpoint, TcpStream)> {
+        let ejection = &self.snapshot.settings.ejection;
+        let mut tried = SmallVec::<[_; 3]>::new();
+        for _ in 0..self.route.policies.retry.tries.max(1) {
+            let endpoint = &self.backend.endpoints[balance::pick(&self.backend, ejection, &tried, None)?];
+            if tried.contains(&endpoint.addr) {
+                return None;
+            }
+            match timeout(self.route.policies.timeouts.connect, TcpStream::connect(endpoint.addr)).await {
+                Ok(Ok(upstream)) => {
+                    endpoint.state.record_success();
+                    let keepalive = TcpKeepalive::new().with_time(SILENCE);
+                    // Without these it is only slower to notice and to answer.
+                    let _ = SockRef::from(&upstream).set_tcp_keepalive(&keepalive);
+                    let _ = upstream.set_nodelay(true);
+                    return Some((endpoint, upstream));
+                }
+                Ok(Err(_)) | Err(_) => {
+                    balance::record_failure(&self.backend, endpoint, ejection);
+                    tried.push(endpoint.addr);
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,6 +1,7 @@
 //! What runs beside the traffic: the controller, and the pages about health and administration.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::time::timeout;
 
 use super::cluster::Cluster;
 use crate::admin::Admin;
@@ -29,6 +31,10 @@ const PAGE_CONNECTIONS: usize = 256;
 
 /// How long a connection for the pages may be without a whole request head.
 const PAGE_HEADER: Duration = Duration::from_secs(10);
+
+/// How long a connection for the pages may last: then it takes no further request, and as long again later it is cut. Who asks
+/// for pages and does not read them keeps no others from them.
+const PAGE_TIME: Duration = Duration::from_secs(15);
 
 /// What the controller tells.
 pub(super) struct Controller {
@@ -124,15 +130,15 @@ impl Pages {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!(%address, "{what} pages");
             }
-            tokio::spawn(serve_pages(listener, router));
+            tokio::spawn(serve_pages(listener, router, PAGE_CONNECTIONS, PAGE_TIME));
         }
     }
 }
 
 /// Serves pages for as long as the process runs. The port may be reachable for strangers, so that connections are few and
 /// none may be idle for long: they share the limit on open files with the traffic.
-async fn serve_pages(listener: TcpListener, router: Router) {
-    let slots = Arc::new(Semaphore::new(PAGE_CONNECTIONS));
+async fn serve_pages(listener: TcpListener, router: Router, connections: usize, time: Duration) {
+    let slots = Arc::new(Semaphore::new(connections));
     let service = TowerToHyperService::new(router);
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         let stream = match listener.accept().await {
@@ -147,9 +153,47 @@ async fn serve_pages(listener: TcpListener, router: Router) {
         http.timer(TokioTimer::new()).header_read_timeout(PAGE_HEADER);
         let connection = http.serve_connection(TokioIo::new(stream), service.clone());
         tokio::spawn(async move {
+            let mut connection = pin!(connection);
             // A client that breaks off is its own affair.
-            let _ = connection.await;
+            if timeout(time, &mut connection).await.is_err() {
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(time, connection).await;
+            }
             drop(slot);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn ask(address: SocketAddr, path: &str) -> TcpStream {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        client
+    }
+
+    #[tokio::test]
+    async fn clients_that_do_not_read_keep_nobody_from_the_pages() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let large = || async { vec![b'x'; 64 << 20] };
+        let router = Router::new().route("/large", get(large)).route("/small", get(|| async { "small" }));
+        tokio::spawn(serve_pages(listener, router, 4, Duration::from_millis(200)));
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(ask(address, "/large").await);
+        }
+        let mut client = ask(address, "/small").await;
+        let mut answer = [0; 12];
+        timeout(Duration::from_secs(20), client.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
     }
 }

@@ -327,7 +327,11 @@ pub fn decide_for(
     };
     let policies = route.map_or(&settings.default_policies, |route| &route.policies);
     let request = Request { downstream, head, host, path: &path, forwarded: &forwarded, policies };
-    let of_host = policies.host.as_deref();
+    // What holds for a host holds for paths that none of its rules takes.
+    let of_host = match found {
+        RouteMatch::NoPath(routes) => routes.routes().first().and_then(|route| route.policies.host.as_deref()),
+        _ => policies.host.as_deref(),
+    };
     let refusal = of_host.and_then(|of_host| request.refusal_of_host(of_host, client, snapshot));
     let of_host = of_host.and_then(|of_host| request.redirect_of_host(of_host, settings));
     let is_of_route = of_host.is_none() && refusal.is_none();

@@ -239,7 +239,7 @@ fn certificates_of_clients_come_before_everything_that_a_host_does() {
     let asking = |asked| HostPolicies { client_certificates: Some(asked), ..HostPolicies::default() };
     let refused = HostPolicies { refused: Some("for a test".into()), ..HostPolicies::default() };
     let routes = vec![
-        of_host("a.test", asking(asked)),
+        of_host("a.test", asking(asked.clone())),
         of_host("page.test", asking(page)),
         of_host("refused.test", refused),
         route("b.test", "Prefix /", 1),
@@ -261,6 +261,15 @@ fn certificates_of_clients_come_before_everything_that_a_host_does() {
     assert_eq!(of("refused.test", None), "403 host_refused");
     assert_eq!(decided(&snapshot, false, &Head::get("refused.test", "/")), "403 host_refused");
     assert_eq!(decided(&snapshot, false, &Head::get("a.test", "/")), "503 route_closed");
+    // A catch-all host without a default backend has no rule for such a path; it asks all the same.
+    let mut any = of_host("", asking(asked));
+    any.path = crate::fixture::path("Prefix /a");
+    let snapshot = plain(vec![any]);
+    for (target, expected) in [("/b", "400 no_certificate"), ("/a", "400 no_certificate")] {
+        let client = Some(TlsClient::default());
+        let decision = decide_for(&snapshot, &downstream(true), client, &Head::get("any.test", target));
+        assert_eq!(short(&decision), expected, "{target}");
+    }
 }
 
 #[test]

@@ -3,11 +3,11 @@
 //! Whatever a client shows, the handshake goes through, so that the answer can say what is wrong with it. Such hosts give no
 //! session tickets: each handshake asks anew, and so none skips what another one found.
 
-use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeward_routing::host::Host;
+use edgeward_routing::policy::client_certificate::Verdict;
 use edgeward_routing::policy::{ClientAuthority, ClientCertificate, Verify};
 use edgeward_routing::{Snapshot, SnapshotReader};
 use rustls::client::danger::HandshakeSignatureValid;
@@ -18,11 +18,21 @@ use rustls::server::{ServerConfig, ServerConnection};
 use rustls::{DigitallySignedStruct, DistinguishedName, PeerMisbehaved, SignatureScheme, SupportedProtocolVersion};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::chain;
+use super::chain::{self, Trusted};
 use super::der::public_key;
 use super::name;
 use super::resolve::Resolver;
 use crate::connection::AskedClient;
+
+/// The largest certificate of a client, in bytes. Connections keep them.
+const LARGEST: usize = 16 << 10;
+
+/// What is kept of an authority for all handshakes.
+struct Parsed {
+    /// Asks for certificates. `None` where that is not possible.
+    config: Option<Arc<ServerConfig>>,
+    trusted: Trusted,
+}
 
 /// The configurations of all HTTPS listeners: one for hosts that ask for no certificate, and one for each authority.
 #[derive(Debug)]
@@ -48,13 +58,20 @@ impl ServerConfigs {
         let asked = policies.and_then(|policies| policies.client_certificates.as_ref());
         let authority = asked.filter(|asked| asked.verify != Verify::Off).map(|asked| &asked.authority);
         let config = authority.and_then(|authority| {
-            Some((authority.parsed.get_or_init(|| self.asking(authority)).cloned()??, Arc::clone(authority)))
+            let config = self.of_authority(authority)?.config.clone()?;
+            Some((config, Arc::clone(authority)))
         });
         match config {
             Some((config, authority)) => (config, Some(authority)),
             // Without the question no certificate counts, so that the host refuses its clients.
             None => (Arc::clone(&self.plain), None),
         }
+    }
+
+    /// What is kept of an authority.
+    fn of_authority<'a>(&self, authority: &'a ClientAuthority) -> Option<&'a Parsed> {
+        let parse = || Parsed { config: self.asking(authority), trusted: Trusted::by(authority) };
+        authority.parsed.get_or_init(parse)
     }
 
     fn asking(&self, authority: &ClientAuthority) -> Option<Arc<ServerConfig>> {
@@ -91,47 +108,28 @@ impl ServerConfigs {
     pub(crate) fn found(&self, authority: &ClientAuthority, tls: &ServerConnection) -> AskedClient {
         let chain = tls.peer_certificates().unwrap_or_default();
         let certificate = chain.first().map(|leaf| {
+            let parsed = self.of_authority(authority).filter(|_| leaf.len() <= LARGEST);
+            let Some(Parsed { trusted, .. }) = parsed else { return ClientCertificate::bad("certificate too large") };
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let now = i64::try_from(now).unwrap_or(i64::MAX);
-            let verdict = chain::verdict(authority, chain, now, &self.provider.signature_verification_algorithms);
+            let algorithms = &self.provider.signature_verification_algorithms;
+            let verdict = chain::verdict(authority, trusted, chain, now, algorithms);
+            if let Verdict::Bad(why) = verdict {
+                return ClientCertificate::bad(why);
+            }
             let parsed = X509Certificate::from_der(leaf).ok().map(|(_, parsed)| parsed);
             let written = |of: fn(&X509Certificate<'_>) -> String| parsed.as_ref().map_or_else(String::new, of).into();
             ClientCertificate {
                 subject: written(|certificate| name::written(certificate.subject())),
                 issuer: written(|certificate| name::written(certificate.issuer())),
-                escaped: escaped(leaf).into(),
+                der: leaf.to_vec().into(),
+                escaped: OnceLock::new(),
                 verdict,
             }
         });
         AskedClient { asked: authority.fingerprint, certificate }
     }
 }
-
-/// A certificate in PEM, percent-encoded (nginx's `$ssl_client_escaped_cert`).
-fn escaped(der: &[u8]) -> String {
-    let mut out = String::from("-----BEGIN%20CERTIFICATE-----");
-    // 48 bytes are a line of 64 characters.
-    for line in der.chunks(48) {
-        out.push_str("%0A");
-        for group in line.chunks(3) {
-            let bytes = [group[0], *group.get(1).unwrap_or(&0), *group.get(2).unwrap_or(&0)];
-            let bits = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
-            for place in 0..4 {
-                match bits >> (18 - 6 * place) & 63 {
-                    _ if place > group.len() => out.push_str("%3D"),
-                    62 => out.push_str("%2B"),
-                    63 => out.push_str("%2F"),
-                    digit => out.push(char::from(DIGITS[digit as usize])),
-                }
-            }
-        }
-    }
-    // Writing to a String cannot fail.
-    let _ = write!(out, "%0A-----END%20CERTIFICATE-----%0A");
-    out
-}
-
-const DIGITS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// Takes every certificate whose key the client has. What it is worth is judged behind the handshake.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! judged by it. It counts only for requests of the host that it was made for.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Expression;
 use crate::attachment::Attachment;
@@ -99,10 +99,25 @@ pub struct ClientCertificate {
     pub subject: Box<str>,
     /// Its issuer.
     pub issuer: Box<str>,
-    /// It in PEM, percent-encoded.
-    pub escaped: Box<str>,
+    /// It in DER.
+    pub der: Box<[u8]>,
+    /// It in PEM, percent-encoded, once somebody has asked for it.
+    pub escaped: OnceLock<Box<str>>,
     /// What it is worth.
     pub verdict: Verdict,
+}
+
+impl ClientCertificate {
+    /// One that is bad. Nothing of it is kept, for nobody is told of it.
+    pub fn bad(why: &'static str) -> Self {
+        let (subject, issuer, der) = Default::default();
+        Self { subject, issuer, der, escaped: OnceLock::new(), verdict: Verdict::Bad(why) }
+    }
+
+    /// It in PEM, percent-encoded (nginx's `$ssl_client_escaped_cert`).
+    fn escaped(&self) -> &str {
+        self.escaped.get_or_init(|| escaped(&self.der).into())
+    }
 }
 
 /// What a certificate is worth. The texts are OpenSSL's, which applications know from `ssl-client-verify`.
@@ -171,12 +186,37 @@ impl ClientCertificates {
             ("ssl-client-verify", verify),
             ("ssl-client-subject-dn", shown.map_or("", |shown| &shown.subject)),
             ("ssl-client-issuer-dn", shown.map_or("", |shown| &shown.issuer)),
-            ("ssl-client-cert", shown.filter(|_| self.passes_certificate).map_or("", |shown| &shown.escaped)),
+            ("ssl-client-cert", shown.filter(|_| self.passes_certificate).map_or("", ClientCertificate::escaped)),
         ] {
             edit(if value.is_empty() { Edit::Remove(name) } else { Edit::Set(name, value.as_bytes()) });
         }
     }
 }
+
+/// A certificate in PEM, percent-encoded.
+fn escaped(der: &[u8]) -> String {
+    let mut out = String::from("-----BEGIN%20CERTIFICATE-----");
+    // 48 bytes are a line of 64 characters.
+    for line in der.chunks(48) {
+        out.push_str("%0A");
+        for group in line.chunks(3) {
+            let bytes = [group[0], *group.get(1).unwrap_or(&0), *group.get(2).unwrap_or(&0)];
+            let bits = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
+            for place in 0..4 {
+                match bits >> (18 - 6 * place) & 63 {
+                    _ if place > group.len() => out.push_str("%3D"),
+                    62 => out.push_str("%2B"),
+                    63 => out.push_str("%2F"),
+                    digit => out.push(char::from(DIGITS[digit as usize])),
+                }
+            }
+        }
+    }
+    out.push_str("%0A-----END%20CERTIFICATE-----%0A");
+    out
+}
+
+const DIGITS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 #[cfg(test)]
 mod tests;

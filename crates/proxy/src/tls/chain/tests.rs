@@ -55,7 +55,7 @@ fn now() -> i64 {
 }
 
 fn of(authority: &ClientAuthority, chain: &[CertificateDer<'_>]) -> Verdict {
-    verdict(authority, chain, now(), &default_provider().signature_verification_algorithms)
+    verdict(authority, &Trusted::by(authority), chain, now(), &default_provider().signature_verification_algorithms)
 }
 
 #[test]
@@ -203,6 +203,76 @@ fn revoked_certificates_are_bad_and_every_issuer_needs_a_list() {
     assert_eq!(judged(vec![list(&of_root(), &[], 2090)], 8), Verdict::Bad("unable to get certificate CRL"));
     let broken = vec![vec![0x30, 0].into_boxed_slice()];
     assert_eq!(judged(broken, 8), Verdict::Bad("unable to get certificate CRL"));
+}
+
+/// A root is trusted for what it is; many are signed with SHA-1, or by nobody who can be asked any more.
+#[test]
+fn the_signature_of_a_trusted_root_tells_nothing() {
+    let root = root("root");
+    let client = leaf(&root, |_| {});
+    let mut unsigned = root.der().to_vec();
+    *unsigned.last_mut().unwrap() ^= 1;
+    let trusted = ClientAuthority { certificates: vec![unsigned.clone().into()], ..trust(&[], 1) };
+    assert_eq!(of(&trusted, std::slice::from_ref(&client)), Verdict::Good);
+    assert_eq!(of(&trusted, &[client.clone(), unsigned.clone().into()]), Verdict::Good);
+    assert_eq!(of(&trusted, &[unsigned.clone().into()]), Verdict::Good);
+    // One that is only shown is nothing without it.
+    let other = trust(&[&self::root("other")], 1);
+    let of_stranger = of(&other, &[client, unsigned.into()]);
+    assert_eq!(of_stranger, Verdict::Unknown("unable to get local issuer certificate"));
+}
+
+/// A root that is renewed keeps its name and key, so that what it has issued stays good. Both may be in the file.
+#[test]
+fn a_renewed_authority_counts_whatever_stands_before_it() {
+    let pem = KeyPair::generate().unwrap().serialize_pem();
+    let key = || KeyPair::from_pem(&pem).unwrap();
+    let dated = |from: i32, to: i32| {
+        let params = params("root", |params| {
+            authority(params);
+            params.not_before = rcgen::date_time_ymd(from, 1, 1);
+            params.not_after = rcgen::date_time_ymd(to, 1, 1);
+        });
+        CertifiedIssuer::self_signed(params, key()).unwrap()
+    };
+    let (old, new, next) = (dated(2000, 2020), dated(2020, 2090), dated(2080, 2099));
+    let client = [leaf(&old, |_| {})];
+    for trusted in [[&old, &new, &next], [&next, &old, &new], [&new, &old, &next]] {
+        assert_eq!(of(&trust(&trusted, 1), &client), Verdict::Good);
+    }
+    assert_eq!(of(&trust(&[&old], 1), &client), Verdict::Bad("certificate has expired"));
+    assert_eq!(of(&trust(&[&next], 1), &client), Verdict::Bad("certificate is not yet valid"));
+}
+
+#[test]
+fn a_list_counts_for_the_key_that_signed_it_alone() {
+    let with_usage = |params: &mut CertificateParams| {
+        authority(params);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    };
+    let root = || CertifiedIssuer::self_signed(params("root", with_usage), KeyPair::generate().unwrap()).unwrap();
+    let (one, two) = (root(), root());
+    let list = CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2020, 1, 1),
+        next_update: rcgen::date_time_ymd(2090, 1, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let revocations = vec![list.signed_by(&one).unwrap().der().to_vec().into_boxed_slice()];
+    let authority = ClientAuthority { revocations, ..trust(&[&one, &two], 1) };
+    let trusted = Trusted::by(&authority);
+    let algorithms = default_provider().signature_verification_algorithms;
+    // What was found out for one handshake is no answer for another one.
+    for (by, expected) in [
+        (&one, Verdict::Good),
+        (&two, Verdict::Bad("unable to get certificate CRL")),
+        (&one, Verdict::Good),
+        (&two, Verdict::Bad("unable to get certificate CRL")),
+    ] {
+        assert_eq!(verdict(&authority, &trusted, &[leaf(by, |_| {})], now(), &algorithms), expected);
+    }
 }
 
 #[test]

@@ -17,7 +17,8 @@ fn asks(verify: Verify) -> ClientCertificates {
 }
 
 fn shown(verdict: Verdict) -> ClientCertificate {
-    ClientCertificate { subject: "CN=alice".into(), issuer: "CN=ca".into(), escaped: "pem".into(), verdict }
+    let (subject, issuer) = ("CN=alice".into(), "CN=ca".into());
+    ClientCertificate { subject, issuer, der: b"\xfb\xff\0".as_slice().into(), escaped: OnceLock::new(), verdict }
 }
 
 fn status(asks: &ClientCertificates, client: Option<TlsClient<'_>>) -> u16 {
@@ -98,7 +99,7 @@ fn endpoints_are_told_what_the_proxy_found_and_nothing_else() {
         "ssl-client-verify: FAILED:self-signed certificate",
         "ssl-client-subject-dn: CN=alice",
         "ssl-client-issuer-dn: CN=ca",
-        "ssl-client-cert: pem",
+        "ssl-client-cert: -----BEGIN%20CERTIFICATE-----%0A%2B%2F8A%0A-----END%20CERTIFICATE-----%0A",
     ];
     assert_eq!(told(&asks, Some(client)), expected);
     let nothing = ["ssl-client-subject-dn removed", "ssl-client-issuer-dn removed", "ssl-client-cert removed"];

@@ -224,3 +224,42 @@ async fn http_2_can_be_switched_off() {
     let answer = connection.read_response("PRI").await.expect("an answer in HTTP/1");
     assert!((400..600).contains(&answer.status()), "{answer:?}");
 }
+
+/// What is held for a client that takes nothing is little, however many streams it opens.
+#[tokio::test]
+async fn a_client_that_does_not_read_costs_little_memory() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    let edgeward = site.launch().workers(1).start().await;
+    let size = 2 << 20;
+    let request = |size: usize| {
+        hyper::Request::get(format!("http://{HOST}/")).header("x-echo-size", size.to_string()).body(()).unwrap()
+    };
+    by_prior_knowledge(&edgeward).await.send(request(size), Bytes::new()).await.unwrap();
+    let before = edgeward.resident_bytes();
+    let stream = connect(edgeward.http, None).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(i32::MAX as u32).initial_connection_window_size(i32::MAX as u32);
+    let (mut sender, mut connection) = builder.handshake::<_, Bytes>(stream).await.unwrap();
+    let mut answers = Vec::new();
+    // Its frames go out, and come in for as long as it is asked for them.
+    for _ in 0..100 {
+        futures_util::future::poll_fn(|cx| {
+            let _ = std::pin::Pin::new(&mut connection).poll(cx);
+            sender.poll_ready(cx)
+        })
+        .await
+        .unwrap();
+        answers.push(sender.send_request(request(size), true).unwrap());
+    }
+    let _ = futures_util::poll!(&mut connection);
+    let mut held = 0;
+    for _ in 0..30 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        held = held.max(edgeward.resident_bytes().saturating_sub(before));
+    }
+    eprintln!("{} KiB for 100 streams", held >> 10);
+    // Pingora's engine holds as much again on the way from the endpoint.
+    let limit = if std::env::var("EDGEWARD_FAST_PATH").is_ok_and(|fast| fast == "false") { 72 } else { 32 };
+    assert!(held < limit << 20, "{} KiB for 100 streams that nobody reads", held >> 10);
+}

@@ -88,6 +88,10 @@ pub fn connections_within(open_files: u64) -> usize {
     usize::try_from(open_files / 5 * 2).unwrap_or(usize::MAX).clamp(1, MOST_CONNECTIONS)
 }
 
+/// Bytes of a response that a stream of HTTP/2 holds for its client: what is read from an endpoint at a time. A client that
+/// takes nothing has as much held for each of its streams.
+const H2_SEND_BUFFER: usize = 64 * 1024;
+
 impl Limits {
     /// Whether a connection that took up so many requests may take no more.
     pub(crate) fn is_used_up(&self, requests: u64) -> bool {
@@ -116,6 +120,7 @@ impl Limits {
             .max_concurrent_streams(self.h2_streams)
             .initial_window_size(self.h2_stream_window)
             .initial_connection_window_size(self.h2_connection_window)
+            .max_send_buffer_size(H2_SEND_BUFFER)
             .max_pending_accept_reset_streams(self.h2_pending_resets)
             .max_local_error_reset_streams(Some(self.h2_provoked_resets));
         options

@@ -129,11 +129,9 @@ pub fn edit_upstream_headers<'p>(
 ) {
     let own = &settings.upstream_headers;
     for (name, template) in own {
-        let mut value = Vec::new();
-        if let Some(template) = template {
-            template.write(forwarded, head, std::str::from_utf8(request_id).unwrap_or_default(), &mut value);
-        }
-        edit_or_remove(name, Some(&value), &mut edit);
+        let request_id = std::str::from_utf8(request_id).unwrap_or_default();
+        let value = template.as_ref().map(|template| template.field_value(forwarded, head, request_id));
+        edit_or_remove(name, value.as_deref(), &mut edit);
     }
     let mut edit = |change: Edit<'p, '_>| {
         let (Edit::Set(name, _) | Edit::Remove(name) | Edit::Append(name, _)) = change;

@@ -188,7 +188,16 @@ impl Variable {
 }
 
 impl Template {
-    /// Appends the text for a request to `out`.
+    /// The text for a request as the value of a header field: without control characters, which a decoded path or user may
+    /// hold, and of which some would end the field.
+    pub fn field_value(&self, forwarded: &Forwarded, head: &impl RequestHead, request_id: &str) -> Vec<u8> {
+        let mut value = Vec::new();
+        self.write(forwarded, head, request_id, &mut value);
+        value.retain(|byte| *byte == b'\t' || !byte.is_ascii_control());
+        value
+    }
+
+    /// Appends the text for a request to `out`. It may hold any byte, as what is told apart by it needs.
     pub fn write(&self, forwarded: &Forwarded, head: &impl RequestHead, request_id: &str, out: &mut Vec<u8>) {
         for part in &self.parts {
             match part {

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use base64::Engine;
 use proptest::prelude::*;
 
 use super::*;
@@ -50,6 +51,44 @@ fn variables_have_nginx_meaning() {
         ("$scheme$request_method", "httpsPOST"),
     ] {
         assert_eq!(text(template, &head), expected, "{template}");
+    }
+}
+
+/// All variables.
+const VARIABLES: [&str; 18] = [
+    "host",
+    "http_host",
+    "request_uri",
+    "uri",
+    "document_uri",
+    "args",
+    "remote_addr",
+    "scheme",
+    "request_method",
+    "escaped_request_uri",
+    "best_http_host",
+    "request_id",
+    "remote_user",
+    "server_port",
+    "http_x_any",
+    "http_authorization",
+    "cookie_a",
+    "arg_a",
+];
+
+#[test]
+fn decoded_line_ends_are_no_part_of_a_field() {
+    // The user is `root\r\nX-Admin`.
+    let head = Head::get("a.test", "/a%0d%0aX-Admin:%201%7f").with("authorization", "Basic cm9vdA0KWC1BZG1pbjogMTp4");
+    let forwarded = Forwarded::of(&downstream(true), &head, &Settings::default());
+    for (template, expected) in [
+        ("$uri", "/aX-Admin: 1"),
+        ("[${document_uri}]", "[/aX-Admin: 1]"),
+        ("$remote_user", "rootX-Admin"),
+        ("a\nb\tc", "ab\tc"),
+    ] {
+        let value = template.parse::<Template>().unwrap().field_value(&forwarded, &head, "id");
+        assert_eq!(String::from_utf8(value).unwrap(), expected, "{template:?}");
     }
 }
 
@@ -127,6 +166,25 @@ proptest! {
     fn a_template_prints_as_it_parses(text in templates()) {
         if let Ok(template) = text.parse::<Template>() {
             prop_assert_eq!(template.to_string().parse::<Template>(), Ok(template));
+        }
+    }
+
+    #[test]
+    fn no_variable_brings_a_control_character_into_a_field(
+        path in prop::collection::vec(1_u8.., 0..16),
+        user in prop::collection::vec(any::<u8>(), 0..16),
+    ) {
+        let target: String = "/x".chars().chain(path.iter().flat_map(|byte| format!("%{byte:02x}").chars().collect::<Vec<_>>())).collect();
+        let credentials = base64::engine::general_purpose::STANDARD.encode([&user[..], b":x"].concat());
+        let head = Head::get("a.test", &format!("{target}?a={target}"))
+            .with("authorization", &format!("Basic {credentials}"))
+            .with("x-any", "a\tb")
+            .with("cookie", "a=b");
+        let forwarded = Forwarded::of(&downstream(false), &head, &Settings::default());
+        for name in VARIABLES {
+            let template: Template = format!("a${{{name}}}b").parse().unwrap();
+            let value = template.field_value(&forwarded, &head, "id");
+            prop_assert!(value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control()), "{name}: {value:?}");
         }
     }
 

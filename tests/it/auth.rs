@@ -277,3 +277,102 @@ async fn headers_for_a_service_follow_their_config_map() {
     site.manifests.write("headers.yaml", config_map("default", "headers", &json!({"X-Key": "$nosuchvar"})));
     wait_for(edgeward.http, &request, |answer| answer.status() == 503).await;
 }
+
+/// Where one guard is enough, the service is not asked about every request; what it alone may say is said by nobody then.
+#[tokio::test]
+async fn a_client_says_nothing_in_the_name_of_a_service() {
+    let _turn = turn::shared().await;
+    let (mut site, _service) = asked(
+        "/tok",
+        &[
+            ("satisfy", "any"),
+            ("whitelist-source-range", "127.0.0.0/8"),
+            ("auth-response-headers", "X-Auth-User,X_Auth_Groups,X-Real-IP"),
+            ("custom-http-errors", "404"),
+            ("default-backend", "errs"),
+        ],
+    )
+    .await;
+    site.service_as("errs", Start::default().persona(Persona::Errors)).await;
+    site.manifests.write("users.yaml", secret("users", &json!({"auth": format!("u:{APR1}")})));
+    let edgeward = site.serve().await;
+    let forged = Request::get(HOST, "/")
+        .header("X-Auth-User", "root")
+        .header("x-auth-groups", "root")
+        .header("X_Auth_Groups", "root")
+        .header("X-Real-IP", "1.2.3.4");
+    assert_eq!(statuses(&edgeward, &[forged.clone(), forged.header("X-Echo-Status", "404")]).await, [200, 404]);
+    let received = site.recording.take();
+    assert_eq!(received.iter().map(|got| &*got.backend).collect::<Vec<_>>(), ["web", "web", "errs"]);
+    for got in &received {
+        for name in ["x-auth-user", "x-auth-groups", "x_auth_groups"] {
+            assert_eq!(got.header(name), None, "{name} at {}", got.backend);
+        }
+    }
+    assert_eq!(received[0].header("x-real-ip"), Some("127.0.0.1"), "what the proxy says itself is not the client's");
+}
+
+#[tokio::test]
+async fn what_a_service_says_is_said_once() {
+    let _turn = turn::shared().await;
+    let (site, _service) = asked("/ok", &[("auth-response-headers", "X-Auth-User")]).await;
+    let options = json!({"proxy-set-headers": "ops/upstream"});
+    site.manifests.write("options.yaml", config_map("ops", "options", &options));
+    site.manifests.write("upstream.yaml", config_map("ops", "upstream", &json!({"X-Auth-User": "$http_x_auth_user"})));
+    let edgeward = site.launch().argument("--configmap=ops/options").start().await;
+    let forged = Request::get(HOST, "/").header("X-Auth-User", "root");
+    assert_eq!(statuses(&edgeward, &[forged]).await, [200]);
+    let got = site.recording.last().unwrap();
+    let said = got.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("x-auth-user"));
+    assert_eq!(said.map(|(_, value)| &**value).collect::<Vec<_>>(), ["alice"]);
+}
+
+/// nginx `satisfy any`: each of the guards lets in by itself.
+#[tokio::test]
+async fn a_password_or_a_service_is_enough_where_one_guard_is() {
+    let _turn = turn::shared().await;
+    let (site, service) = asked("/tok", &[]).await;
+    let both = |name: &str, path: &str| {
+        let url = format!("http://{}{path}", service.addr());
+        let basic = Ingress::new(name).annotation("auth-type", "basic").annotation("auth-secret", "users");
+        basic.annotation("auth-url", &url).annotation("auth-response-headers", "X-Auth-User")
+    };
+    for (name, path) in [("any", "/tok"), ("forbid", "/forbid"), ("broken", "/err")] {
+        site.ingress(&both(name, path).annotation("satisfy", "any").host(&format!("{name}.test"), "web"));
+    }
+    site.ingress(&both("all", "/tok").host("all.test", "web"));
+    site.manifests.write("users.yaml", secret("users", &json!({"auth": format!("u:{APR1}")})));
+    let edgeward = site.serve().await;
+    let of = |host: &str, password: Option<&str>, cookie: Option<&str>| {
+        let request = Request::get(host, "/").header("X-Auth-User", "root");
+        let request = password.into_iter().fold(request, |request, value| request.header("Authorization", value));
+        cookie.into_iter().fold(request, |request, value| request.header("Cookie", value))
+    };
+    let (known, good) = (Some(RIGHT), Some("sess=good"));
+    for (request, status, user) in [
+        (of("any.test", known, None), 200, None),
+        (of("any.test", known, good), 200, None),
+        (of("any.test", None, good), 200, Some("alice")),
+        (of("any.test", Some(WRONG), good), 200, Some("alice")),
+        (of("any.test", Some(WRONG), None), 401, None),
+        (of("any.test", None, None), 401, None),
+        (of("forbid.test", known, None), 200, None),
+        (of("forbid.test", None, None), 401, None),
+        (of("broken.test", known, None), 200, None),
+        (of("broken.test", None, None), 500, None),
+        (of("all.test", known, None), 401, None),
+        (of("all.test", None, good), 401, None),
+        (of("all.test", known, good), 200, Some("alice")),
+    ] {
+        site.recording.take();
+        let answer = send(edgeward.http, &request).await;
+        assert_eq!(answer.status(), status, "{request:?}");
+        if let Some(got) = site.recording.take().into_iter().find(|got| got.backend == "web") {
+            assert_eq!((status, got.header("x-auth-user"), got.header("authorization")), (200, user, None));
+        }
+    }
+    let refused = send(edgeward.http, &of("any.test", None, None)).await;
+    let challenges = refused.header_values("www-authenticate");
+    assert!(challenges.iter().any(|challenge| challenge.starts_with("Basic")), "{challenges:?}");
+    assert!(challenges.iter().any(|challenge| challenge.starts_with("Bearer")), "{challenges:?}");
+}

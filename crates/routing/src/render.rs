@@ -347,7 +347,8 @@ fn external_auth(auth: &ExternalAuth) -> String {
         let _ = write!(out, " redirect {redirect}");
     }
     if !auth.response_headers.is_empty() {
-        let _ = write!(out, " gives {}", auth.response_headers.join(","));
+        let names: Vec<&str> = auth.response_headers.iter().map(|field| &*field.name).collect();
+        let _ = write!(out, " gives {}", names.join(","));
     }
     // Their values may be secret.
     let names: Vec<_> = auth.set_headers.iter().map(|(name, _)| &**name).collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use edgeward_routing::policy::ExternalAuth;
-use edgeward_routing::policy::external_auth::{AuthCache, AuthScheme, AuthUrl};
+use edgeward_routing::policy::external_auth::{AnswerField, AuthCache, AuthScheme, AuthUrl};
 use edgeward_routing::template::{Part, Template};
 
 use super::value::{BOOL, parse_bool};
@@ -178,7 +178,7 @@ impl ExternalAuthSettings {
             url: self.url.clone()?,
             method: self.method.clone(),
             sign_in: self.sign_in.as_ref().map(|(text, page)| self.with_way_back(text, page)),
-            response_headers: self.response_headers.clone().into(),
+            response_headers: self.response_headers.iter().map(|name| AnswerField::from(&**name)).collect(),
             request_redirect: self.request_redirect.clone(),
             always_set_cookie: self.always_set_cookie,
             cache,

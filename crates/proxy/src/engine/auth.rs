@@ -17,6 +17,7 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use edgeward_routing::decide::{Action, Reason, RequestHead};
 use edgeward_routing::forward::Edit;
+use edgeward_routing::policy::{ExternalAuth, Satisfy};
 use http::{HeaderName, HeaderValue};
 
 use super::context::RequestContext;
@@ -30,16 +31,15 @@ use kept::Kept;
 pub(super) struct AuthShared {
     hashing: Hashing,
     answers: Answers,
-    /// Keys of what is remembered are made with it, so that they tell nothing of what they are made of.
-    key: hmac::Key,
+    /// Keys of what is remembered are made with it, so that they tell nothing of what they are made of. Where the operating
+    /// system gives none, nothing is remembered.
+    key: Option<hmac::Key>,
 }
 
 impl AuthShared {
     /// In the context of the runtime that compares passwords.
     pub(super) fn new() -> Self {
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-            // Where the operating system gives none: it keeps passwords out of memory all the same.
-            .unwrap_or_else(|_| hmac::Key::new(hmac::HMAC_SHA256, &fastrand::u128(..).to_ne_bytes()));
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
         Self { hashing: Hashing::new(), answers: Answers::default(), key }
     }
 }
@@ -79,11 +79,32 @@ pub(super) enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Whether the client is not known or not let in, rather than that nobody could tell (nginx `satisfy any` asks on).
+    fn is_plain_no(&self) -> bool {
+        matches!(self, Self::Refuse { status: 401 | 403, .. })
+    }
+
+    /// Of two that both say no, what the client gets: it may still say who it is to either.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (
+                Self::Refuse { status: 401, location, reason, mut admission },
+                Self::Refuse { admission: mut more, .. },
+            ) => {
+                admission.response.append(&mut more.response);
+                Self::Refuse { status: 401, location, reason, admission }
+            }
+            (_, other) => other,
+        }
+    }
+}
+
 /// What has been found out about a client, as requests and responses say it.
 #[derive(Default)]
 pub(super) struct Admission {
-    /// Fields of the request, their names in lower case: replaced, or removed.
-    request: Vec<(Box<str>, Option<HeaderValue>)>,
+    /// Fields of the request, their names in lower case, in place of those that it has.
+    request: Vec<(Box<str>, HeaderValue)>,
     /// Fields of the response, beside those that it has.
     response: Vec<(HeaderName, HeaderValue, When)>,
 }
@@ -101,10 +122,7 @@ impl Admission {
     /// Tells `edit` what to change in the request on its way upstream.
     pub(super) fn edit_request<'a>(&'a self, mut edit: impl FnMut(Edit<'a, '_>)) {
         for (name, value) in &self.request {
-            match value {
-                Some(value) => edit(Edit::Set(name, value.as_bytes())),
-                None => edit(Edit::Remove(name)),
-            }
+            edit(Edit::Set(name, value.as_bytes()));
         }
     }
 
@@ -126,19 +144,42 @@ impl Auth {
         head: &H,
     ) -> Verdict {
         let policies = ctx.policies();
-        let mut admission = Admission::default();
-        if let Some(basic_auth) = &policies.basic_auth
-            && let Err(refused) = self.ask_basic(shared, basic_auth, head).await
-        {
-            return self.signed_in_elsewhere(ctx, head, refused);
-        }
-        if let (Some(auth), Some(forwarded)) = (&policies.external_auth, &ctx.forwarded) {
-            let client = self.client.get_or_init(Client::new).as_ref();
-            if let Err(refused) = (Asked { auth, forwarded, ctx, head }).ask(client, shared, &mut admission).await {
-                return refused;
+        let is_one_enough = policies.satisfy == Satisfy::Any;
+        let by_password = match &policies.basic_auth {
+            Some(basic_auth) => Some(self.ask_basic(shared, basic_auth, head).await),
+            None => None,
+        };
+        match (by_password, &policies.external_auth) {
+            (Some(Ok(())), _) if is_one_enough => Verdict::Pass(Admission::default()),
+            (Some(Err(refused)), Some(auth)) if is_one_enough && refused.is_plain_no() => {
+                match self.ask_service(shared, auth, ctx, head).await {
+                    no if no.is_plain_no() => self.signed_in_elsewhere(ctx, head, refused.and(no)),
+                    other => other,
+                }
             }
+            (Some(Err(refused)), _) => self.signed_in_elsewhere(ctx, head, refused),
+            (_, Some(auth)) => self.ask_service(shared, auth, ctx, head).await,
+            (_, None) => Verdict::Pass(Admission::default()),
         }
-        Verdict::Pass(admission)
+    }
+
+    /// Asks the service of a route.
+    async fn ask_service<H: RequestHead + Sync>(
+        &self,
+        shared: &AuthShared,
+        auth: &ExternalAuth,
+        ctx: &RequestContext,
+        head: &H,
+    ) -> Verdict {
+        let mut admission = Admission::default();
+        let Some(forwarded) = &ctx.forwarded else {
+            return Verdict::Refuse { status: 500, location: None, reason: Reason::AuthFailed, admission };
+        };
+        let client = self.client.get_or_init(Client::new).as_ref();
+        match (Asked { auth, forwarded, ctx, head }).ask(client, shared, &mut admission).await {
+            Ok(()) => Verdict::Pass(admission),
+            Err(refused) => refused,
+        }
     }
 
     /// Sends a client that lacks a password to the sign-in page, if there is one: it is for every 401 of the route
@@ -178,6 +219,75 @@ impl RequestContext {
                     None => Action::Respond { status, reason },
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::sync::Arc;
+
+    use bytes::BytesMut;
+    use edgeward_routing::Snapshot;
+    use edgeward_routing::policy::external_auth::{AuthScheme, AuthUrl};
+    use edgeward_routing::policy::{BasicAuth, Policies, basic_auth};
+    use edgeward_routing::settings::Settings;
+
+    use super::*;
+    use crate::head;
+
+    /// A request of `u` with the password `secret`, for a route with these policies.
+    fn request(policies: Policies) -> (RequestContext, head::RequestHead) {
+        let settings = Settings { default_policies: policies, ..Settings::default() };
+        let text = "GET / HTTP/1.1\r\nHost: a.test\r\nAuthorization: Basic dTpzZWNyZXQ=\r\n\r\n";
+        let head = head::RequestHead::new(BytesMut::from(text));
+        (RequestContext::new(Arc::new(Snapshot::empty(settings))), head)
+    }
+
+    #[tokio::test]
+    async fn nobody_passes_a_service_that_cannot_be_told_who_asks() {
+        let url = AuthUrl {
+            scheme: AuthScheme::Http,
+            host: "127.0.0.1".parse().unwrap(),
+            port: Some(1),
+            path: "/".parse().unwrap(),
+        };
+        let auth = ExternalAuth {
+            url,
+            method: None,
+            sign_in: None,
+            response_headers: Box::default(),
+            request_redirect: None,
+            always_set_cookie: false,
+            cache: None,
+            set_headers: Box::default(),
+        };
+        let policies = Policies { external_auth: Some(Arc::new(auth)), ..Policies::default() };
+        let (ctx, head) = request(policies);
+        assert!(ctx.forwarded.is_none());
+        let verdict = Auth::default().ask(&AuthShared::new(), &ctx, &head).await;
+        assert!(matches!(verdict, Verdict::Refuse { status: 500, reason: Reason::AuthFailed, .. }));
+    }
+
+    #[tokio::test]
+    async fn without_a_secret_key_passwords_are_compared_and_not_remembered() {
+        let password = basic_auth::Password::Md5 {
+            prefix: "$apr1$",
+            salt: b"abcdefgh".as_slice().into(),
+            digest: *b"h9FWgUz3n9YxylKLlR5SQ/",
+        };
+        let users = Arc::new(basic_auth::Users::new(vec![(b"u".as_slice().into(), password)]));
+        let basic_auth = Arc::new(BasicAuth { realm: "".into(), users });
+        let policies = Policies { basic_auth: Some(basic_auth), ..Policies::default() };
+        let (ctx, head) = request(policies);
+        for (key, known) in [(None, 0), (AuthShared::new().key, 1)] {
+            let (auth, shared) = (Auth::default(), AuthShared { key, ..AuthShared::new() });
+            for _ in 0..2 {
+                assert!(matches!(auth.ask(&shared, &ctx, &head).await, Verdict::Pass(_)));
+            }
+            assert_eq!(auth.known.lock().unwrap().len(), known);
         }
     }
 }

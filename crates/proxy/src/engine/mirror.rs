@@ -22,12 +22,14 @@ impl RequestContext {
         let (Some(mirrors), Some(forwarded)) = (&shared.mirrors, &self.forwarded) else { return };
         let Some(url) = policy.url(forwarded, head, self.request_id.as_str()) else { return };
         let believed = self.snapshot.settings.believes(self.downstream.client);
+        let auth = self.policies().external_auth.as_ref();
         let nominated: Vec<&[u8]> = head.header_values("connection").flat_map(elements).collect();
         let fields = fields.filter(|(name, _)| {
             let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
             let is_between =
                 HOP_BY_HOP.contains(&&*lower) || nominated.iter().any(|one| one.eq_ignore_ascii_case(name));
-            !is_between && is_forwardable(&lower, believed)
+            let is_of_service = auth.is_some_and(|auth| auth.response_headers.iter().any(|field| field.has_name(name)));
+            !is_between && !is_of_service && is_forwardable(&lower, believed)
         });
         let waits = has_body && policy.has_body;
         let host = policy.host_for(forwarded, head, self.request_id.as_str());

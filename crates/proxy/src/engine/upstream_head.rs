@@ -1,7 +1,7 @@
 //! The head of a request on its way to an endpoint, as both engines write it.
 
 use edgeward_routing::decide::RequestHead;
-use edgeward_routing::forward::{Edit, edit_upstream_headers};
+use edgeward_routing::forward::{Edit, Forwarded, edit_upstream_headers};
 use edgeward_routing::policy::{ConnectionOption, UpstreamRequest, UpstreamTls};
 
 use super::context::RequestContext;
@@ -58,42 +58,53 @@ impl RequestContext {
         String::from_utf8(name).ok()
     }
 
-    /// Tells `edit` what to change in the head that the client sent, connection and framing aside.
+    /// Tells `edit` what to change in the head that the client sent, connection and framing aside. The last edit of a name
+    /// is the one that counts.
     pub(super) fn edit_upstream<'a>(&'a self, head: &impl RequestHead, mut edit: impl FnMut(Edit<'a, '_>)) {
-        let Some(forwarded) = &self.forwarded else { return };
-        let request_id = self.request_id.as_str().as_bytes();
-        match self.answerer {
-            Answerer::Route | Answerer::Nobody => {}
-            Answerer::StandIn => self.error_request().edit_stand_in(head, &mut |change| edit(change)),
-            Answerer::Page(_) => {
-                return self.error_request().edit_page(forwarded, head, request_id, &mut |change| edit(change));
+        if let Some(auth) = &self.policies().external_auth {
+            auth.disown_client(&mut edit);
+        }
+        if let Some(forwarded) = &self.forwarded {
+            let request_id = self.request_id.as_str().as_bytes();
+            if let Answerer::Page(_) = self.answerer {
+                self.error_request().edit_page(forwarded, head, request_id, &mut |change| edit(change));
+            } else {
+                self.edit_for_application(forwarded, head, &mut edit);
             }
         }
-        let host =
-            self.upstream_request().and_then(|request| request.host_for(forwarded, head, self.request_id.as_str()));
-        let settings = &self.snapshot.settings;
-        edit_upstream_headers(forwarded, head, settings, self.downstream.client, request_id, |change| {
-            match (&host, change) {
-                (Some(host), Edit::Set(name @ "host", _) | Edit::Remove(name @ "host")) => {
-                    edit(match host.is_empty() {
-                        true => Edit::Remove(name),
-                        false => Edit::Set(name, host),
-                    })
-                }
-                (_, change) => edit(change),
-            }
+        if let Some(admission) = &self.admission {
+            admission.edit_request(edit);
+        }
+    }
+
+    /// Tells `edit` what the backend of a route learns, or the one that stands in for it.
+    fn edit_for_application<'a>(
+        &'a self,
+        forwarded: &Forwarded,
+        head: &impl RequestHead,
+        edit: &mut impl FnMut(Edit<'a, '_>),
+    ) {
+        if self.answerer == Answerer::StandIn {
+            self.error_request().edit_stand_in(head, &mut |change| edit(change));
+        }
+        let request_id = self.request_id.as_str();
+        let host = self.upstream_request().and_then(|request| request.host_for(forwarded, head, request_id));
+        let (settings, peer) = (&self.snapshot.settings, self.downstream.client);
+        edit_upstream_headers(forwarded, head, settings, peer, request_id.as_bytes(), |change| match (&host, change) {
+            (Some(host), Edit::Set(name @ "host", _) | Edit::Remove(name @ "host")) => edit(match host.is_empty() {
+                true => Edit::Remove(name),
+                false => Edit::Set(name, host),
+            }),
+            (_, change) => edit(change),
         });
         let asked = self.policies().host.as_ref().and_then(|host| host.client_certificates.as_ref());
         if let Some(asked) = asked {
             let client = self.connection.as_ref().and_then(|connection| connection.tls_client());
-            asked.edit_upstream_headers(client, &mut edit);
+            asked.edit_upstream_headers(client, &mut *edit);
         }
         if self.policies().basic_auth.is_some() {
             // The password is none of the upstream's business, even where the network was enough (nginx.tmpl).
             edit(Edit::Remove("authorization"));
-        }
-        if let Some(admission) = &self.admission {
-            admission.edit_request(edit);
         }
     }
 }

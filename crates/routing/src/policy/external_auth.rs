@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::decide::{Downstream, RequestHead, sign_in_location};
-use crate::forward::Forwarded;
+use crate::forward::{Edit, Forwarded};
 use crate::policy::RedirectStyle;
 use crate::template::Template;
 
@@ -16,8 +16,8 @@ pub struct ExternalAuth {
     pub method: Option<Box<str>>,
     /// Where clients are sent that it does not know, the way back included.
     pub sign_in: Option<Template>,
-    /// Fields of its answer that the upstream gets, in lower case. What clients send under these names, it does not get.
-    pub response_headers: Box<[Box<str>]>,
+    /// Fields of its answer that the upstream gets. What clients send under these names, it does not get.
+    pub response_headers: Box<[AnswerField]>,
     /// `X-Auth-Request-Redirect`; the target of the request without it.
     pub request_redirect: Option<Template>,
     /// Whether its cookies reach the client whatever the answer; without it, where that is no error.
@@ -26,6 +26,29 @@ pub struct ExternalAuth {
     pub cache: Option<AuthCache>,
     /// Fields that it gets, their names in lower case.
     pub set_headers: Box<[(Box<str>, Template)]>,
+}
+
+/// The name of a field of an answer, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerField {
+    /// As it is asked for, and as the upstream gets it.
+    pub name: Box<str>,
+    /// With `-` for each `_`: an application may take the two for one name.
+    pub with_dashes: Box<str>,
+}
+
+impl From<&str> for AnswerField {
+    fn from(name: &str) -> Self {
+        Self { name: name.into(), with_dashes: name.replace('_', "-").into() }
+    }
+}
+
+impl AnswerField {
+    /// Whether it has this name, where `_` counts as `-` and case as nothing (nginx's variables).
+    pub fn has_name(&self, name: &[u8]) -> bool {
+        let dashed = name.iter().map(|byte| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+        dashed.eq(self.with_dashes.bytes())
+    }
 }
 
 /// The address of a service.
@@ -70,6 +93,14 @@ impl AuthCache {
 }
 
 impl ExternalAuth {
+    /// Tells `edit` to remove what only the service may say, for it is not asked about every request: one guard may be enough.
+    pub fn disown_client<'p>(&'p self, mut edit: impl FnMut(Edit<'p, '_>)) {
+        for field in &self.response_headers {
+            edit(Edit::Remove(&field.with_dashes));
+            edit(Edit::Remove(&field.name));
+        }
+    }
+
     /// The `Location` of the page where clients are sent that the service does not know: visible ASCII only.
     pub fn sign_in_location(
         &self,

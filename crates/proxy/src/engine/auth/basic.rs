@@ -82,14 +82,15 @@ impl Auth {
         if password.is_cheap() {
             return Some(password::fits(password, credentials.password()) && found.is_some());
         }
-        let key = key(&shared.key, password, credentials);
-        if found.is_some() && self.known.lock().unwrap_or_else(PoisonError::into_inner).find(&key).is_some() {
+        let key = shared.key.as_ref().map(|secret| key(secret, password, credentials)).filter(|_| found.is_some());
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if key.is_some_and(|key| known().find(&key).is_some()) {
             return Some(true);
         }
         let fits = shared.hashing.fits(password.clone(), credentials.password().to_vec()).await?;
         let fits = fits && found.is_some();
-        if fits {
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, ());
+        if let (true, Some(key)) = (fits, key) {
+            known().insert(key, ());
         }
         Some(fits)
     }

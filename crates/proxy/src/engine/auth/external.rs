@@ -7,7 +7,8 @@ use bytes::Bytes;
 use edgeward_routing::decide::{Reason, RequestHead};
 use edgeward_routing::forward::{Edit, Forwarded, edit_upstream_headers, is_forwardable};
 use edgeward_routing::policy::ExternalAuth;
-use edgeward_routing::policy::external_auth::{AuthScheme, AuthUrl};
+use edgeward_routing::policy::external_auth::{AnswerField, AuthScheme, AuthUrl};
+use edgeward_routing::template::Template;
 use http::header::{CACHE_CONTROL, EXPIRES, SET_COOKIE, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Empty;
@@ -75,7 +76,8 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         shared: &AuthShared,
         admission: &mut Admission,
     ) -> Result<(), Verdict> {
-        let key = self.auth.cache.as_ref().map(|cache| self.key(&shared.key, &self.text(&cache.key)));
+        let cache = shared.key.as_ref().zip(self.auth.cache.as_ref());
+        let key = cache.map(|(secret, cache)| self.key(secret, &self.text(&cache.key)));
         let kept = key.as_ref().and_then(|key| shared.answers.find(key));
         let answer = match kept {
             Some(kept) => Some(Answer { status: kept.status, fields: kept.fields.clone() }),
@@ -93,10 +95,14 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         }
     }
 
-    fn text(&self, template: &edgeward_routing::template::Template) -> Vec<u8> {
+    fn text(&self, template: &Template) -> Vec<u8> {
         let mut text = Vec::new();
         template.write(self.forwarded, self.head, self.ctx.request_id.as_str(), &mut text);
         text
+    }
+
+    fn field_value(&self, template: &Template) -> Vec<u8> {
+        template.field_value(self.forwarded, self.head, self.ctx.request_id.as_str())
     }
 
     /// What the service says. `None` when it says nothing that can be understood, in time.
@@ -171,7 +177,7 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         set("x-original-url", &if is_origin_form { [scheme, authority, target].concat() } else { target.to_vec() })?;
         set("x-original-method", head.method().as_bytes())?;
         set("x-sent-from", b"nginx-ingress-controller")?;
-        let redirect = auth.request_redirect.as_ref().map(|redirect| self.text(redirect));
+        let redirect = auth.request_redirect.as_ref().map(|redirect| self.field_value(redirect));
         set("x-auth-request-redirect", redirect.as_deref().unwrap_or(target))?;
         if auth.method.is_some() {
             set("x-original-uri", target)?;
@@ -179,7 +185,7 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         }
         set("host", host)?;
         for (name, value) in &auth.set_headers {
-            set(name, &self.text(value))?;
+            set(name, &self.field_value(value))?;
         }
         Some(fields)
     }
@@ -191,11 +197,9 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         let when = if self.auth.always_set_cookie { When::Always } else { When::NoError };
         if (200..300).contains(&answer.status) {
             admission.response.extend(cookies.map(|cookie| (SET_COOKIE, cookie, when)));
-            for name in &self.auth.response_headers {
-                // An application may take the two spellings for one name, and the client must have neither.
-                admission.request.push((name.replace('_', "-").into(), None));
-                admission.request.push((name.clone(), value_of(&answer.fields, name)));
-            }
+            let given = self.auth.response_headers.iter();
+            let given = given.filter_map(|field| Some((field.name.clone(), value_of(&answer.fields, field)?)));
+            admission.request.extend(given);
             return Ok(());
         }
         let mut refused = Admission::default();
@@ -227,7 +231,8 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         let AuthUrl { scheme, host, port, path } = &self.auth.url;
         let route = self.ctx.route.as_ref().map(|route| format!("{} {}", route.host, route.path)).unwrap_or_default();
         let service = format!("{:?} {scheme:?} {host} {port:?} {path}", self.auth.method);
-        let read = self.auth.response_headers.join(",");
+        let read: Vec<&str> = self.auth.response_headers.iter().map(|field| &*field.name).collect();
+        let read = read.join(",");
         kept::key(key, |add| [route.as_bytes(), service.as_bytes(), read.as_bytes(), named].into_iter().for_each(add))
     }
 
@@ -241,8 +246,7 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         }
         let mut fields = HeaderMap::new();
         let is_read = |name: &HeaderName| {
-            *name == WWW_AUTHENTICATE
-                || self.auth.response_headers.iter().any(|wanted| is_same_name(wanted, name.as_str()))
+            *name == WWW_AUTHENTICATE || self.auth.response_headers.iter().any(|wanted| wanted.has_name(name.as_ref()))
         };
         for (name, value) in answer.fields.iter().filter(|(name, _)| is_read(name)) {
             fields.append(name.clone(), value.clone());
@@ -260,15 +264,9 @@ fn refusal(status: u16, reason: Reason, admission: Admission) -> Verdict {
     Verdict::Refuse { status, location: None, reason, admission }
 }
 
-/// Whether two names are one where `_` counts as `-`, as in nginx's variables.
-fn is_same_name(a: &str, b: &str) -> bool {
-    let folded = |name: &str| name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }).collect::<Vec<_>>();
-    folded(a) == folded(b)
-}
-
 /// The values of a field as one; `None` for none.
-fn value_of(fields: &HeaderMap, name: &str) -> Option<HeaderValue> {
-    let values = fields.iter().filter(|(of, _)| is_same_name(name, of.as_str())).map(|(_, value)| value.as_bytes());
+fn value_of(fields: &HeaderMap, wanted: &AnswerField) -> Option<HeaderValue> {
+    let values = fields.iter().filter(|(name, _)| wanted.has_name(name.as_ref())).map(|(_, value)| value.as_bytes());
     let joined = values.collect::<Vec<_>>().join(&b", "[..]);
     HeaderValue::from_bytes(&joined).ok().filter(|value| !value.is_empty())
 }

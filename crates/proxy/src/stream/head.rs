@@ -132,8 +132,9 @@ pub(super) struct Checked {
 pub(super) struct Faults {
     /// Some fields have names that are none. They are left out, as nginx does (its `ignore_invalid_headers`).
     pub(super) fields: bool,
-    /// The target has characters that a URI cannot have. They go on in percent-encoding, which means the same (RFC 3986
-    /// section 2.1), for the engine has no place for them as they are.
+    /// The target has characters that a request cannot have. Those that no URI has go on in percent-encoding, which means the
+    /// same (RFC 3986 section 2.1), for the engine has no place for them as they are. A fragment goes no further: it is no
+    /// part of a request (RFC 9112 section 3.2), and whoever took it for a part of the path would see another one than rules do.
     pub(super) target: bool,
 }
 
@@ -170,7 +171,12 @@ pub(super) fn mended(head: &[u8], faults: Faults) -> Vec<u8> {
             break;
         }
         if index == 0 && faults.target {
-            kept.extend_from_slice(&encoded(line));
+            let mut words = line.splitn(3, |byte| *byte == b' ');
+            kept.extend_from_slice(words.next().unwrap_or_default());
+            kept.push(b' ');
+            kept.extend_from_slice(&encoded(without_fragment(words.next().unwrap_or_default())));
+            kept.push(b' ');
+            kept.extend_from_slice(words.next().unwrap_or_default());
             kept.extend_from_slice(b"\r\n");
         } else if index == 0 || name.iter().all(|byte| is_token(*byte)) {
             kept.extend_from_slice(line);
@@ -181,7 +187,13 @@ pub(super) fn mended(head: &[u8], faults: Faults) -> Vec<u8> {
     kept
 }
 
-/// A target, or a line with one, without the characters that no URI may have.
+/// A target without what clients keep to themselves.
+fn without_fragment(target: &[u8]) -> &[u8] {
+    let end = target.iter().position(|byte| *byte == b'#');
+    &target[..end.unwrap_or(target.len())]
+}
+
+/// A target without the characters that no URI may have.
 fn encoded(target: &[u8]) -> Vec<u8> {
     let is_text = std::str::from_utf8(target).is_ok();
     let mut encoded = Vec::with_capacity(target.len() + 8);
@@ -211,17 +223,23 @@ fn check_request_line<'a>(line: &'a [u8], limits: &Limits) -> Result<(&'a [u8], 
         return Err(Refusal::new(400, "malformed method"));
     }
     // Bytes above ASCII are illegal, but browsers and curl send them, and every proxy passes them.
-    if target.is_empty() || !target.iter().all(|byte| *byte > b' ' && *byte != 0x7f) {
+    if !target.iter().all(|byte| *byte > b' ' && *byte != 0x7f) {
         return Err(Refusal::new(400, "malformed request target"));
     }
     if target.len() > limits.uri_bytes {
         return Err(Refusal::new(414, "request target too long"));
+    }
+    let whole = target;
+    let target = without_fragment(whole);
+    if target.is_empty() {
+        return Err(Refusal::new(400, "malformed request target"));
     }
     let odd = !target.iter().all(|byte| is_plain(*byte)) && !is_parsed(target);
     // What the engine cannot parse would be answered below it, in Pingora's name.
     if odd && !is_parsed(&encoded(target)) {
         return Err(Refusal::new(400, "malformed request target"));
     }
+    let odd = odd || target.len() < whole.len();
     let http11 = match version {
         b"HTTP/1.1" => true,
         b"HTTP/1.0" => false,

@@ -137,6 +137,26 @@ fn what_no_uri_may_have_is_encoded() {
 }
 
 #[test]
+fn a_fragment_goes_no_further() {
+    for (target, expected) in [
+        (&b"/a#b"[..], "/a"),
+        (b"/public#/../admin", "/public"),
+        (b"/a?b#c?d", "/a?b"),
+        (b"http://a/b#c", "http://a/b"),
+        (b"http://a#b", "http://a"),
+        (b"/<#<", "/%3C"),
+        (b"/\xff#\xc3\xa9", "/%FF"),
+        (b"/a##", "/a"),
+    ] {
+        let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+        let faults = verdict(&head).unwrap().faults;
+        assert_eq!(faults, Faults { fields: false, target: true });
+        assert_eq!(mended(&head, faults), format!("GET {expected} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+    }
+    assert_eq!(verdict(b"GET #a HTTP/1.1\r\nHost: a\r\n\r\n").unwrap_err().status, 400);
+}
+
+#[test]
 fn fields_whose_names_are_none_are_left_out() {
     let head = b"GET /@ HTTP/1.1\r\nbad@name: x\r\nHost: a\r\nA(B: c\nGood_one.x: a@b\r\n\xc3\xa9: d\r\n\r\n";
     let faults = verdict(head).unwrap().faults;

@@ -111,3 +111,25 @@ async fn a_backend_without_endpoints_is_stood_in_for_and_comes_back() {
     site.manifests.write("service-errs.yaml", text);
     stands_in(Some("errs")).await;
 }
+
+/// The page has its backend answer, and nobody wants the body; a client may not send it for ever.
+#[tokio::test]
+async fn a_client_whose_body_is_not_wanted_is_cut_behind_the_page() {
+    let _turn = turn::shared().await;
+    let site = site().await;
+    site.ingress(&asking("web", "413").annotation("proxy-body-size", "100").host("web.test", "web"));
+    let edgeward = site.serve().await;
+    for head in ["Content-Length: 1000000000", "Transfer-Encoding: chunked"] {
+        let mut connection = Connection::open(edgeward.http).await;
+        connection.send(format!("POST / HTTP/1.1\r\nHost: web.test\r\n{head}\r\n\r\n").into_bytes()).await;
+        let piece = format!("{:x}\r\n{}\r\n", 1000, "x".repeat(1000)).into_bytes();
+        connection.send(&piece).await;
+        let answer = connection.response("POST").await;
+        assert_eq!((answer.status(), answer.backend()), (413, Some("errs")), "{head}");
+        let begun = std::time::Instant::now();
+        while connection.write(&piece).await.is_ok() {
+            assert!(begun.elapsed().as_secs() < 15, "{head}: it goes on");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+}

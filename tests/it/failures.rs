@@ -11,6 +11,7 @@ use edgeward_tests::h2_client::H2Client;
 use edgeward_tests::manifest::{Ingress, service, service_alone};
 use edgeward_tests::message::Broken;
 use edgeward_tests::turn;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::site::Site;
 
@@ -231,4 +232,73 @@ async fn a_client_that_leaves_in_the_middle_of_a_response_is_in_the_log() {
         assert_eq!((&entry["status"], &entry["reason"]), (&200.into(), &"client_closed".into()), "{entry}");
     }
     assert!(!edgeward.log().contains("panicked"), "{}", edgeward.log());
+}
+
+/// A stream of events has pauses, and so has a call that is still open. An endpoint that is silent before it has answered
+/// a whole request is one that fails.
+#[tokio::test]
+async fn an_endpoint_that_has_nothing_to_say_stays() {
+    let _turn = turn::shared().await;
+    let site = Site::new();
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ndata\r\n";
+    for (name, answer) in [("events", head), ("silent", "")] {
+        let endpoints = [quiet(answer).await, quiet(answer).await];
+        site.manifests.write(&format!("{name}.yaml"), service(name, &endpoints));
+        let ingress = Ingress::new(name).annotation("proxy-read-timeout", "1").annotation("proxy-next-upstream", "off");
+        site.ingress(&ingress.host(&format!("{name}.test"), name));
+    }
+    let edgeward = site.serve().await;
+    let ask = |host: &'static str| {
+        let requests = (0..8).map(|_| async move {
+            let mut connection = Connection::open(edgeward.http).await;
+            connection.send(Request::get(host, "/").bytes()).await;
+            connection.read_response("GET").await
+        });
+        futures_util::future::join_all(requests)
+    };
+    assert!(ask("events.test").await.iter().all(Result::is_err), "a stream that pauses for too long is cut");
+    assert!(ask("silent.test").await.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status() == 504)));
+    let begun = std::time::Instant::now();
+    while !edgeward.log().contains("ejected a failing endpoint backend=default-silent") {
+        assert!(begun.elapsed() < edgeward_tests::PATIENCE, "{}", edgeward.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!edgeward.log().contains("endpoint backend=default-events"), "{}", edgeward.log());
+}
+
+/// An endpoint that takes every request, and gives this answer, of which more is to come.
+async fn quiet(answer: &'static str) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind(pod()).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                let _ = stream.read(&mut buffer).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+                while !matches!(stream.read(&mut buffer).await, Ok(0) | Err(_)) {}
+            });
+        }
+    });
+    addr
+}
+
+#[tokio::test]
+async fn a_call_that_is_open_on_both_sides_is_not_the_failure_of_an_endpoint() {
+    let _turn = turn::shared().await;
+    let site = Site::new();
+    // They answer when they have the whole call.
+    let (one, two) = (H2Backend::start("one").await, H2Backend::start("two").await);
+    site.manifests.write("grpc.yaml", service("grpc", &[one.addr(), two.addr()]));
+    let ingress = Ingress::new("grpc").annotation("backend-protocol", "GRPC").annotation("proxy-read-timeout", "1");
+    site.ingress(&ingress.host("grpc.test", "grpc"));
+    let edgeward = site.serve().await;
+    let calls = (0..8).map(|_| async {
+        let mut client = H2Client::over(connect(edgeward.http, None).await.unwrap()).await;
+        client.call_without_end("http://grpc.test/a.B/C").await
+    });
+    for outcome in futures_util::future::join_all(calls).await {
+        assert_eq!(outcome.unwrap().as_u16(), 504);
+    }
+    assert!(!edgeward.log().contains("ejected"), "{}", edgeward.log());
 }

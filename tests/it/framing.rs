@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use edgeward_tests::client::Connection;
+use edgeward_tests::backend::{Persona, Start};
+use edgeward_tests::client::{Connection, Request, send};
+use edgeward_tests::manifest::{Ingress, config_map};
 use edgeward_tests::turn;
+use serde_json::json;
 
 use crate::site::Site;
 
@@ -71,6 +74,17 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("a chunk size ended by LF", "POST / HTTP/1.1\r\nH\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n"),
     ("chunk data ended by LF", "POST / HTTP/1.1\r\nH\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\n0\r\n\r\n"),
+    (
+        "Content-Length between client and proxy",
+        "POST / HTTP/1.1\r\nH\r\nContent-Length: 5\r\nConnection: content-length\r\n\r\nhello",
+    ),
+    ("Host between client and proxy", "GET / HTTP/1.1\r\nH\r\nConnection: keep-alive, Host\r\n\r\n"),
+    ("an option of the connection that is no token", "GET / HTTP/1.1\r\nH\r\nConnection: a b\r\n\r\n"),
+    (
+        "more options of the connection than anybody has",
+        "GET / HTTP/1.1\r\nH\r\nConnection: ,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\r\n\r\n",
+    ),
+    ("a target that is a fragment", "GET #a HTTP/1.1\r\nH\r\n\r\n"),
     ("no Host", "GET / HTTP/1.1\r\n\r\n"),
     ("two Hosts", "GET / HTTP/1.1\r\nH\r\nHost: other.test\r\n\r\n"),
     ("two equal Hosts", "GET / HTTP/1.1\r\nH\r\nH\r\n\r\n"),
@@ -177,4 +191,55 @@ async fn what_is_legal_is_served() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Rules are asked about the path, so that nobody may take what is behind it for a part of it.
+#[tokio::test]
+async fn a_fragment_reaches_no_endpoint() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host("framing.test", "web").await;
+    let edgeward = site.serve().await;
+    for (target, expected) in [
+        ("/a#b", "/a"),
+        ("/public#/../admin", "/public"),
+        ("/a?b#c", "/a?b"),
+        ("http://framing.test#/admin", "/"),
+        ("http://framing.test/a#b", "/a"),
+    ] {
+        let answer = send(edgeward.http, &Request::get("framing.test", target)).await;
+        assert_eq!((answer.status(), site.recording.last().unwrap().target.as_str()), (200, expected), "{target}");
+    }
+}
+
+/// Paths and credentials are decoded, and may hold what ends a field.
+#[tokio::test]
+async fn nothing_that_is_decoded_becomes_a_field_of_its_own() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service("web").await;
+    let service = Start::default().persona(Persona::Auth).recording(&site.recording).start("auth").await;
+    let fields = json!({"X-Path": "p$uri", "X-User": "$remote_user", "X-Doc": "$document_uri;$arg_a"});
+    for (name, data) in [("options", json!({"proxy-set-headers": "default/fields"})), ("fields", fields)] {
+        site.manifests.write(&format!("{name}.yaml"), config_map("default", name, &data));
+    }
+    site.ingress(
+        &Ingress::new("web")
+            .annotation("auth-url", &format!("http://{}/ok", service.addr()))
+            .annotation("auth-proxy-set-headers", "default/fields")
+            .annotation("upstream-vhost", "$host.$uri")
+            .host("framing.test", "web"),
+    );
+    let edgeward = site.launch().argument("--configmap=default/options").start().await;
+    // `root\r\nX-Admin` is the user.
+    let request = Request::get("framing.test", "/a%0d%0aX-Admin:%201%0d%0a%0d%0aGET%20/smuggled?a=%0d%0ab")
+        .header("Authorization", "Basic cm9vdA0KWC1BZG1pbjogMTp4");
+    let answer = send(edgeward.http, &request).await;
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    let [asked, got] = &site.recording.take()[..] else { panic!("two requests") };
+    for received in [asked, got] {
+        assert_eq!(received.header("x-path"), Some("p/aX-Admin: 1GET /smuggled"), "{received:?}");
+        assert_eq!(received.header("x-doc"), Some("/aX-Admin: 1GET /smuggled;%0d%0ab"));
+        assert_eq!((received.header("x-user"), received.header("x-admin")), (Some("rootX-Admin"), None));
+    }
+    assert_eq!(got.header("host"), Some("framing.test./aX-Admin:1GET/smuggled"));
 }

@@ -8,6 +8,7 @@ use edgeward_tests::manifest::{Ingress, Manifests, config_map, service};
 use edgeward_tests::tls::Hello;
 use edgeward_tests::turn;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::site::Site;
 
@@ -179,4 +180,39 @@ async fn a_server_that_is_passed_on_is_the_endpoints() {
     let edgeward = launch.start().await;
     let answer = send(edgeward.http, &set("X-Accel-Redirect: /x")).await;
     assert_eq!((answer.header("server"), answer.header("x-accel-redirect")), (Some("echo"), None));
+}
+
+#[tokio::test]
+async fn what_clients_do_not_get_they_do_not_get_before_the_response_either() {
+    let _turn = turn::shared().await;
+    let site = Site::new();
+    let listener = tokio::net::TcpListener::bind(edgeward_tests::address::pod()).await.unwrap();
+    site.manifests.write("early.yaml", service("early", &[listener.local_addr().unwrap()]));
+    let fields =
+        "Server: it\r\nX-Accel-Redirect: /x\r\nX-Secret: s\r\nX-All: early\r\nConnection: X-Named\r\nX-Named: 1\r\n";
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let early = format!("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n{fields}\r\n");
+            let late = format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Late: 1\r\n{fields}\r\nok");
+            let _ = stream.write_all((early + &late).as_bytes()).await;
+        }
+    });
+    let options = json!({"add-headers": "ops/all", "hide-headers": "X-Secret"});
+    site.manifests.write("options.yaml", config_map("ops", "options", &options));
+    site.manifests.write("all.yaml", config_map("ops", "all", &json!({"X-All": "everywhere"})));
+    site.ingress(&Ingress::new("early").host(HOST, "early"));
+    let edgeward = site.launch().argument("--configmap=ops/options").start().await;
+    let mut client = edgeward_tests::client::connect(edgeward.http, None).await.unwrap();
+    client.write_all(&Request::get(HOST, "/").header("Connection", "close").bytes()).await.unwrap();
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.unwrap();
+    let (early, late) = text.split_once("\r\n\r\n").unwrap();
+    assert!(early.starts_with("HTTP/1.1 103") && early.to_lowercase().contains("link: </a>"), "{text}");
+    assert!(late.starts_with("HTTP/1.1 200") && late.to_lowercase().contains("x-late: 1"), "{text}");
+    let text = text.to_lowercase();
+    for hidden in ["server:", "x-accel-redirect", "x-secret", "x-named", "x-all: early"] {
+        assert!(!text.contains(hidden), "{hidden}: {text}");
+    }
+    assert_eq!(text.matches("x-all: everywhere").count(), 1, "{text}");
 }

@@ -102,7 +102,16 @@ impl H2Client {
 
     /// Opens a stream with a POST whose body never comes, and waits for an answer.
     pub async fn send_without_end(&mut self, url: &str) -> Result<StatusCode, h2::Error> {
-        let request = Request::post(url).body(()).expect("a request");
+        self.open(Request::post(url)).await
+    }
+
+    /// Begins a call of gRPC whose messages never come, and waits for an answer.
+    pub async fn call_without_end(&mut self, url: &str) -> Result<StatusCode, h2::Error> {
+        self.open(Request::post(url).header("content-type", "application/grpc").header("te", "trailers")).await
+    }
+
+    async fn open(&mut self, request: hyper::http::request::Builder) -> Result<StatusCode, h2::Error> {
+        let request = request.body(()).expect("a request");
         let (response, _body) = self.sender.clone().ready().await?.send_request(request, false)?;
         Ok(response.await?.status())
     }

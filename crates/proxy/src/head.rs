@@ -86,11 +86,6 @@ impl Field<'_> {
     pub(crate) fn is(&self, name: &[u8]) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
-
-    /// Whether its name is one of these.
-    pub(crate) fn is_one_of(&self, names: &[&str]) -> bool {
-        names.iter().any(|name| self.is(name.as_bytes()))
-    }
 }
 
 /// Where the body of a request ends.

@@ -72,6 +72,15 @@ pub(super) struct RequestContext {
     current: Option<CurrentTry>,
 }
 
+/// Whose fault it is that nothing more came of a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The endpoint's.
+    Endpoint,
+    /// Nobody's: there was nothing to say, in a stream of events or a call that is still open.
+    Nobody,
+}
+
 /// The try that is under way.
 struct CurrentTry {
     endpoint: Endpoint,
@@ -257,8 +266,14 @@ impl RequestContext {
         }
     }
 
-    /// Closes the try under way: its endpoint failed it.
-    pub(super) fn fail_try(&mut self, reason: Reason, metrics: &Metrics) {
+    /// The time since the endpoint of the try under way answered, if it has.
+    pub(super) fn since_response(&self) -> Option<Duration> {
+        let answered = self.tries.last()?.header?;
+        self.current.as_ref()?.began.elapsed().checked_sub(answered)
+    }
+
+    /// Closes the try under way: nothing more comes of it. An endpoint that is to `blame` is a step nearer to its ejection.
+    pub(super) fn fail_try(&mut self, reason: Reason, blame: Blame, metrics: &Metrics) {
         self.end_try();
         let Some(current) = &self.current else { return };
         if let Some(entry) = self.tries.last_mut() {
@@ -268,7 +283,8 @@ impl RequestContext {
         self.tried.push(current.endpoint.addr);
         // Nobody is to stay with it.
         self.response.session = None;
-        if let Some(backend) = &self.backend
+        if blame == Blame::Endpoint
+            && let Some(backend) = &self.backend
             && let Some(out) = balance::record_failure(backend, &current.endpoint, &self.snapshot.settings.ejection)
         {
             metrics.upstream_ejection();

@@ -26,9 +26,10 @@ use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Ses
 use pingora::server::configuration::ServerConf;
 use pingora::{Error, ErrorType, Result};
 
-use super::answer::Answer;
+use super::answer::{Answer, LINGER};
 use super::auth::Auth;
-use super::context::{End, RequestContext};
+use super::connection_options::ConnectionOptions;
+use super::context::{Blame, End, RequestContext};
 use super::page::{self as pages, Answerer, Page, Turn};
 use super::{Shared, failure, upgrade};
 use crate::connection::Connection;
@@ -145,6 +146,10 @@ impl ProxyHttp for PingoraEngine {
             Action::Respond { status, reason } => self.answer_or_page(session, ctx, status, reason).await,
             Action::Redirect { status, location, reason } => {
                 self.answer(session, ctx, Answer { status, location: Some(&location), reason }).await?;
+                Ok(true)
+            }
+            Action::Proxy(_) if !has_good_options(session) => {
+                self.answer(session, ctx, Answer { status: 400, location: None, reason: Reason::BadRequest }).await?;
                 Ok(true)
             }
             Action::Proxy(backend) => {
@@ -296,6 +301,10 @@ impl ProxyHttp for PingoraEngine {
     ) -> Result<()> {
         ctx.request_body_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
         if !ctx.sends_body() {
+            if ctx.since_response().is_some_and(|time| time > LINGER) {
+                let why = "the client goes on sending a body that is not wanted";
+                return Err(Error::explain(ErrorType::HTTPStatus(413), why).into_down());
+            }
             // Nothing of it is written, and only its end is an end.
             *body = (!end_of_stream).then(Bytes::new);
             return Ok(());
@@ -366,7 +375,13 @@ impl ProxyHttp for PingoraEngine {
             session.set_keepalive(None);
         }
         respond::edit_upstream(response, ctx)?;
-        respond::edit(response, ctx)
+        match is_final(response) {
+            true => respond::edit(response, ctx),
+            false => {
+                respond::edit_interim(response, ctx);
+                Ok(())
+            }
+        }
     }
 
     fn response_body_filter(
@@ -395,7 +410,7 @@ impl ProxyHttp for PingoraEngine {
             e.set_retry(false);
             return e;
         }
-        ctx.fail_try(reason, &self.metrics);
+        ctx.fail_try(reason, Blame::Endpoint, &self.metrics);
         // Nothing was sent: another endpoint may take any request.
         let retries = Fault::of(reason).is_some_and(|fault| self.may_retry(session, ctx, fault, false));
         e.set_retry(retries || Self::turns_to_page(session, ctx, reason));
@@ -441,7 +456,11 @@ impl ProxyHttp for PingoraEngine {
             e.set_retry(Self::turns_to_page(session, ctx, reason));
             return e;
         }
-        ctx.fail_try(reason, &self.metrics);
+        // Silence behind the head is what streams of events and tunnels have between two messages; and a client that has more
+        // to say may be who is waited for.
+        let is_quiet = error::is_silence(&e) && (final_response(session).is_some() || !session.is_body_done());
+        let blame = if is_quiet { Blame::Nobody } else { Blame::Endpoint };
+        ctx.fail_try(reason, blame, &self.metrics);
         let retries = Fault::of(reason).is_some_and(|fault| self.may_retry(session, ctx, fault, true));
         e.set_retry(retries || Self::turns_to_page(session, ctx, reason));
         e
@@ -509,6 +528,11 @@ fn final_response(session: &Session) -> Option<&ResponseHeader> {
 /// Whether no other response to the request follows (RFC 9110 section 15.2): after a `101` nothing of HTTP does.
 fn is_final(response: &ResponseHeader) -> bool {
     response.status == http::StatusCode::SWITCHING_PROTOCOLS || !response.status.is_informational()
+}
+
+/// Whether what the client says of its connection is well-formed.
+fn has_good_options(session: &Session) -> bool {
+    Head::of(session.req_header()).is_some_and(|head| ConnectionOptions::of(&head).is_some())
 }
 
 fn is_grpc(request: &RequestHeader) -> bool {

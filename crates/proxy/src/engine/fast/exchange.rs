@@ -15,14 +15,15 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::super::answer::{Answer, LINGER};
-use super::super::context::{End, RequestContext};
+use super::super::connection_options::ConnectionOptions;
+use super::super::context::{Blame, End, RequestContext};
 use super::super::page::Page;
 use super::super::{failure, upgrade};
 use super::FastPath;
 use super::client::{self, Client};
 use super::download::{Download, Ends};
 use super::patience::Patience;
-use super::request::{self, ConnectionOptions};
+use super::request;
 use super::response::{self, ConnectionField, Delivery, Length};
 use super::throttle::Throttle;
 use super::tunnel::Tunnel;
@@ -204,7 +205,10 @@ impl<'a, C: Client> Exchange<'a, C> {
                 Ok(Tried::PassedOver) => self.ctx.pass_over_try(),
                 Err(Failure { reason, was_sent }) => {
                     let Some(fault) = Fault::of(reason) else { return Err(reason) };
-                    self.ctx.fail_try(reason, &shared.metrics);
+                    // Silence behind the head is what streams of events and tunnels have between two messages.
+                    let is_quiet = self.response.is_some() && reason == Reason::UpstreamTimeout;
+                    let blame = if is_quiet { Blame::Nobody } else { Blame::Endpoint };
+                    self.ctx.fail_try(reason, blame, &shared.metrics);
                     let is_possible = self.response.is_none() && upload.is_repeatable();
                     if !is_possible || !self.ctx.may_retry(shared, fault, self.head.method(), was_sent) {
                         return Err(reason);
@@ -260,7 +264,7 @@ impl<'a, C: Client> Exchange<'a, C> {
                     // The client was told to continue by this proxy.
                     if response.status != 100 && self.head.is_http11() {
                         let mut interim = Vec::new();
-                        response::write_interim(&mut interim, &response, &buf);
+                        response::write_interim(&mut interim, &response, &buf, &self.ctx);
                         client::send_interim(ends.client, &interim).await?;
                     }
                     let rest = buf.len() - response.length;

@@ -1,31 +1,98 @@
 //! Writing header fields.
 
+use std::ops::Range;
+
 use bytes::BufMut;
+use memchr::{memchr2, memchr3};
 use smallvec::SmallVec;
 
-/// Appends a field.
+/// Appends a field. A value that would end it is not written, and the field with it: none is to come as far as this.
 pub(super) fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    if memchr3(b'\r', b'\n', b'\0', value).is_none() {
+        put_line(out, name, value);
+    }
+}
+
+/// Appends a field of an endpoint's, as one line where it spread it over several (RFC 9112 section 5.2).
+pub(super) fn put_unfolded(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let start = out.len() + name.len();
+    put_line(out, name, value);
+    if memchr2(b'\r', b'\n', value).is_some() {
+        let end = out.len() - 2;
+        let breaks = out[start..end].iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n'));
+        breaks.for_each(|byte| *byte = b' ');
+    }
+}
+
+fn put_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.put_slice(name);
     out.put_slice(b": ");
     out.put_slice(value);
     out.put_slice(b"\r\n");
 }
 
-/// The names that are edited, which are few.
+/// What edits of a head have come to so far, which are few: the last one of a name counts.
 #[derive(Default)]
-pub(super) struct Names<'n>(SmallVec<[&'n str; 24]>);
+pub(super) struct Edited<'n>(SmallVec<[(&'n str, Range<usize>); 24]>);
 
-impl<'n> Names<'n> {
-    pub(super) fn add(&mut self, name: &'n str) {
-        self.0.push(name);
+impl<'n> Edited<'n> {
+    /// Writes a field in the place of all others of the name.
+    pub(super) fn set(&mut self, out: &mut Vec<u8>, name: &'n str, value: &[u8]) {
+        self.remove(out, name);
+        let start = out.len();
+        put_field(out, name.as_bytes(), value);
+        if let Some((_, written)) = self.0.last_mut() {
+            *written = start..out.len();
+        }
     }
 
-    /// Whether this, in lower case, is one of them.
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.0.contains(&name)
+    /// Has the head have no field of the name, in `out` neither.
+    pub(super) fn remove(&mut self, out: &mut Vec<u8>, name: &'n str) {
+        if let Some(place) = self.0.iter().position(|(known, _)| *known == name) {
+            let (_, written) = self.0.remove(place);
+            for (_, other) in self.0.iter_mut().filter(|(_, other)| other.start >= written.end) {
+                *other = other.start - written.len()..other.end - written.len();
+            }
+            out.drain(written);
+        }
+        self.0.push((name, 0..0));
     }
 
-    pub(super) fn as_slice(&self) -> &[&'n str] {
-        &self.0
+    /// Whether this name is edited, whatever its case.
+    pub(super) fn contains(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_edit_of_a_name_counts() {
+        let mut out = b"GET / HTTP/1.1\r\n".to_vec();
+        let mut edited = Edited::default();
+        edited.set(&mut out, "a", b"1");
+        edited.set(&mut out, "b", b"2");
+        edited.set(&mut out, "c", b"3");
+        edited.set(&mut out, "a", b"longer");
+        edited.remove(&mut out, "b");
+        edited.remove(&mut out, "b");
+        edited.set(&mut out, "c", b"");
+        edited.remove(&mut out, "d");
+        edited.set(&mut out, "d", b"4");
+        assert_eq!(out, b"GET / HTTP/1.1\r\na: longer\r\nc: \r\nd: 4\r\n");
+        assert!([&b"A"[..], b"b", b"c", b"D"].iter().all(|name| edited.contains(name)) && !edited.contains(b"e"));
+    }
+
+    #[test]
+    fn no_value_ends_its_field() {
+        let mut out = Vec::new();
+        for value in [&b"a\r\nX-Forged: 1"[..], b"\n", b"a\rb", b"a\0"] {
+            put_field(&mut out, b"x", value);
+        }
+        assert_eq!(out, b"");
+        put_unfolded(&mut out, b"x", b"a\r\n b\n\tc");
+        assert_eq!(out, b"x: a   b \tc\r\n");
     }
 }

@@ -5,10 +5,10 @@ use edgeward_routing::policy::BodySize;
 use tokio::time::timeout;
 
 use super::super::answer::{Answer, LINGER};
+use super::super::connection_options::ConnectionOptions;
 use super::super::page::{Page, Turn};
 use super::client::{self, Client};
 use super::exchange::Exchange;
-use super::request::ConnectionOptions;
 use super::upload::Upload;
 use crate::head::BodyLength;
 use crate::stream::Deadline;

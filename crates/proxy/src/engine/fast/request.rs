@@ -6,54 +6,12 @@ use bytes::BufMut;
 use edgeward_routing::decide::RequestHead as _;
 use edgeward_routing::forward::{Edit, is_forwardable};
 
+use super::super::connection_options::ConnectionOptions;
 use super::super::context::RequestContext;
 use super::super::page;
 use super::super::upstream_head::HOP_BY_HOP;
-use super::field::{Names, put_field};
-use crate::head::{BodyLength, RequestHead, elements};
-
-/// Fields that no client may have dropped by naming them in `Connection`: something behind relies on them, and without its
-/// framing a body would be read as the next request.
-const PROTECTED: [&str; 6] =
-    ["host", "content-length", "transfer-encoding", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
-
-/// Most options of a connection that are looked at; more is an attack.
-const MAX_OPTIONS: usize = 32;
-
-/// What a client says of its connection (RFC 9110 section 7.6.1).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct ConnectionOptions {
-    close: bool,
-    keep_alive: bool,
-    /// Whether it names fields, which are then between the client and this proxy.
-    names_fields: bool,
-}
-
-impl ConnectionOptions {
-    /// Reads them. `None` when they are malformed.
-    pub(super) fn of(head: &RequestHead) -> Option<Self> {
-        let mut options = Self::default();
-        let mut left = MAX_OPTIONS;
-        for option in head.values(b"connection").flat_map(elements) {
-            left = left.checked_sub(1)?;
-            if option.eq_ignore_ascii_case(b"close") {
-                options.close = true;
-            } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                options.keep_alive = true;
-            } else {
-                let is_protected = PROTECTED.iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes()));
-                http::HeaderName::from_bytes(option).ok().filter(|_| !is_protected)?;
-                options.names_fields = true;
-            }
-        }
-        Some(options)
-    }
-
-    /// Whether the client wants to send further requests on the connection (RFC 9112 section 9.3).
-    pub(super) fn keeps(self, is_http11: bool) -> bool {
-        !self.close && (is_http11 || self.keep_alive)
-    }
-}
+use super::field::{Edited, put_field};
+use crate::head::{BodyLength, RequestHead};
 
 /// Writes the head for an endpoint.
 pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOptions, ctx: &RequestContext) {
@@ -70,23 +28,21 @@ pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOp
     let is_chunked = sends_body && head.body() == BodyLength::Chunked;
     let is_http10 = ctx.is_http10(is_chunked);
     out.put_slice(if is_http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
-    let mut edited = Names::default();
-    ctx.edit_upstream(head, |edit| {
-        if let Edit::Set(name, _) | Edit::Remove(name) = edit {
-            edited.add(name);
-        }
-        if let Edit::Set(name, value) | Edit::Append(name, value) = edit {
-            put_field(out, name.as_bytes(), value);
-        }
+    let mut edited = Edited::default();
+    ctx.edit_upstream(head, |edit| match edit {
+        Edit::Set(name, value) => edited.set(out, name, value),
+        Edit::Remove(name) => edited.remove(out, name),
+        Edit::Append(name, value) => put_field(out, name.as_bytes(), value),
     });
+    let named = options.named(head);
     let believed = settings.believes(ctx.downstream.client);
     for field in head.fields() {
         let mut room = [0; 64];
         let name = &*lower_case(field.name, &mut room);
-        let is_named = || head.values(b"connection").flat_map(elements).any(|option| field.is(option));
         let is_framing = !sends_body && name == "content-length";
-        let is_between = HOP_BY_HOP.contains(&name) || is_framing || options.names_fields && is_named();
-        if !is_between && !edited.contains(name) && is_forwardable(name, believed) {
+        let is_named = named.iter().any(|named| field.is(named));
+        let is_between = HOP_BY_HOP.contains(&name) || is_framing || is_named;
+        if !is_between && !edited.contains(field.name) && is_forwardable(name, believed) {
             put_field(out, field.name, field.value);
         }
     }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection, phrase_of};
 use super::client::{self, Behind, Client};
 use super::exchange::{Exchange, Sent, connection_field};
-use super::field::{Names, put_field};
+use super::field::{Edited, put_field};
 use super::response::put_end;
 use crate::head::BodyLength;
 
@@ -29,19 +29,16 @@ impl<C: Client> Exchange<'_, C> {
         if let Some(body) = &body {
             put_field(&mut out, b"Content-Length", body.len().to_string().as_bytes());
         }
-        let mut edited = Names::default();
-        self.ctx.edit_response(status.as_u16(), |edit| {
-            if let Edit::Set(name, _) | Edit::Remove(name) = edit {
-                edited.add(name);
-            }
-            if let Edit::Set(name, value) | Edit::Append(name, value) = edit {
-                put_field(&mut out, name.as_bytes(), value);
-            }
+        let mut edited = Edited::default();
+        self.ctx.edit_response(status.as_u16(), |edit| match edit {
+            Edit::Set(name, value) => edited.set(&mut out, name, value),
+            Edit::Remove(name) => edited.remove(&mut out, name),
+            Edit::Append(name, value) => put_field(&mut out, name.as_bytes(), value),
         });
-        if body.is_some() && !edited.contains("content-type") {
+        if body.is_some() && !edited.contains(b"content-type") {
             put_field(&mut out, b"Content-Type", b"text/plain; charset=utf-8");
         }
-        if let Some(location) = answer.location.filter(|_| !edited.contains("location")) {
+        if let Some(location) = answer.location.filter(|_| !edited.contains(b"location")) {
             put_field(&mut out, b"Location", location.as_bytes());
         }
         put_end(&mut out, connection_field::<C>(self.is_kept));

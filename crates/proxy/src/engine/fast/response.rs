@@ -3,12 +3,15 @@
 use bytes::BufMut;
 use edgeward_routing::decide::Reason;
 use edgeward_routing::forward::Edit;
+use edgeward_routing::policy::ResponsePolicies;
 use edgeward_routing::respond::is_hidden;
+use edgeward_routing::settings::Settings;
 use pingora::protocols::http::date::get_cached_date;
 
+use super::super::connection_options::Named;
 use super::super::context::RequestContext;
-use super::field::{Names, put_field};
-use crate::head::{ResponseHead, elements};
+use super::field::{Edited, put_field, put_unfolded};
+use crate::head::{Field, ResponseHead, elements};
 
 /// Where the body of a response ends (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,49 +112,30 @@ pub(super) fn write(
 ) {
     put_status_line(out, response, bytes);
     let is_coded = is_coded(response, bytes);
-    let mut edited = Names::default();
+    let mut edited = Edited::default();
     let mut appended = Vec::new();
-    let settings = &ctx.snapshot.settings;
-    let policies = ctx.policies();
     ctx.edit_response(response.status, |edit| match edit {
-        Edit::Set(name, value) => {
-            edited.add(name);
-            put_field(out, name.as_bytes(), value);
-        }
-        Edit::Remove(name) => edited.add(name),
+        Edit::Set(name, value) => edited.set(out, name, value),
+        Edit::Remove(name) => edited.remove(out, name),
         // Behind those of the name that the endpoint has: the last cookie of a name is the one that counts.
         Edit::Append(name, value) => put_field(&mut appended, name.as_bytes(), value),
     });
-    let mut options = response.values(bytes, b"connection").flat_map(elements);
-    let names_fields = options.any(|option| !is_plain_option(option));
+    let filter = Filter::new(edited, response, bytes, ctx);
     let mut has_length = false;
-    let rewriting = policies.response.as_deref().filter(|response| response.rewrites());
     for field in response.fields(bytes) {
-        let is_dropped = match field.name.len() {
-            4 => field.is(b"date"),
-            7 => field.is(b"upgrade") && delivery.connection != Some(ConnectionField::Upgrade),
-            10 => field.is(b"connection") || field.is(b"keep-alive"),
+        match field.name.len() {
+            4 if field.is(b"date") => {}
+            7 if field.is(b"upgrade") && delivery.connection == Some(ConnectionField::Upgrade) => {
+                filter.pass(out, field);
+            }
             14 if field.is(b"content-length") => {
                 // One is enough, and none has a meaning beside chunks. Nobody may name it away.
                 if !is_coded && !std::mem::replace(&mut has_length, true) {
                     put_field(out, field.name, elements(field.value).next().unwrap_or_default());
                 }
-                true
             }
-            16 => field.is(b"proxy-connection"),
-            17 => field.is(b"transfer-encoding"),
-            _ => false,
-        };
-        let is_named = || response.values(bytes, b"connection").flat_map(elements).any(|option| field.is(option));
-        let is_left_out = is_dropped
-            || is_hidden(field.name, settings)
-            || field.is_one_of(edited.as_slice())
-            || names_fields && is_named();
-        if !is_left_out {
-            let start = out.len();
-            let rewritten = rewriting.and_then(|response| response.rewritten(field.name, field.value));
-            put_field(out, field.name, rewritten.as_deref().unwrap_or(field.value));
-            unfold(&mut out[start..]);
+            _ if is_between(field) => {}
+            _ => filter.pass(out, field),
         }
     }
     out.put_slice(&appended);
@@ -161,28 +145,69 @@ pub(super) fn write(
     put_end(out, delivery.connection);
 }
 
-/// Makes one line of a field that an endpoint spread over several (RFC 9112 section 5.2).
-fn unfold(line: &mut [u8]) {
-    let end = line.len() - 2;
-    if memchr::memchr2(b'\r', b'\n', &line[..end]).is_some() {
-        let breaks = line[..end].iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n'));
-        breaks.for_each(|byte| *byte = b' ');
+/// Writes an interim response (RFC 9110 section 15.2), which has no say in connection and body. What is laid down for the
+/// response itself it does not have, nor what that takes the place of.
+pub(super) fn write_interim(out: &mut Vec<u8>, response: &ResponseHead, bytes: &[u8], ctx: &RequestContext) {
+    put_status_line(out, response, bytes);
+    let mut edited = Edited::default();
+    ctx.edit_response(response.status, |edit| {
+        if let Edit::Set(name, _) | Edit::Remove(name) = edit {
+            edited.remove(out, name);
+        }
+    });
+    let filter = Filter::new(edited, response, bytes, ctx);
+    for field in response.fields(bytes).filter(|field| !is_between(*field) && !field.is(b"content-length")) {
+        filter.pass(out, field);
+    }
+    out.put_slice(b"\r\n");
+}
+
+/// Whether a field is between an endpoint and this proxy, or for the proxy to write.
+fn is_between(field: Field<'_>) -> bool {
+    match field.name.len() {
+        7 => field.is(b"upgrade"),
+        10 => field.is(b"connection") || field.is(b"keep-alive"),
+        16 => field.is(b"proxy-connection"),
+        17 => field.is(b"transfer-encoding"),
+        _ => false,
+    }
+}
+
+/// Which fields of a response are for the client, and how.
+struct Filter<'r> {
+    edited: Edited<'r>,
+    settings: &'r Settings,
+    /// What `Connection` names.
+    named: Named<'r>,
+    rewriting: Option<&'r ResponsePolicies>,
+}
+
+impl<'r> Filter<'r> {
+    fn new(edited: Edited<'r>, response: &'r ResponseHead, bytes: &'r [u8], ctx: &'r RequestContext) -> Self {
+        let options = response.values(bytes, b"connection").flat_map(elements);
+        Self {
+            edited,
+            settings: &ctx.snapshot.settings,
+            named: options.filter(|option| !is_plain_option(option)).collect(),
+            rewriting: ctx.policies().response.as_deref().filter(|response| response.rewrites()),
+        }
+    }
+
+    /// Writes a field, if it is for the client.
+    fn pass(&self, out: &mut Vec<u8>, field: Field<'_>) {
+        let is_left_out = is_hidden(field.name, self.settings)
+            || self.edited.contains(field.name)
+            || self.named.iter().any(|named| field.is(named));
+        if !is_left_out {
+            let rewritten = self.rewriting.and_then(|response| response.rewritten(field.name, field.value));
+            put_unfolded(out, field.name, rewritten.as_deref().unwrap_or(field.value));
+        }
     }
 }
 
 /// Whether an option of a connection names no field.
 fn is_plain_option(option: &[u8]) -> bool {
     [&b"keep-alive"[..], b"close", b"upgrade"].iter().any(|plain| option.eq_ignore_ascii_case(plain))
-}
-
-/// Writes an interim response (RFC 9110 section 15.2), which has no say in connection and body.
-pub(super) fn write_interim(out: &mut Vec<u8>, response: &ResponseHead, bytes: &[u8]) {
-    put_status_line(out, response, bytes);
-    let dropped = ["connection", "keep-alive", "proxy-connection", "upgrade", "transfer-encoding", "content-length"];
-    for field in response.fields(bytes).filter(|field| !field.is_one_of(&dropped)) {
-        put_field(out, field.name, field.value);
-    }
-    out.put_slice(b"\r\n");
 }
 
 fn put_status_line(out: &mut Vec<u8>, response: &ResponseHead, bytes: &[u8]) {

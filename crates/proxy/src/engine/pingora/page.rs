@@ -9,7 +9,7 @@ use super::super::context::RequestContext;
 use super::super::failure;
 use super::super::page::{Page, Turn};
 use super::head::{self, Head};
-use super::{PingoraEngine, final_response};
+use super::{PingoraEngine, final_response, has_good_options};
 
 impl PingoraEngine {
     /// Answers by itself, or turns to the backend for error pages where one takes the place of the answer. Returns whether the
@@ -22,7 +22,8 @@ impl PingoraEngine {
         reason: Reason,
     ) -> Result<bool> {
         let mut answer = Answer { status, location: None, reason };
-        if let Some(head) = Head::of(session.req_header()).filter(|_| ctx.replaces(status, reason)) {
+        let is_replaced = ctx.replaces(status, reason) && has_good_options(session);
+        if let Some(head) = Head::of(session.req_header()).filter(|_| is_replaced) {
             let page = Page::instead_of(status, reason, head.content_length());
             match ctx.turn_to(page, &head) {
                 Turn::Asked => {

@@ -69,6 +69,15 @@ pub(super) fn edit(response: &mut ResponseHeader, ctx: &RequestContext) -> Resul
     outcome
 }
 
+/// Takes out of an interim response what is laid down for the response itself.
+pub(super) fn edit_interim(response: &mut ResponseHeader, ctx: &RequestContext) {
+    ctx.edit_response(response.status.as_u16(), |edit| {
+        if let Edit::Set(name, _) | Edit::Remove(name) = edit {
+            response.remove_header(name);
+        }
+    });
+}
+
 /// Takes out of the response of an endpoint what no client gets, and rewrites what the route has rewritten.
 pub(super) fn edit_upstream(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
     let settings = &ctx.snapshot.settings;

@@ -55,33 +55,3 @@ fn a_body_keeps_its_framing() {
     assert_eq!(passed("Content-Length: 5\r\n"), ["Content-Length: 5"]);
     assert_eq!(passed("transfer-encoding: chunked\r\n"), ["Transfer-Encoding: chunked"]);
 }
-
-#[test]
-fn options_of_the_connection_say_whether_it_is_kept() {
-    for (fields, http11, http10) in [
-        ("", true, false),
-        ("Connection: keep-alive\r\n", true, true),
-        ("Connection: Close\r\n", false, false),
-        ("Connection: X-A, close, keep-alive\r\n", false, false),
-        ("Connection: ,,\r\nConnection: keep-alive\r\n", true, true),
-    ] {
-        let options = ConnectionOptions::of(&head(fields)).unwrap();
-        assert_eq!((options.keeps(true), options.keeps(false)), (http11, http10), "{fields}");
-    }
-}
-
-#[test]
-fn nobody_has_fields_dropped_that_others_rely_on() {
-    for options in [
-        "host",
-        "Content-Length",
-        "transfer-encoding",
-        "X-Forwarded-For",
-        "x-forwarded-proto",
-        "a b",
-        "\"x\"",
-        &"a,".repeat(MAX_OPTIONS + 1),
-    ] {
-        assert_eq!(ConnectionOptions::of(&head(&format!("Connection: {options}\r\n"))), None, "{options}");
-    }
-}

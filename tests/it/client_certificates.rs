@@ -210,3 +210,16 @@ async fn who_has_no_certificate_is_sent_to_a_page_and_others_by_name_are_refused
     }
     assert_eq!(send(edgeward.http, &Request::get(SECURE, "/")).await.status(), 403);
 }
+
+/// Connections keep what clients show.
+#[tokio::test]
+async fn a_certificate_that_would_fill_memory_is_bad() {
+    let _turn = turn::shared().await;
+    let authority = Authority::new();
+    let site = site(&authority, |ingress| ingress).await;
+    let edgeward = site.serve().await;
+    for (length, status) in [(1_000, 200), (20_000, 400)] {
+        let answer = ask(&edgeward, &with(&authority.client(&"a".repeat(length))), SECURE).await;
+        assert_eq!(answer.status(), status, "a name of {length} bytes");
+    }
+}

@@ -88,8 +88,8 @@ pub fn connections_within(open_files: u64) -> usize {
     usize::try_from(open_files / 5 * 2).unwrap_or(usize::MAX).clamp(1, MOST_CONNECTIONS)
 }
 
-/// Bytes of a response that a stream of HTTP/2 holds for its client: what is read from an endpoint at a time. A client that
-/// takes nothing has as much held for each of its streams.
+/// Bytes of a response that a stream of HTTP/2 holds for its client, beside what is read from the endpoint. A client that takes
+/// nothing has as much held for each of its streams.
 const H2_SEND_BUFFER: usize = 64 * 1024;
 
 impl Limits {

@@ -92,9 +92,11 @@ fn endpoints_are_told_what_the_proxy_found_and_nothing_else() {
         told
     };
     let mut asks = asks(Verify::OptionalNoCa);
-    asks.passes_certificate = true;
     let certificate = shown(Verdict::Unknown("self-signed certificate"));
     let client = TlsClient { server_name: Some("a.test"), asked: Some(&OURS), certificate: Some(&certificate) };
+    assert!(told(&asks, Some(client)).contains(&"ssl-client-cert removed".to_owned()));
+    assert_eq!(certificate.escaped.get(), None, "it is written where it is passed on, and nowhere else");
+    asks.passes_certificate = true;
     let expected = [
         "ssl-client-verify: FAILED:self-signed certificate",
         "ssl-client-subject-dn: CN=alice",

@@ -118,6 +118,7 @@ impl HostPattern {
             (Self::Any, _) => true,
             (_, Self::Exact(host)) => self.matches(host),
             (Self::Wildcard(a), Self::Wildcard(b)) => a == b,
+            (Self::Below(a), Self::Wildcard(b)) => a == b || self.matches(b),
             _ => false,
         }
     }
@@ -144,8 +145,8 @@ pub struct Host<'a>(std::borrow::Cow<'a, str>);
 impl<'a> Host<'a> {
     /// Normalises an authority (`Host` header, `:authority`) or a server name.
     ///
-    /// Returns `None` for what no request may carry as its host: an empty one, user information, a bad port, or bytes
-    /// outside the unreserved set (RFC 9110 section 7.2 asks for 400).
+    /// Returns `None` for what no request may carry as its host: an empty one, user information, a bad port, an empty label, or
+    /// bytes outside the unreserved set (RFC 9110 section 7.2 asks for 400). nginx takes an empty label in front.
     pub fn normalize(authority: &'a str) -> Option<Self> {
         let (host, port) = if authority.starts_with('[') {
             let end = authority.find(']')?;
@@ -163,10 +164,11 @@ impl<'a> Host<'a> {
                 return None;
             }
         }
+        let has_empty_label = host.contains("..");
         let host = host.strip_suffix('.').unwrap_or(host);
         let well_formed = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'))
             || authority.starts_with('[');
-        if host.is_empty() || host.len() > MAX_HOST || !well_formed {
+        if host.is_empty() || host.len() > MAX_HOST || has_empty_label || !well_formed {
             return None;
         }
         Some(Self(if host.bytes().any(|b| b.is_ascii_uppercase()) {

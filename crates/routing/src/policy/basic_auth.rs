@@ -27,7 +27,11 @@ impl BasicAuth {
 
 /// Users and what their passwords are compared with. Nothing shows them.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Users(Box<[(Box<[u8]>, Password)]>);
+pub struct Users {
+    by_name: Box<[(Box<[u8]>, Password)]>,
+    /// The one whose password is the most work to compare.
+    dearest: usize,
+}
 
 impl Users {
     /// Users by name. Of two with the same name the first counts, as in nginx.
@@ -35,28 +39,29 @@ impl Users {
         // It is stable, so that the first stays in front.
         users.sort_by(|a, b| a.0.cmp(&b.0));
         users.dedup_by(|later, first| later.0 == first.0);
-        Self(users.into())
+        let dearest = (0..users.len()).max_by_key(|at| users[*at].1.work()).unwrap_or_default();
+        Self { by_name: users.into(), dearest }
     }
 
     /// What the password of a user is compared with.
     pub fn find(&self, name: &[u8]) -> Option<&Password> {
-        let place = self.0.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
-        Some(&self.0[place].1)
+        let place = self.by_name.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        Some(&self.by_name[place].1)
     }
 
-    /// The password of some user, for work that takes as long as for one who is known.
-    pub fn any(&self) -> Option<&Password> {
-        self.0.first().map(|(_, password)| password)
+    /// The password that is the most work to compare, for work that takes as long as for any who is known.
+    pub fn dearest(&self) -> Option<&Password> {
+        self.by_name.get(self.dearest).map(|(_, password)| password)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.by_name.len()
     }
 
     /// Whether nobody may pass.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_name.is_empty()
     }
 }
 
@@ -122,6 +127,18 @@ impl Password {
     /// The most rounds of SHA-crypt that are worked out: about a second of work.
     pub const MAX_ROUNDS: u32 = 1_000_000;
 
+    /// How much work comparing is, in rounds of SHA-crypt: the dearest of each kind take as long.
+    fn work(&self) -> u64 {
+        match self {
+            Self::Never => 0,
+            Self::Plain(_) => 1,
+            Self::Sha1 { .. } => 2,
+            Self::Md5 { .. } => 500,
+            Self::Sha256(rounds) | Self::Sha512(rounds) => u64::from(rounds.rounds),
+            Self::Bcrypt { cost, .. } => (u64::from(Self::MAX_ROUNDS) << cost) >> Self::MAX_BCRYPT_COST,
+        }
+    }
+
     /// Whether comparing costs next to nothing.
     pub fn is_cheap(&self) -> bool {
         matches!(self, Self::Plain(_) | Self::Sha1 { .. } | Self::Never)
@@ -173,6 +190,32 @@ impl Credentials {
 mod tests {
     use super::*;
     use crate::fixture::Head;
+
+    /// Else an answer that comes at once would tell that there is no such user.
+    #[test]
+    fn the_stand_in_for_unknown_users_is_the_dearest_password() {
+        let rounds = |rounds| Rounds { rounds, salt: Box::default(), digest: Box::default() };
+        let kinds = [
+            Password::Never,
+            Password::Plain(Box::default()),
+            Password::Sha1 { digest: [0; 20], salt: Box::default() },
+            Password::Md5 { prefix: "$1$", salt: Box::default(), digest: [0; 22] },
+            Password::Bcrypt { cost: 4, salt: [0; 16], digest: [0; 23] },
+            Password::Sha512(rounds(5000)),
+            Password::Bcrypt { cost: 10, salt: [0; 16], digest: [0; 23] },
+            Password::Sha256(rounds(Password::MAX_ROUNDS - 1)),
+            Password::Bcrypt { cost: Password::MAX_BCRYPT_COST, salt: [0; 16], digest: [0; 23] },
+        ];
+        assert!(Users::default().dearest().is_none());
+        for dearest in 0..kinds.len() {
+            for is_reversed in [false, true] {
+                let users = kinds[..=dearest].iter().cloned().enumerate();
+                let name = |at: usize| Box::from([if is_reversed { 100 - at as u8 } else { at as u8 }].as_slice());
+                let users = Users::new(users.map(|(at, password)| (name(at), password)).collect());
+                assert!(users.dearest() == Some(&kinds[dearest]), "{dearest}");
+            }
+        }
+    }
 
     #[test]
     fn credentials_are_read_as_nginx_reads_them() {

@@ -78,7 +78,7 @@ impl Auth {
     async fn fits(&self, shared: &AuthShared, basic_auth: &BasicAuth, credentials: &Credentials) -> Option<bool> {
         let found = basic_auth.users.find(credentials.user());
         // For one whom nobody knows it takes as long.
-        let Some(password) = found.or_else(|| basic_auth.users.any()) else { return Some(false) };
+        let Some(password) = found.or_else(|| basic_auth.users.dearest()) else { return Some(false) };
         if password.is_cheap() {
             return Some(password::fits(password, credentials.password()) && found.is_some());
         }

@@ -50,6 +50,9 @@ pub use settings::{BackendSettings, CheckKind, HealthCheckSettings, IngressSetti
 pub use upstream_tls::UpstreamTlsSettings;
 pub(crate) use value::{FAULTS, parse_bool, parse_http_version, parse_load_balance, parse_seconds};
 
+/// The code of the diagnostic that an Ingress is dropped.
+pub(crate) const DROPPED: &str = "IngressDropped";
+
 /// The prefix of Edgeward's own annotations, without the slash.
 pub const OWN_PREFIX: &str = "edgeward.dev";
 
@@ -441,7 +444,7 @@ impl Reading<'_> {
                 Err(Rejection::Drops(allowed)) => {
                     settings.is_dropped = true;
                     let message = format!("`{value}` is no value of `{name}`: the Ingress is not served");
-                    self.say(Severity::Error, "IngressDropped", key, message, format!("use {allowed}"));
+                    self.say(Severity::Error, DROPPED, key, message, format!("use {allowed}"));
                 }
                 Err(Rejection::Closes(allowed)) => {
                     let message = format!("`{value}` is no value of `{name}`: all routes of this Ingress answer 503");
@@ -462,7 +465,7 @@ impl Reading<'_> {
         let is_passed_over = row.status == Status::Refused && self.refused == Refused::Ignored;
         if row.guard.is_some_and(|guard| !is_passed_over && self.guards(guard, value)) {
             let reach = match row.scope {
-                Scope::Host => "all routes of its hosts answer",
+                Scope::Host => "all routes of its namespace on its hosts answer",
                 Scope::Route | Scope::Backend => "all routes of this Ingress answer",
             };
             let message = format!("`{name}` guards these routes and is {}: {reach} 503", row.status.word());

@@ -91,7 +91,8 @@ pub fn translate(index: &Index, options: &Options, previous: &Snapshot) -> Trans
         certificates: share::certificates(certificates, previous),
         settings: share::settings(&configuration.settings, previous),
     };
-    let owned = owned.iter().map(|owned| owned.ingress.meta.name.clone()).collect();
+    let served = owned.iter().filter(|owned| !owned.is_dropped());
+    let owned = served.map(|owned| owned.ingress.meta.name.clone()).collect();
     Translation::new(snapshot, diagnostics, owned)
 }
 
@@ -121,6 +122,11 @@ pub fn refresh_ingresses(
     if part.hosts.iter().any(|host| matches!(host, HostPattern::Wildcard(_)) || host.is_listed()) {
         return None;
     }
+    // Whether any host is served matters to the hosts of those that are dropped.
+    let is_dropped = |diagnostic: &Diagnostic| diagnostic.code == annotation::DROPPED;
+    if part.hosts.contains(&HostPattern::Any) && current.diagnostics.iter().any(is_dropped) {
+        return None;
+    }
     let previous = current.snapshot;
     let mut said = Vec::new();
     let mut reader = annotation::Reader::new(&options.annotations_prefix, options.refused);
@@ -129,6 +135,10 @@ pub fn refresh_ingresses(
     let ingresses = part.ingresses.iter().filter_map(|name| index.ingress(name));
     let mut owned = class::owned(ingresses, index, options, &mut reader, &mut said);
     guard::find(index, options, &configuration, &mut owned, &mut said);
+    // What stays of them depends on who is served on any host and on those that are wildcards.
+    if owned.iter().any(class::Owned::is_dropped) {
+        return None;
+    }
     let mut references = backend::References::new(index, options);
     let names_default = options.default_backend_service.as_ref().is_some_and(|name| part.services.contains(name));
     let default_backend = names_default.then(|| references.add_default(&mut said));

@@ -48,7 +48,10 @@ fn kind(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
         other if other.contains("basic") || other.contains("digest") => {
             return Err(Rejection::Closes("`basic`: digest authentication is not spoken here".to_owned()));
         }
-        _ => return Err(Rejection::Drops("`basic`".to_owned())),
+        _ => {
+            settings.is_guarded = true;
+            return Err(Rejection::Drops("`basic`".to_owned()));
+        }
     }
     Ok(())
 }

@@ -74,13 +74,31 @@ pub struct IngressSettings {
     pub closed: Option<Box<str>>,
     /// Whether it asks for something that may refuse a client, enforced here or not: its paths must not be left to others.
     pub is_guarded: bool,
-    /// Whether all routes of its hosts are closed with it.
+    /// Whether all routes of its namespace on its hosts are closed with it.
     pub closes_hosts: bool,
     /// Whether it is not served at all, because a value is none (ingress-nginx drops such an Ingress).
     pub is_dropped: bool,
 }
 
 impl IngressSettings {
+    /// What stays of the settings of an Ingress that is dropped: whether it guards, and which hosts and paths.
+    pub(crate) fn dropped(self) -> Self {
+        let Self { paths, canary, client_certificates, no_global_auth, is_guarded, closes_hosts, is_dropped, .. } =
+            self;
+        let closed = Some("a value of the Ingress is none".into());
+        Self {
+            paths,
+            canary,
+            client_certificates,
+            no_global_auth,
+            closed,
+            is_guarded,
+            closes_hosts,
+            is_dropped,
+            ..Self::default()
+        }
+    }
+
     /// Closes the routes. The first reason stays: one is enough, and the diagnostics name all.
     pub(super) fn close(&mut self, reason: String, scope: Scope) {
         self.closed.get_or_insert_with(|| reason.into());

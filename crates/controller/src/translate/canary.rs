@@ -39,7 +39,8 @@ impl<'a> Planner<'a, '_> {
     ) {
         for (at, path) in rule.paths.iter().flatten().enumerate() {
             let place = Place::Path(number, at);
-            let Some((pattern, _)) = self.pattern(owned, path, place) else { continue };
+            let Some((pattern, text)) = self.pattern(owned, path, place) else { continue };
+            self.takes_requests(owned, path, text, place);
             let field = || format!("{place}.backend");
             if let Some(backend) = self.references.add(owned, &path.backend, field, self.diagnostics) {
                 let route = Some((host.clone(), pattern));

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use edgeward_routing::origin::Origin;
 
@@ -12,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
 use crate::object::{CLASS_ANNOTATION, Ingress, Kind, NamespacedName};
 
-/// An Ingress that is served.
+/// An Ingress that is served, or one that a value drops and that guards something.
 pub(super) struct Owned<'a> {
     pub(super) ingress: &'a Ingress,
     /// The whole object.
@@ -24,14 +25,24 @@ pub(super) struct Owned<'a> {
 }
 
 impl Owned<'_> {
+    /// The namespace that it is of.
+    pub(super) fn namespace(&self) -> Arc<str> {
+        Arc::clone(&self.ingress.meta.name.namespace)
+    }
+
+    /// Whether it is not served because a value of it is none.
+    pub(super) fn is_dropped(&self) -> bool {
+        self.settings.is_dropped
+    }
+
     /// Whether it adds no route of its own, but an alternative to those of others.
     pub(super) fn is_canary(&self) -> bool {
         self.settings.canary.is_canary
     }
 }
 
-/// Those of some Ingresses that are served, those first that win where two want the same. Those that a value drops are not
-/// among them.
+/// Those of some Ingresses that are ours, those first that win where two want the same. Of those that a value drops there is
+/// what they guard.
 pub(super) fn owned<'a>(
     ingresses: impl Iterator<Item = &'a Ingress>,
     index: &Index,
@@ -44,10 +55,11 @@ pub(super) fn owned<'a>(
     ingresses.sort_by(|a, b| precedence(a, b, options));
     ingresses
         .into_iter()
-        .filter_map(|ingress| {
+        .map(|ingress| {
             let origin = ingress.meta.origin(Kind::Ingress);
             let settings = reader.ingress(&ingress.meta.annotations, &origin, diagnostics);
-            (!settings.is_dropped).then(|| Owned { ingress, origin, settings, guards: Guards::default() })
+            let settings = if settings.is_dropped { settings.dropped() } else { settings };
+            Owned { ingress, origin, settings, guards: Guards::default() }
         })
         .collect()
 }

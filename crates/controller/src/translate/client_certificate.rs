@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use edgeward_routing::policy::{ClientAuthority, ClientCertificates};
+use edgeward_routing::policy::{ClientAuthority, ClientCertificates, Verify};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
@@ -19,8 +19,20 @@ use crate::object::NamespacedName;
 /// the whole host then, except for a Secret without `ca.crt`, of which it lets everybody in).
 pub(super) type Asked = Option<Result<ClientCertificates, Box<str>>>;
 
-/// What an Ingress asks of the clients of its hosts.
+/// Whether an Ingress names a CA, be it in a value that is none.
+pub(super) fn is_asked(owned: &Owned<'_>) -> bool {
+    let mut annotations = owned.ingress.meta.annotations.iter();
+    let is_named = annotations.any(|(key, value)| key.ends_with(SECRET) && !value.trim().is_empty());
+    is_named && owned.settings.client_certificates.verify != Verify::Off
+}
+
+const SECRET: &str = "/auth-tls-secret";
+
+/// What an Ingress asks of the clients of its hosts. One that a value drops lets nobody in where it would have asked.
 pub(super) fn of_ingress(index: &Index, owned: &Owned<'_>, diagnostics: &mut Vec<Diagnostic>) -> Asked {
+    if owned.is_dropped() {
+        return is_asked(owned).then(|| Err("the Ingress with auth-tls-secret is dropped".into()));
+    }
     let settings = &owned.settings.client_certificates;
     let secret = settings.secret.as_deref()?;
     let authority = authority(index, owned, secret, settings.depth.unwrap_or(1));
@@ -34,7 +46,7 @@ pub(super) fn of_ingress(index: &Index, owned: &Owned<'_>, diagnostics: &mut Vec
         }),
         Err(why) => {
             let message = format!("{why}: all requests of the hosts of this Ingress answer 403");
-            let key = owned.ingress.meta.annotations.keys().find(|key| key.ends_with("/auth-tls-secret"));
+            let key = owned.ingress.meta.annotations.keys().find(|key| key.ends_with(SECRET));
             let origin = owned.origin.at(annotation::field(key.map_or("auth-tls-secret", String::as_str)));
             let mend = "name a Secret of the same namespace whose `ca.crt` holds the CA's certificate in PEM";
             diagnostics.push(Diagnostic::new(Severity::Error, "HostRefused", origin, message, mend));

@@ -7,6 +7,7 @@ use edgeward_routing::policy::{BasicAuth, ExternalAuth, Policies};
 use edgeward_routing::template::Template;
 
 use super::class::Owned;
+use super::client_certificate;
 use super::options::Options;
 use crate::annotation;
 use crate::configmap::Configuration;
@@ -29,19 +30,33 @@ impl Guards {
     }
 }
 
-/// Finds the objects that guards name, and closes the routes of what they cannot be enforced for.
+/// Finds the objects that guards name, and closes the routes of what they cannot be enforced for. Of the Ingresses that a value
+/// drops only those stay that guard something.
 pub(super) fn find(
     index: &Index,
     options: &Options,
     configuration: &Configuration,
-    owned: &mut [Owned<'_>],
+    owned: &mut Vec<Owned<'_>>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
+    owned.retain_mut(|owned| {
+        if owned.is_dropped() {
+            owned.settings.is_guarded = is_guarded(configuration, owned);
+        }
+        !owned.is_dropped() || owned.settings.is_guarded
+    });
     for owned in owned {
         let mut finder = Finder { index, options, configuration, owned, diagnostics };
         finder.find_basic_auth();
         finder.find_external_auth();
     }
+}
+
+/// Whether an Ingress guards anything that other Ingresses of its hosts do not.
+fn is_guarded(configuration: &Configuration, owned: &Owned<'_>) -> bool {
+    let settings = &owned.settings;
+    let asks_all = configuration.global_auth.is_some() && !settings.no_global_auth;
+    !owned.is_canary() && (settings.is_guarded || asks_all || client_certificate::is_asked(owned))
 }
 
 struct Finder<'f, 'a> {

@@ -1,9 +1,11 @@
 //! Rules: the routes of every host, which of two wins, and what takes the rest of a host.
 
 mod alias;
+mod dropped;
 mod pattern;
 mod place;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use edgeward_routing::Snapshot;
@@ -13,6 +15,7 @@ use edgeward_routing::path::{BadPath, PathPattern, PathRegex};
 use edgeward_routing::policy::{HostPolicies, Policies, SslRedirect};
 use hashbrown::HashMap;
 
+use self::dropped::Served;
 use super::backend::{ReferenceId, References};
 use super::canary::CanaryTarget;
 use super::class::Owned;
@@ -50,8 +53,8 @@ pub(super) struct HostPlan<'a> {
     aliases: Option<usize>,
     /// The number of the host whose other name this is.
     pub(super) alias_of: Option<usize>,
-    /// Why every route of the host is closed.
-    closed: Option<Box<str>>,
+    /// Of which namespaces all routes are closed, and why.
+    closed: BTreeMap<Arc<str>, Box<str>>,
     /// The first Ingress with a rule for the host that asks for a redirect from its other name.
     from_to_www: Option<usize>,
     /// The first Ingress with a rule for the host that names a CA for its endpoints.
@@ -107,7 +110,7 @@ impl HostPlan<'_> {
             has_patterns: false,
             aliases: None,
             alias_of: None,
-            closed: None,
+            closed: BTreeMap::new(),
             from_to_www: None,
             upstream_tls: None,
             policies: HostPolicies::default(),
@@ -158,6 +161,9 @@ pub(super) fn plan<'a>(
     let plan = Plan { hosts: Vec::new(), by_host: HashMap::with_capacity(owned.len()) };
     let taken = HashMap::with_capacity(owned.len());
     let policies = owned.iter().map(|owned| {
+        if owned.is_dropped() {
+            return Policies { closed: owned.settings.closed.clone(), ..Policies::default() };
+        }
         let policies = owned.guards.over(policy::of_ingress(index, configuration, owned, diagnostics));
         policy::report_passthrough(options, owned, &policies, diagnostics);
         let policies = with_upstream_tls(index, owned, policies, diagnostics);
@@ -176,6 +182,7 @@ pub(super) fn plan<'a>(
         owned,
         policies,
         asked,
+        served: Served::of(owned),
         references,
         diagnostics,
         plan,
@@ -216,6 +223,8 @@ pub(super) struct Planner<'a, 'r> {
     policies: Vec<Policies>,
     /// What each of them asks of clients.
     asked: Vec<Asked>,
+    /// Where Ingresses are served, as far as any is dropped.
+    served: Served,
     pub(super) references: &'r mut References<'a>,
     pub(super) diagnostics: &'r mut Vec<Diagnostic>,
     plan: Plan<'a>,
@@ -238,6 +247,8 @@ enum DefaultBackend {
     Unusable,
     /// A Service port.
     Backend(ReferenceId),
+    /// Nothing answers: a value drops the Ingress.
+    Dropped,
 }
 
 impl<'a> Planner<'a, '_> {
@@ -251,6 +262,9 @@ impl<'a> Planner<'a, '_> {
             return DefaultBackend::Absent;
         }
         let Some(backend) = &owned.ingress.default_backend else { return DefaultBackend::Absent };
+        if owned.is_dropped() {
+            return DefaultBackend::Dropped;
+        }
         let field = || Place::DefaultBackend.to_string();
         match self.references.add(owned, backend, field, self.diagnostics) {
             Some(id) => DefaultBackend::Backend(id),
@@ -264,11 +278,13 @@ impl<'a> Planner<'a, '_> {
             if !owned.ingress.rules.is_empty() || owned.is_canary() {
                 continue;
             }
-            match default {
+            let target = match default {
+                DefaultBackend::Absent if owned.is_dropped() => continue,
                 DefaultBackend::Absent => {
                     let message = "the Ingress has neither rules nor a default backend: it serves nothing".to_owned();
                     let origin = owned.origin.at("spec");
                     self.say(Severity::Warning, "EmptyIngress", origin, message, "add rules, or remove the Ingress");
+                    continue;
                 }
                 _ if self.options.disable_catch_all => {
                     let message = "an Ingress that is only a default backend is left out".to_owned();
@@ -280,26 +296,30 @@ impl<'a> Planner<'a, '_> {
                         message,
                         mend,
                     );
+                    continue;
                 }
-                DefaultBackend::Unusable => {}
-                DefaultBackend::Backend(target) => {
-                    // Its redirects do not count: they would take every unknown host to HTTPS (createServers).
-                    let policies = Policies {
-                        ssl_redirect: SslRedirect::Off,
-                        redirect: None,
-                        sets_session: false,
-                        ..self.policies[at].clone()
-                    };
-                    let host = self.plan.number(HostPattern::Any);
-                    let place = Place::DefaultBackend;
-                    self.ask(at, host);
-                    let target = Some(*target);
-                    self.insert(
-                        host,
-                        PlannedRoute { path: ROOT, pattern: None, target, policies, by: owned, place, fallback: true },
-                    );
+                DefaultBackend::Unusable => continue,
+                DefaultBackend::Dropped if !self.counts(owned, &HostPattern::Any) => continue,
+                DefaultBackend::Dropped => {
+                    self.report_kept_closed(owned, &HostPattern::Any, Place::DefaultBackend);
+                    None
                 }
-            }
+                DefaultBackend::Backend(target) => Some(*target),
+            };
+            // Its redirects do not count: they would take every unknown host to HTTPS (createServers).
+            let policies = Policies {
+                ssl_redirect: SslRedirect::Off,
+                redirect: None,
+                sets_session: false,
+                ..self.policies[at].clone()
+            };
+            let host = self.plan.number(HostPattern::Any);
+            let place = Place::DefaultBackend;
+            self.ask(at, host);
+            self.insert(
+                host,
+                PlannedRoute { path: ROOT, pattern: None, target, policies, by: owned, place, fallback: true },
+            );
         }
     }
 
@@ -308,19 +328,23 @@ impl<'a> Planner<'a, '_> {
         for (number, rule) in owned.ingress.rules.iter().enumerate() {
             match rule.host.parse::<HostPattern>() {
                 Ok(host) if owned.is_canary() => self.add_canary_paths(owned, &host, number, rule),
+                Ok(host) if !self.counts(owned, &host) => {}
                 Ok(host) => {
+                    if owned.is_dropped() {
+                        self.report_kept_closed(owned, &host, Place::Rule(number));
+                    }
                     let may_be_owner = host != HostPattern::Any
                         || self.options.is_strict()
-                        || matches!(default, DefaultBackend::Backend(_));
+                        || matches!(default, DefaultBackend::Backend(_) | DefaultBackend::Dropped);
                     let host = self.plan.number(host);
                     let plan = &mut self.plan.hosts[host];
                     if may_be_owner {
                         plan.owner.get_or_insert(at);
                     }
-                    if default != DefaultBackend::Absent {
+                    if !matches!(default, DefaultBackend::Absent | DefaultBackend::Dropped) {
                         self.leftovers.push((host, at));
                     }
-                    if !owned.ingress.tls.is_empty() {
+                    if !owned.ingress.tls.is_empty() && !owned.is_dropped() {
                         plan.tls.get_or_insert(at);
                     }
                     let upstream_tls = self.policies[at].upstream_tls.as_ref();
@@ -340,8 +364,8 @@ impl<'a> Planner<'a, '_> {
                         }
                     }
                     let plan = &mut self.plan.hosts[host];
-                    if owned.settings.closes_hosts && plan.closed.is_none() {
-                        plan.closed.clone_from(&owned.settings.closed);
+                    if let Some(reason) = owned.settings.closed.as_ref().filter(|_| owned.settings.closes_hosts) {
+                        plan.closed.entry(owned.namespace()).or_insert_with(|| reason.clone());
                     }
                     // ingress-nginx asks nobody where a rule has no paths (controller.go getBackendServers).
                     if rule.paths.is_some() || self.plan.hosts[host].host == HostPattern::Any {
@@ -389,11 +413,17 @@ impl<'a> Planner<'a, '_> {
                 self.close_host(host, owned, place, "a path that it guards is left out");
                 continue;
             };
+            if !self.takes_requests(owned, path, text, place) {
+                self.close_host(host, owned, place, "a path that it guards takes no request");
+            }
             if is_regular_expression(path) && owned.settings.closed.is_some() {
                 self.doubtful.push((host, by, place));
             }
             let field = || format!("{place}.backend");
-            let target = self.references.add(owned, &path.backend, field, self.diagnostics);
+            let target = match owned.is_dropped() {
+                true => None,
+                false => self.references.add(owned, &path.backend, field, self.diagnostics),
+            };
             if let Some(target) = target {
                 self.references.add_session(target, owned);
             }
@@ -420,9 +450,6 @@ impl<'a> Planner<'a, '_> {
             self.say(Severity::Error, "InvalidPath", origin, message, "write a path that starts with `/`");
             return None;
         }
-        if !owned.settings.paths.use_regex && owned.settings.paths.target.is_none() && !is_regular_expression(path) {
-            self.check_form(owned, text, place);
-        }
         match path.path_type.as_deref() {
             Some("Exact") => Some((Path::Exact(text), text)),
             Some("Prefix" | "ImplementationSpecific") => Some((Path::Prefix(text), text)),
@@ -447,13 +474,16 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    /// Reports a path that is compared with what no request has.
-    fn check_form(&mut self, owned: &Owned<'_>, text: &str, place: Place) {
+    /// Whether any request may have a path; one that is compared with what no request has is reported.
+    pub(super) fn takes_requests(&mut self, owned: &Owned<'_>, path: &IngressPath, text: &str, place: Place) -> bool {
+        if owned.settings.paths.use_regex || owned.settings.paths.target.is_some() || is_regular_expression(path) {
+            return true;
+        }
         let mend = match PathPattern::normalized(text) {
-            Ok(form) if form == text => return,
+            Ok(form) if form == text => return true,
             Ok(form) => format!("write `{form}`"),
             // A `%` that escapes nothing is a plain character.
-            Err(BadPath::BadEncoding) => return,
+            Err(BadPath::BadEncoding) => return true,
             Err(_) => "remove it: such requests are refused with 400".to_owned(),
         };
         let message = format!(
@@ -462,6 +492,7 @@ impl<'a> Planner<'a, '_> {
         );
         let origin = owned.origin.at(format!("{place}.path"));
         self.say(Severity::Warning, "PathNotNormalized", origin, message, &mend);
+        false
     }
 
     /// Adds a route unless its host and path are taken (getBackendServers: same path and same type).
@@ -516,7 +547,7 @@ impl<'a> Planner<'a, '_> {
             let by = &self.owned[at];
             let (target, place) = match defaults[at] {
                 DefaultBackend::Backend(id) => (Some(id), Place::DefaultBackend),
-                DefaultBackend::Unusable => (None, Place::DefaultBackend),
+                DefaultBackend::Unusable | DefaultBackend::Dropped => (None, Place::DefaultBackend),
                 DefaultBackend::Absent => (None, Place::Rules),
             };
             let policies = policy::at_path(self.configuration, &self.policies[at], "/");
@@ -535,7 +566,7 @@ impl<'a> Planner<'a, '_> {
         let Some(rest) = self.taken.get(&(host, self.identity(ROOT))).map(|route| &plan.routes[*route]) else { return };
         let wanted = match default {
             DefaultBackend::Backend(id) => Some(id),
-            DefaultBackend::Absent | DefaultBackend::Unusable => None,
+            DefaultBackend::Absent | DefaultBackend::Unusable | DefaultBackend::Dropped => None,
         };
         // A rule for `/` is no mistake: nothing is left over.
         if !rest.fallback || rest.target == wanted {
@@ -616,24 +647,27 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    /// Closes a host because an Ingress guards paths there that cannot be told from others; nothing when it guards none.
-    /// Guarding or closing its own routes would leave what they miss to the routes of others.
+    /// Closes a host for a namespace because an Ingress guards paths there that cannot be told from others; nothing when it
+    /// guards none. Guarding or closing its own routes would leave what they miss to the routes of others. Those of other
+    /// namespaces lead to other applications, and are not the Ingress's to close.
     fn close_host(&mut self, host: usize, owned: &Owned<'_>, place: Place, why: &str) {
         if !owned.settings.is_guarded {
             return;
         }
         let reason = owned.settings.closed.clone().unwrap_or_else(|| "it guards its routes".into());
         let plan = &mut self.plan.hosts[host];
-        if plan.closed.is_some() {
+        let namespace = owned.namespace();
+        if plan.closed.contains_key(&namespace) {
             return;
         }
-        plan.closed = Some(reason.clone());
-        let message = format!("{reason}, and {why}: all routes of host `{}` answer 503", plan.host);
+        let message =
+            format!("{reason}, and {why}: all routes of namespace `{namespace}` on host `{}` answer 503", plan.host);
+        plan.closed.insert(namespace, reason);
         let mend = "guard paths that are plain text, or keep all Ingresses of this host on another controller";
         self.say(Severity::Error, "HostClosed", owned.origin.at(place.to_string()), message, mend);
     }
 
-    /// Closes the hosts of which one Ingress guards the whole, or paths that are plain text but do not look like it.
+    /// Closes, each for a namespace, the hosts of which one Ingress guards the whole, or paths that are plain text but do not look like it.
     fn close_hosts(&mut self) {
         for (host, at, place) in std::mem::take(&mut self.doubtful) {
             let (plan, by) = (&self.plan.hosts[host], &self.owned[at]);
@@ -643,8 +677,8 @@ impl<'a> Planner<'a, '_> {
             }
         }
         for plan in &mut self.plan.hosts {
-            if let Some(reason) = &plan.closed {
-                for route in &mut plan.routes {
+            for route in &mut plan.routes {
+                if let Some(reason) = plan.closed.get(&route.by.ingress.meta.name.namespace) {
                     route.policies.closed.get_or_insert_with(|| reason.clone());
                 }
             }

@@ -38,7 +38,8 @@ pub(super) fn certificates<'a>(
     let known = known.into_iter().map(|certificate| (certificate.fingerprint, certificate)).collect();
     let mut wallet = Wallet { index, known, now: options.clock.now(), diagnostics };
     let default = wallet.default(options);
-    let all: Vec<Sections> = owned.iter().map(|owned| wallet.sections(owned)).collect();
+    let sections = |owned: &Owned<'_>| if owned.is_dropped() { Sections::default() } else { wallet.sections(owned) };
+    let all: Vec<Sections> = owned.iter().map(sections).collect();
     let mut by_host = BTreeMap::new();
     for HostPlan { host, tls, .. } in &plan.hosts {
         let Some(at) = tls.filter(|_| *host != HostPattern::Any) else { continue };
@@ -91,6 +92,7 @@ pub(super) fn certificates<'a>(
 }
 
 /// The `spec.tls` of one Ingress, looked up.
+#[derive(Default)]
 struct Sections {
     /// The certificate of each entry.
     certificates: Vec<Option<Arc<Certificate>>>,

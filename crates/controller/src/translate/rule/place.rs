@@ -34,6 +34,8 @@ pub(in super::super) enum Place {
     /// A path, by the number of its rule and its own number in it.
     Path(usize, usize),
     DefaultBackend,
+    /// A rule, by its number.
+    Rule(usize),
     /// The rules as a whole.
     Rules,
 }
@@ -42,6 +44,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(rule, path) => write!(f, "spec.rules[{rule}].http.paths[{path}]"),
+            Self::Rule(rule) => write!(f, "spec.rules[{rule}]"),
             Self::DefaultBackend => f.write_str("spec.defaultBackend"),
             Self::Rules => f.write_str("spec.rules"),
         }

@@ -7,7 +7,7 @@ use edgeward_routing::render::render;
 
 use super::super::{Current, refresh_ingresses};
 use super::routes::with_services;
-use super::{Options, Translation, empty, options, route, run, run_with, translate};
+use super::{Options, Translation, empty, found, options, route, routes, run, run_with, translate};
 use crate::change::Change;
 use crate::index::Index;
 use crate::object::{Ingress, Object, Secret};
@@ -137,4 +137,173 @@ fn a_change_of_a_named_object_concerns_the_ingress() {
         &policies(&whole).basic_auth.as_ref().unwrap().users
     ));
     assert!(index.apply(Change::Apply(Box::new(users("others", &[("auth", LIST)])))).around.is_empty());
+}
+
+/// Values for each of which an Ingress is dropped, and what guards it.
+const DROPPED: [&[(&str, &str)]; 6] = [
+    &[("auth-type", "basic"), ("auth-secret", "users"), ("auth-realm", "a, b")],
+    &[("auth-type", "Basic"), ("auth-secret", "users")],
+    &[("auth-url", "http://auth.test/;")],
+    &[("auth-url", "http://auth.test/"), ("limit-rps", "10r/s")],
+    &[("allowlist-source-range", "10.0.0.0/8"), ("proxy-ssl-secret", "a;b")],
+    &[("configuration-snippet", "deny all;"), ("limit-rps", "10r/s")],
+];
+
+fn annotated(ingress: Ingress, annotations: &[(&str, &str)]) -> Ingress {
+    annotations.iter().fold(ingress, |ingress, (name, value)| ingress.annotated(name, value))
+}
+
+#[test]
+fn a_dropped_guard_leaves_nothing_to_the_routes_of_others() {
+    for annotations in DROPPED {
+        let dropped = annotated(ingress("a").created(1), annotations);
+        let dropped = dropped.rule("a.test", &["Prefix /admin web"]).rule("alone.test", &["Prefix / web"]);
+        let translation = run(with_services([dropped, ingress("b").created(2).rule("a.test", &["Prefix / other"])]));
+        assert_eq!(
+            routes(&translation),
+            ["a.test Prefix / -> other:80", "a.test Prefix /admin -> default"],
+            "{annotations:?}"
+        );
+        assert!(route(&translation, "a.test", "Prefix /admin").policies.closed.is_some());
+        assert!(route(&translation, "a.test", "Prefix /").policies.closed.is_none());
+        assert_eq!(translation.owned, [name("b")], "it is not served");
+        let found = found(&translation);
+        assert!(found.contains(&"RouteClosed Ingress default/a spec.rules[0]".to_owned()), "{found:?}");
+        assert!(found.iter().any(|line| line.starts_with("IngressDropped ")), "{found:?}");
+    }
+}
+
+/// However another Ingress comes to serve the host of one that is dropped.
+#[test]
+fn a_dropped_guard_is_closed_under_every_name_that_leads_to_others() {
+    for other in [
+        ingress("b").rule("*.test", &["Prefix / other"]),
+        ingress("b").rule("", &["Prefix / other"]),
+        ingress("b").default_backend("other"),
+        ingress("b").rule("b.test", &["Prefix / other"]).annotated("server-alias", "*.test"),
+        ingress("b").rule("b.test", &["Prefix / other"]).annotated("server-alias", "~^a"),
+        ingress("b").rule("b.test", &["Prefix / other"]).annotated("server-alias", "a.test"),
+    ] {
+        let guard = ingress("a").annotated("auth-url", "http://auth.test/").annotated("limit-rps", "x");
+        let translation = run(with_services([guard.rule("a.test", &["Prefix /admin web"]), other.clone()]));
+        assert!(route(&translation, "a.test", "Prefix /admin").policies.closed.is_some(), "{other:?}");
+        assert!(route(&translation, "a.test", "Prefix /").policies.closed.is_some(), "its guard was for the rest too");
+    }
+    // A default backend is what no rule takes, of all hosts.
+    let guard = ingress("a").created(1).annotated("auth-type", "Basic").default_backend("web");
+    let translation = run(with_services([guard, ingress("b").default_backend("other")]));
+    assert!(route(&translation, "*", "Prefix /").policies.closed.is_some());
+}
+
+#[test]
+fn what_guards_nothing_or_shares_no_host_is_left_out_when_it_is_dropped() {
+    let other = || ingress("b").rule("a.test", &["Prefix / other"]);
+    let harmless = ingress("a").annotated("limit-rps", "x").rule("a.test", &["Prefix /admin web"]);
+    let canary =
+        ingress("c").annotated("canary", "true").annotated("auth-type", "Basic").rule("a.test", &["Prefix / web"]);
+    let translation = run(with_services([harmless, canary, other()]));
+    assert_eq!(routes(&translation), ["a.test Prefix / -> other:80"]);
+    let alone = ingress("a").annotated("auth-type", "Basic").rule("x.test", &["Prefix / web"]).tls(&["a.test"], "");
+    let as_well = ingress("c").annotated("auth-type", "Basic").rule("x.test", &["Prefix / web"]);
+    let translation = run(with_services([alone, as_well, other()]));
+    assert_eq!(routes(&translation), ["a.test Prefix / -> other:80"]);
+}
+
+#[test]
+fn a_service_that_is_asked_of_all_guards_a_dropped_ingress() {
+    let objects = |annotations: &[(&str, &str)]| {
+        let dropped =
+            annotated(ingress("a").annotated("limit-rps", "x"), annotations).rule("a.test", &["Prefix /admin web"]);
+        let open = ingress("b").annotated("enable-global-auth", "false").rule("a.test", &["Prefix / other"]);
+        let mut objects = with_services([dropped, open]);
+        objects.push(config_map("ops/options", &[("global-auth-url", "http://all.test/")]));
+        objects
+    };
+    let options = Options { configmap: Some(name("ops/options")), ..options() };
+    let is_closed = |annotations| routes(&run_with(&options, objects(annotations))).len() == 2;
+    assert!(is_closed(&[]) && !is_closed(&[("enable-global-auth", "false")]));
+}
+
+#[test]
+fn a_host_does_not_lose_client_certificates_with_a_dropped_ingress() {
+    for (annotations, is_refused) in [
+        (&[("auth-tls-secret", "default/ca"), ("limit-rps", "10r/s")][..], true),
+        (&[("auth-tls-secret", "default/ca;")], true),
+        (&[("auth-tls-secret", "default/ca"), ("auth-tls-match-cn", "bad")], true),
+        (&[("auth-tls-secret", "default/ca"), ("auth-tls-verify-client", "off"), ("limit-rps", "x")], false),
+        (&[("auth-tls-verify-client", "on"), ("limit-rps", "x")], false),
+    ] {
+        let dropped = annotated(ingress("a"), annotations).rule("a.test", &["Prefix /x web"]);
+        let translation = run(with_services([dropped, ingress("b").rule("a.test", &["Prefix / other"])]));
+        let host = route(&translation, "a.test", "Prefix /").policies.host.clone();
+        assert_eq!(host.is_some_and(|host| host.refused.is_some()), is_refused, "{annotations:?}");
+    }
+}
+
+#[test]
+fn one_tenant_does_not_close_the_routes_of_another() {
+    for (annotation, path) in [
+        (("server-snippet", "deny all;"), "Prefix /b web"),
+        (("auth-url", "http://auth.test/"), "Prefix b web"),
+        (("auth-url", "http://auth.test/"), "Prefix /my%20admin web"),
+        (("configuration-snippet", "deny all;"), "- /b(/|$)(.*) web"),
+    ] {
+        let closing = ingress("shop/closing").created(2).annotated(annotation.0, annotation.1).rule("a.test", &[path]);
+        let translation = run(with_services([
+            ingress("older").created(1).rule("a.test", &["Prefix /a web"]),
+            closing,
+            ingress("shop/mate").created(3).rule("a.test", &["Prefix /c web"]),
+        ]));
+        let is_closed = |path| route(&translation, "a.test", path).policies.closed.is_some();
+        assert!(!is_closed("Prefix /a") && !is_closed("Prefix /"), "{annotation:?} {path}");
+        assert!(is_closed("Prefix /c"), "{annotation:?} {path}");
+    }
+}
+
+#[test]
+fn a_guarded_path_that_takes_no_request_is_not_left_to_others() {
+    for path in ["/my%20admin", "//admin", "/a/../admin", "/../admin"] {
+        for (guard, is_closed) in [("auth-url", true), ("auth-method", false)] {
+            let guarded =
+                ingress("a").annotated(guard, "http://auth.test/").rule("a.test", &[&format!("Prefix {path} web")]);
+            let translation = run(with_services([guarded, ingress("b").rule("a.test", &["Prefix / web"])]));
+            assert_eq!(
+                route(&translation, "a.test", "Prefix /").policies.closed.is_some(),
+                is_closed,
+                "{guard} {path}"
+            );
+        }
+    }
+    let decoded = ingress("a").annotated("auth-url", "http://auth.test/").rule("a.test", &["Prefix /100% web"]);
+    assert!(route(&run(with_services([decoded])), "a.test", "Prefix /100%").policies.closed.is_none());
+}
+
+/// Who else is on its hosts comes and goes, in a part of the translation and in the whole of it.
+#[test]
+fn a_host_that_is_shared_later_closes_what_a_dropped_ingress_guards() {
+    let dropped = ingress("a").annotated("auth-type", "Basic").rule("a.test", &["Prefix /admin web"]);
+    let mut index = Index::of(with_services([dropped]));
+    let options = options();
+    let mut current = translate(&index, &options, &empty());
+    assert!(routes(&current).is_empty());
+    for other in [
+        ingress("b").rule("a.test", &["Prefix / web"]),
+        ingress("b").rule("*.test", &["Prefix / web"]),
+        ingress("b").rule("", &["Prefix / web"]),
+    ] {
+        for (change, is_closed) in [
+            (Change::Apply(Box::new(other.clone().object())), true),
+            (Change::Remove(other.clone().object().reference()), false),
+        ] {
+            let dirty = index.apply(change);
+            let of = Current { snapshot: &current.snapshot, diagnostics: &current.diagnostics, owned: &current.owned };
+            let part = refresh_ingresses(&index, &options, of, &dirty.around);
+            let whole = translate(&index, &options, &current.snapshot);
+            let now = part.unwrap_or_else(|| whole.clone());
+            assert_eq!(render(&now.snapshot), render(&whole.snapshot));
+            assert_eq!(now.diagnostics, whole.diagnostics);
+            assert_eq!(routes(&now).contains(&"a.test Prefix /admin -> default".to_owned()), is_closed, "{other:?}");
+            current = now;
+        }
+    }
 }

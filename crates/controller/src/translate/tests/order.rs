@@ -1,5 +1,7 @@
 //! The order in which objects come, and what was there before them, change nothing.
 
+use std::sync::Arc;
+
 use edgeward_routing::Snapshot;
 use edgeward_routing::render::render;
 use proptest::prelude::*;
@@ -8,9 +10,9 @@ use super::super::{Current, Options, refresh_endpoints, refresh_ingresses};
 use super::{empty, options, strict};
 use crate::change::Change;
 use crate::index::{Dirty, Index};
-use crate::object::{IngressBackend, Kind, Object, PortRef};
+use crate::object::{IngressBackend, Kind, Object, PortRef, Secret};
 use crate::translate::fixture::{
-    class, config_map, external, ingress, name, port, ready, secret, service, slice, terminating,
+    class, config_map, external, ingress, meta, name, port, ready, secret, service, slice, terminating,
 };
 use crate::translate::{Translation, is_same, translate};
 
@@ -19,7 +21,12 @@ const HOSTS: [&str; 6] = ["sec1.test", "b.sec1.test", "*.sec1.test", "*.test", "
 const PATHS: [&str; 8] = ["/", "/x", "/x/", "/x/y", "bad", "/X", "/x(/|$)(.*)", "/(?!x)"];
 const TYPES: [&str; 4] = ["Prefix", "Exact", "-", "Regex"];
 const TARGETS: [&str; 6] = ["web", "web:http", "web:99", "api", "ext:443", "gone"];
-const ANNOTATIONS: [(&str, &str); 28] = [
+const ANNOTATIONS: [(&str, &str); 33] = [
+    ("auth-type", "Basic"),
+    ("limit-rps", "10r/s"),
+    ("limit-rps", "10r/s"),
+    ("auth-tls-secret", "default/ca"),
+    ("auth-tls-secret", "default/missing"),
     ("ssl-redirect", "false"),
     ("force-ssl-redirect", "true"),
     ("load-balance", "ewma"),
@@ -85,6 +92,12 @@ fn ingresses() -> impl Strategy<Value = Object> {
     )
 }
 
+/// A Secret with a CA.
+fn authority() -> Object {
+    let data = Arc::new([("ca.crt".to_owned(), CERTIFICATE.0.as_bytes().to_vec())].into());
+    Object::Secret(Secret { meta: meta("ca"), data })
+}
+
 fn others() -> impl Strategy<Value = Object> {
     prop_oneof![
         (0..3usize, 0..2usize, any::<bool>()).prop_map(|(namespace, target, has_address)| {
@@ -107,6 +120,7 @@ fn others() -> impl Strategy<Value = Object> {
         }),
         Just(Object::Secret(secret("good", CERTIFICATE.0, CERTIFICATE.1))),
         Just(Object::Secret(secret("bad", "garbage", "garbage"))),
+        Just(authority()),
         Just(class("nginx", "k8s.io/ingress-nginx")),
         Just(class("other", "else")),
         Just(config_map("options", &[("proxy-body-size", "2m"), ("nonsense", "x")])),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use edgeward_routing::policy::ExternalAuth;
 use edgeward_routing::policy::external_auth::{AnswerField, AuthCache, AuthScheme, AuthUrl};
+use edgeward_routing::policy::{ExternalAuth, HeaderFields};
 use edgeward_routing::template::{Part, Template};
 
 use super::value::{BOOL, parse_bool};
@@ -97,7 +97,7 @@ pub(super) static GROUP: Group = Group {
             Scope::Route,
             |value, settings| {
                 settings.external_auth.response_headers =
-                    parse_header_names(value).map_err(|_| closes("names of headers with commas between them"))?;
+                    parse_header_names(value).map_err(|_| closes(HEADER_NAMES))?;
                 Ok(())
             },
             "Headers of the authentication service's answer that go to the application, with commas between them.",
@@ -139,6 +139,8 @@ const URL: &str = "auth-url";
 pub(crate) const URL_ALLOWED: &str =
     "an `http` or `https` URL of letters, digits and `-._~/:,?&=`, with variables that Edgeward knows";
 pub(crate) const TIMES: &str = "statuses and a time behind them, such as `200 202 10m, 401 1m`";
+pub(crate) const HEADER_NAMES: &str =
+    "names of headers with commas between them, none that the proxy alone writes, such as `Host` and `Content-Length`";
 pub(crate) const PARAM: &str = "the name of a query parameter";
 
 /// What is asked for, by an Ingress or for all of them.
@@ -287,15 +289,23 @@ pub(crate) fn parse_method(value: &str) -> Option<Box<str>> {
     matches!(value, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS").then(|| value.into())
 }
 
-/// Names of header fields, in lower case.
+/// Whether a request may get a header field of this name by a rule: none that says how a message is framed, how a connection is
+/// kept, or which host is meant.
+pub(crate) fn is_settable(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        && HeaderFields::name(name).is_ok()
+        && !name.eq_ignore_ascii_case("host")
+}
+
+/// Names of header fields that may be set, in lower case.
 ///
 /// # Errors
 ///
 /// Those that are names, where not all are.
 pub(crate) fn parse_header_names(value: &str) -> Result<Vec<Box<str>>, Vec<Box<str>>> {
     let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
-    let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    let names: Vec<Box<str>> = items.clone().filter(is_name).map(|name| name.to_ascii_lowercase().into()).collect();
+    let names = items.clone().filter(|name| is_settable(name));
+    let names: Vec<Box<str>> = names.map(|name| name.to_ascii_lowercase().into()).collect();
     if names.len() == items.count() { Ok(names) } else { Err(names) }
 }
 

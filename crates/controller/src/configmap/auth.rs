@@ -4,7 +4,8 @@
 use super::Configuration;
 use super::value::{Read, switch};
 use crate::annotation::external_auth::{
-    METHODS, PARAM, TIMES, URL_ALLOWED, parse_header_names, parse_method, parse_param, parse_times, parse_url,
+    HEADER_NAMES, METHODS, PARAM, TIMES, URL_ALLOWED, parse_header_names, parse_method, parse_param, parse_times,
+    parse_url,
 };
 
 pub(super) fn url(value: &str, configuration: &mut Configuration) -> Read {
@@ -40,7 +41,7 @@ pub(super) fn response_headers(value: &str, configuration: &mut Configuration) -
     let is_whole = names.is_ok();
     // What is a name stays one, as in ingress-nginx.
     configuration.external_auth.response_headers = names.unwrap_or_else(|names| names);
-    if is_whole { Ok(()) } else { Err("names of headers with commas between them".to_owned()) }
+    if is_whole { Ok(()) } else { Err(HEADER_NAMES.to_owned()) }
 }
 
 pub(super) fn request_redirect(value: &str, configuration: &mut Configuration) -> Read {

@@ -9,7 +9,7 @@ use edgeward_routing::template::Template;
 use super::class::Owned;
 use super::client_certificate;
 use super::options::Options;
-use crate::annotation;
+use crate::annotation::{self, external_auth::is_settable};
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::{Index, UsersForm};
@@ -170,18 +170,19 @@ impl Finder<'_, '_> {
         };
         let mut headers = Vec::new();
         for (key, value) in &map.data {
-            let is_name =
-                !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
             let is_value = value.bytes().all(|byte| byte == b'\t' || (b' '..0x7f).contains(&byte));
             let template = if value.is_empty() { Ok(Template::default()) } else { value.parse() };
             match template {
-                Ok(template) if is_name && is_value => headers.push((key.to_ascii_lowercase().into(), template)),
+                Ok(template) if is_settable(key) && is_value => {
+                    headers.push((key.to_ascii_lowercase().into(), template))
+                }
                 _ => {
                     let why = format!("`{key}` of ConfigMap `{name}` is no header, or its value none of one");
                     self.close(
                         HEADERS,
                         &why,
-                        "use letters, digits, `-_` in names, and visible ASCII and known variables",
+                        "use letters, digits, `-_` in names, none that the proxy alone writes, and visible ASCII and known \
+                         variables",
                     );
                     return None;
                 }

@@ -58,6 +58,8 @@ pub(super) const BAD: &[Bad] = &[
     ("auth-proxy-set-headers", &["a;b"], Effect::Default),
     ("auth-request-redirect", &["https://$host/x", "a;b", "a\r\nb"], Effect::Default),
     ("auth-response-headers", &["bad header;", "a b", "a\r\nb"], Effect::Closes),
+    ("auth-response-headers", &["X-User,Content-Length", "transfer-encoding", "Connection", "Host"], Effect::Closes),
+    ("auth-response-headers", &["Upgrade", "TE", "Trailer", "Keep-Alive", "Proxy-Connection"], Effect::Closes),
     ("auth-signin", &["bad url;", "http://a b", "a\nb"], Effect::Default),
     ("auth-signin", &["https://a.test/$nosuchvar"], Effect::Closes),
     ("auth-signin-redirect-param", &["bad;"], Effect::Default),

@@ -88,6 +88,9 @@ fn a_service_is_asked_with_the_headers_of_the_config_map_that_is_named() {
         ("default/nothing", &[]),
         ("other/headers", &[]),
         ("default/headers", &[("X Key", "v")]),
+        ("default/headers", &[("Transfer-Encoding", "chunked")]),
+        ("default/headers", &[("content-length", "0")]),
+        ("default/headers", &[("Host", "other.test")]),
         ("default/headers", &[("X-Key", "$nosuchvar")]),
         ("default/headers", &[("X-Key", "a\r\nb")]),
     ] {

@@ -83,6 +83,7 @@ pub fn translate(index: &Index, options: &Options, previous: &Snapshot) -> Trans
     let known = previous.certificates.by_host.values().chain(&previous.certificates.default);
     let certificates = tls::certificates(index, options, &owned, &plan, known, &mut diagnostics);
     plan.certify_aliases(&certificates);
+    plan.report_clear(&owned, &mut diagnostics);
     let snapshot = Snapshot {
         generation: previous.generation.saturating_add(1),
         routes: share::routes(&plan, &built, &configuration.settings, previous),
@@ -143,6 +144,7 @@ pub fn refresh_ingresses(
     let names_default = options.default_backend_service.as_ref().is_some_and(|name| part.services.contains(name));
     let default_backend = names_default.then(|| references.add_default(&mut said));
     let mut plan = rule::plan(options, &configuration, index, &owned, &mut references, previous, &mut said);
+    plan.others = Some(&previous.routes);
     let concerns = |backend: &Backend| {
         let BackendKey { namespace, service, .. } = &backend.key;
         part.services.contains(&NamespacedName { namespace: namespace.clone(), name: service.clone() })
@@ -153,6 +155,7 @@ pub fn refresh_ingresses(
     let known = known.chain(&previous.certificates.default);
     let certificates = tls::certificates(index, options, &owned, &plan, known, &mut said);
     plan.certify_aliases(&certificates);
+    plan.report_clear(&owned, &mut said);
     let snapshot = Snapshot {
         generation: previous.generation.saturating_add(1),
         routes: share::routes_of(&part.hosts, &plan, &built, &configuration.settings, previous),

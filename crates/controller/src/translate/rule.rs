@@ -12,7 +12,8 @@ use edgeward_routing::Snapshot;
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::origin::Origin;
 use edgeward_routing::path::{BadPath, PathPattern, PathRegex};
-use edgeward_routing::policy::{HostPolicies, Policies, SslRedirect};
+use edgeward_routing::policy::{HostPolicies, Policies, SslRedirect, Verify};
+use edgeward_routing::table::RouteTable;
 use hashbrown::HashMap;
 
 use self::dropped::Served;
@@ -36,6 +37,8 @@ pub(super) struct Plan<'a> {
     /// In the order in which Ingresses name them.
     pub(super) hosts: Vec<HostPlan<'a>>,
     by_host: HashMap<HostPattern, usize>,
+    /// The routes of hosts that are not planned because they are as they were.
+    pub(super) others: Option<&'a RouteTable>,
 }
 
 /// The routes of one host.
@@ -61,6 +64,8 @@ pub(super) struct HostPlan<'a> {
     upstream_tls: Option<usize>,
     /// What holds for all its routes.
     policies: HostPolicies,
+    /// The first Ingress that asks for certificates of its clients.
+    client_certificates: Option<usize>,
     /// In order of precedence.
     pub(super) routes: Vec<PlannedRoute<'a>>,
 }
@@ -114,6 +119,7 @@ impl HostPlan<'_> {
             from_to_www: None,
             upstream_tls: None,
             policies: HostPolicies::default(),
+            client_certificates: None,
             routes: Vec::new(),
         }
     }
@@ -128,7 +134,10 @@ impl Plan<'_> {
     /// Whether a certificate is configured for a host, by itself or by the wildcard above it (row 15 of ingress-nginx's
     /// semantics: a `tls` section counts for all rule hosts of its Ingress).
     pub(super) fn has_certificate(&self, host: &HostPattern) -> bool {
-        let has = |host: &HostPattern| self.of_pattern(host).is_some_and(|plan| plan.tls.is_some());
+        let has = |host: &HostPattern| match self.of_pattern(host) {
+            Some(plan) => plan.tls.is_some(),
+            None => self.others.and_then(|others| others.of_pattern(host)).is_some_and(|host| host.has_certificate),
+        };
         match host {
             HostPattern::Any | HostPattern::Below(_) | HostPattern::Beginning(_) | HostPattern::Regex(_) => false,
             HostPattern::Wildcard(_) => has(host),
@@ -138,9 +147,34 @@ impl Plan<'_> {
         }
     }
 
+    /// Reports hosts whose clients have to show a certificate, where requests in the clear, which have none, are served too. It
+    /// is so in ingress-nginx.
+    pub(super) fn report_clear(&self, owned: &[Owned<'_>], diagnostics: &mut Vec<Diagnostic>) {
+        for plan in &self.hosts {
+            let HostPlan { host, policies, client_certificates: Some(at), .. } = plan else { continue };
+            let asks = policies.client_certificates.as_ref().is_some_and(|asked| asked.verify == Verify::On);
+            let is_served = |route: &PlannedRoute<'_>| match route.policies.ssl_redirect {
+                _ if route.policies.closed.is_some() => false,
+                SslRedirect::Always => false,
+                SslRedirect::WithCertificate => !self.has_certificate(host),
+                SslRedirect::Off => true,
+            };
+            if !asks || policies.refused.is_some() || !plan.routes.iter().any(is_served) {
+                continue;
+            }
+            let message = format!(
+                "clients of host `{host}` have to show a certificate, but requests in the clear are served without one"
+            );
+            let origin = owned[*at].origin.at(Place::Rules.to_string());
+            let mend =
+                "give the host a `tls` section, and do not switch `ssl-redirect` off; or set `force-ssl-redirect`";
+            diagnostics.push(Diagnostic::new(Severity::Warning, "ClientCertificateClear", origin, message, mend));
+        }
+    }
+
     /// The number of a host, which is there from now on.
     fn number(&mut self, host: HostPattern) -> usize {
-        let Self { hosts, by_host } = self;
+        let Self { hosts, by_host, .. } = self;
         *by_host.entry(host).or_insert_with_key(|host| {
             hosts.push(HostPlan::new(host.clone()));
             hosts.len() - 1
@@ -158,7 +192,7 @@ pub(super) fn plan<'a>(
     previous: &Snapshot,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Plan<'a> {
-    let plan = Plan { hosts: Vec::new(), by_host: HashMap::with_capacity(owned.len()) };
+    let plan = Plan { hosts: Vec::new(), by_host: HashMap::with_capacity(owned.len()), others: None };
     let taken = HashMap::with_capacity(owned.len());
     let policies = owned.iter().map(|owned| {
         if owned.is_dropped() {
@@ -386,11 +420,12 @@ impl<'a> Planner<'a, '_> {
     /// Has a host ask of its clients what this Ingress asks for, unless an earlier one has said. That one of them cannot be
     /// read refuses everybody (controller.go, AuthTLSError).
     fn ask(&mut self, at: usize, host: usize) {
-        let policies = &mut self.plan.hosts[host].policies;
+        let HostPlan { policies, client_certificates, .. } = &mut self.plan.hosts[host];
         match &self.asked[at] {
             None => {}
             Some(Err(why)) => _ = policies.refused.get_or_insert_with(|| why.clone()),
             Some(Ok(asked)) => {
+                client_certificates.get_or_insert(at);
                 let known = policies.client_certificates.get_or_insert_with(|| asked.clone());
                 if known != asked {
                     let host = &self.plan.hosts[host].host;

@@ -19,7 +19,7 @@ use super::rule::{HostPlan, Plan, PlannedRoute};
 /// The route table of a plan. Routes that did not change stay the same objects, with what the data plane hung on them;
 /// so do hosts whose routes did not, and the whole table when none did. Only what did change costs memory.
 pub(super) fn routes(plan: &Plan<'_>, built: &Built, settings: &Settings, previous: &Snapshot) -> Arc<RouteTable> {
-    let hosts = Sharer::new(plan, built, settings, previous, false).hosts();
+    let hosts = Sharer::new(plan, built, settings, previous).hosts();
     if previous.routes.hosts().len() == hosts.len() && hosts.iter().all(|host| is_of(&previous.routes, host)) {
         return Arc::clone(&previous.routes);
     }
@@ -34,7 +34,7 @@ pub(super) fn routes_of(
     settings: &Settings,
     previous: &Snapshot,
 ) -> Arc<RouteTable> {
-    let planned = Sharer::new(plan, built, settings, previous, true).hosts();
+    let planned = Sharer::new(plan, built, settings, previous).hosts();
     let old = hosts.iter().filter_map(|host| previous.routes.of_pattern(host));
     if old.count() == planned.len() && planned.iter().all(|host| is_of(&previous.routes, host)) {
         return Arc::clone(&previous.routes);
@@ -54,30 +54,16 @@ struct Sharer<'p> {
     previous: &'p Snapshot,
     /// Whether paths mean what they meant before.
     is_indexed_alike: bool,
-    /// Whether hosts that the plan does not name are as they were.
-    is_part: bool,
 }
 
 impl<'p> Sharer<'p> {
-    fn new(
-        plan: &'p Plan<'p>,
-        built: &'p Built,
-        settings: &'p Settings,
-        previous: &'p Snapshot,
-        is_part: bool,
-    ) -> Self {
+    fn new(plan: &'p Plan<'p>, built: &'p Built, settings: &'p Settings, previous: &'p Snapshot) -> Self {
         let is_indexed_alike = previous.settings.trailing_slash == settings.trailing_slash;
-        Self { plan, built, settings, previous, is_indexed_alike, is_part }
+        Self { plan, built, settings, previous, is_indexed_alike }
     }
 
     fn hosts(&self) -> Vec<Arc<HostRoutes>> {
         self.plan.hosts.iter().filter(|host| !host.routes.is_empty()).map(|host| self.host(host)).collect()
-    }
-
-    /// Whether a wildcard above the host, which the plan does not name, has a certificate.
-    fn is_below_certificate(&self, host: &HostPattern) -> bool {
-        let above = host.wildcard_above().filter(|above| self.is_part && self.plan.of_pattern(above).is_none());
-        above.and_then(|above| self.previous.routes.of_pattern(&above)).is_some_and(|above| above.has_certificate)
     }
 
     /// Whether a number means the backend that it meant before.
@@ -87,7 +73,7 @@ impl<'p> Sharer<'p> {
     }
 
     fn host(&self, plan: &HostPlan<'_>) -> Arc<HostRoutes> {
-        let has_certificate = self.plan.has_certificate(&plan.host) || self.is_below_certificate(&plan.host);
+        let has_certificate = self.plan.has_certificate(&plan.host);
         let known = self.previous.routes.of_pattern(&plan.host);
         let old_routes = known.map_or(&[][..], |known| known.routes());
         if let Some(known) = known

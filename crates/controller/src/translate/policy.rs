@@ -158,7 +158,7 @@ pub(super) fn of_ingress(
 ) -> Policies {
     let mut policies = of_settings(configuration, &owned.settings);
     if let Some(name) = &owned.settings.response.custom_headers {
-        match custom_headers(index, configuration, name) {
+        match custom_headers(index, configuration, &owned.namespace(), name) {
             Ok(fields) if fields.is_empty() => {}
             Ok(fields) => {
                 let response = policies.response.get_or_insert_default();
@@ -179,7 +179,15 @@ pub(super) fn of_ingress(
 }
 
 /// The fields that `custom-headers` names (customheaders/main.go: one bad field closes the routes; recorded: c147).
-fn custom_headers(index: &Index, configuration: &Configuration, name: &NamespacedName) -> Result<HeaderFields, String> {
+fn custom_headers(
+    index: &Index,
+    configuration: &Configuration,
+    own: &str,
+    name: &NamespacedName,
+) -> Result<HeaderFields, String> {
+    if *name.namespace != *own && !configuration.allow_cross_namespace {
+        return Err(format!("ConfigMap `{name}` is in another namespace"));
+    }
     let map = index.config_map(name).ok_or_else(|| format!("there is no ConfigMap `{name}`"))?;
     if let Some(key) = map.unreadable.first() {
         return Err(format!("`{key}` of ConfigMap `{name}` is no string"));

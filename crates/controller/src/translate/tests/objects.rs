@@ -132,6 +132,39 @@ fn custom_headers_are_those_of_their_config_map_and_a_change_of_it_is_one_of_the
 }
 
 #[test]
+fn headers_of_another_namespace_are_not_looked_up() {
+    for (allowed, is_closed) in [("false", true), ("true", false)] {
+        let keys = [("global-allowed-response-headers", "X-A"), ("allow-cross-namespace-resources", allowed)];
+        let options = Options { configmap: Some(name("options")), ..options() };
+        let web = ingress("web").annotated("custom-headers", "other/headers").rule("a.test", &["Prefix / web"]);
+        let objects = [web.object(), config_map("options", &keys), config_map("other/headers", &[("X-A", "1")])];
+        let translation = translate(&Index::of(objects), &options, &empty());
+        assert_eq!(route(&translation, "a.test", "Prefix /").policies.closed.is_some(), is_closed, "{allowed}");
+        assert_eq!(codes(&translation).contains(&"RouteClosed"), is_closed);
+    }
+}
+
+#[test]
+fn certificates_that_requests_in_the_clear_need_not_show_are_told() {
+    let pem = authority();
+    for (annotations, has_tls, is_told) in [
+        (&[][..], true, false),
+        (&[], false, true),
+        (&[("ssl-redirect", "false")], true, true),
+        (&[("force-ssl-redirect", "true")], false, false),
+        (&[("auth-tls-verify-client", "optional")], false, false),
+        (&[("configuration-snippet", "deny all;")], false, false),
+    ] {
+        let asking = ingress("asking").annotated("auth-tls-secret", "default/ca").rule("a.test", &["Prefix / web"]);
+        let asking = annotations.iter().fold(asking, |asking, (name, value)| asking.annotated(name, value));
+        let asking = if has_tls { asking.tls(&["a.test"], "") } else { asking };
+        let translation =
+            run([asking.object(), secret("ca", &[("ca.crt", &pem)])].into_iter().chain(web("web", "10.0.0.1")));
+        assert_eq!(codes(&translation).contains(&"ClientCertificateClear"), is_told, "{annotations:?} {has_tls}");
+    }
+}
+
+#[test]
 fn a_config_map_with_what_is_no_string_closes_the_routes() {
     let mut map = ConfigMap { meta: meta("headers"), data: Default::default(), unreadable: Default::default() };
     map.unreadable.insert("X-A".to_owned());

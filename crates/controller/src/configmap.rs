@@ -175,8 +175,8 @@ impl Configuration {
 /// Reads the ConfigMap that the options name. Without one the options alone count.
 ///
 /// One that has been there and is gone counts as it was, as in ingress-nginx, which passes over its removal (store.go,
-/// cmEventHandler): what it guarded stays guarded. One that never was there is a diagnostic, and the options alone count;
-/// ingress-nginx does not start without it.
+/// cmEventHandler): what it guarded stays guarded. One that may not be read may guard everything, and nothing is served. One that
+/// never was there is a diagnostic, and the options alone count; ingress-nginx does not start without it.
 pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> Configuration {
     let mut configuration = Configuration::new(options);
     if let Some(name) = &options.configmap {
@@ -190,6 +190,13 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
                         (
                             "the ConfigMap with the options is gone: what it said last stays in force",
                             "create it again; an empty one brings the defaults back",
+                        )
+                    }
+                    None if index.is_refused(Kind::ConfigMap) => {
+                        configuration.closed = Some("the ConfigMap with the options may not be read".into());
+                        (
+                            "the ConfigMap with the options may not be read: all routes answer 503",
+                            "give Edgeward the right to, or correct `--configmap`",
                         )
                     }
                     None => (

@@ -53,7 +53,7 @@ pub use node::follow_cordon;
 pub use status::{Address, Observation, StatusWriter};
 pub use webhook::nginx_webhooks;
 
-use feed::{Feed, FirstLists, Part};
+use feed::{Feed, FirstLists, Need, Part};
 use watch::{Pauses, Watch, Watched};
 
 use crate::change::Change;
@@ -171,9 +171,9 @@ impl KubernetesSource {
     /// Runs until nobody receives any more. Nothing counts of a kind before [`Change::Reset`] or
     /// [`Change::Listed`] says that all of it has been sent.
     ///
-    /// Kinds that may not be listed: without Secrets, IngressClasses, ConfigMap or Namespaces it is served what can be, and
-    /// a diagnostic says what is missing. Without Ingresses, Services or EndpointSlices every answer would be wrong, so
-    /// that those are waited for.
+    /// Kinds that may not be listed: without Secrets, IngressClasses, Namespaces or the ConfigMaps that annotations name it is
+    /// served what can be, and a diagnostic says what is missing. Without Ingresses, Services, EndpointSlices or the ConfigMap
+    /// of the options every answer would be wrong, so that those are waited for.
     pub async fn run(self, changes: mpsc::Sender<Change>) {
         loop {
             self.watch(&changes).await;
@@ -384,7 +384,13 @@ impl Watches<'_> {
             let contact = self.source.contact();
             let scope = contact.add(kind, &restriction.namespace);
             let (labels, fields) = restriction.selectors();
-            let part = Part { scope, is_whole, is_optional, restriction, state: self.source.state.clone() };
+            let need = match &restriction.only {
+                // Without the options there may be no guard.
+                Only::Name(_) if kind == Kind::ConfigMap => Need::Scope,
+                _ if is_optional => Need::Optional,
+                _ => Need::Kind,
+            };
+            let part = Part { scope, is_whole, need, restriction, state: self.source.state.clone() };
             let feed = Feed::new(self.changes.clone(), contact, Arc::clone(&first), part);
             let watch =
                 Watch { api, labels, fields, streams_lists: true, doubt: DOUBT, observe, pauses: Pauses::new() };

@@ -2,7 +2,7 @@
 
 use edgeward_routing::origin::Origin;
 use edgeward_routing::policy::HeaderFields;
-use edgeward_routing::template::Template;
+use edgeward_routing::template::{ParseTemplateError, Template};
 
 use super::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -25,7 +25,8 @@ pub(super) fn name(value: &str) -> Option<NamespacedName> {
     is_whole.then(|| NamespacedName::new(namespace, name))
 }
 
-/// Reads them into the settings. A field that cannot be sent is left out, and said.
+/// Reads them into the settings. A field that cannot be sent is left out, and said. That of a request goes without it then: what
+/// the client says in its place is not what the endpoint is meant to believe.
 pub(super) fn read(index: &Index, configuration: &mut Configuration, diagnostics: &mut Vec<Diagnostic>) {
     for (key, value, origin) in fields(index, configuration.add_headers.as_ref(), diagnostics) {
         // Nothing here stands in for a variable, which a response has no request to take from.
@@ -38,25 +39,32 @@ pub(super) fn read(index: &Index, configuration: &mut Configuration, diagnostics
         }
     }
     for (key, value, origin) in fields(index, configuration.set_headers.as_ref(), diagnostics) {
-        match upstream_field(key, value) {
-            Ok(field) => configuration.settings.upstream_headers.push(field),
-            Err(error) => left_out(key, &error, origin, diagnostics),
+        let name = match HeaderFields::name(key) {
+            Ok(name) => name,
+            Err(error) => {
+                left_out(key, &error.to_string(), origin, diagnostics);
+                continue;
+            }
+        };
+        let template = upstream_value(value).unwrap_or_else(|error| {
+            left_out(key, &error, origin, diagnostics);
+            None
+        });
+        // No request goes without this one, and the client's own is not what it says without it.
+        if template.is_some() || value.is_empty() || *name != *"host" {
+            configuration.settings.upstream_headers.push((name, template));
         }
     }
 }
 
-fn upstream_field(name: &str, value: &str) -> Result<(Box<str>, Option<Template>), String> {
-    let name = HeaderFields::name(name).map_err(|error| error.to_string())?;
+fn upstream_value(value: &str) -> Result<Option<Template>, String> {
     if !HeaderFields::is_value(value) {
         return Err("the value has characters that no header may have".to_owned());
     }
-    let template = match value.trim() {
-        "" => None,
-        value => {
-            Some(value.parse().map_err(|error: edgeward_routing::template::ParseTemplateError| error.to_string())?)
-        }
-    };
-    Ok((name, template))
+    match value.trim() {
+        "" => Ok(None),
+        value => value.parse().map(Some).map_err(|error: ParseTemplateError| error.to_string()),
+    }
 }
 
 fn left_out(key: &str, error: &str, origin: Origin, diagnostics: &mut Vec<Diagnostic>) {

@@ -11,9 +11,10 @@ use proptest::prelude::*;
 
 use super::{Configuration, read, table};
 use crate::annotation::{IngressSettings, Status};
+use crate::change::Change;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
-use crate::object::Object;
+use crate::object::{Kind, Object};
 use crate::translate::fixture::{config_map, name};
 use crate::translate::{Compatibility, Options, policy};
 
@@ -333,6 +334,39 @@ fn a_missing_config_map_is_an_error_and_the_defaults_hold() {
     assert_eq!(configuration, read_data(&[]).0);
     assert_eq!(diagnostics[0].code, "ConfigMapNotFound");
     assert_eq!(diagnostics[0].origin.as_ref().unwrap().to_string(), "ConfigMap ops/options");
+}
+
+#[test]
+fn a_config_map_that_may_not_be_read_serves_nothing_by_the_defaults() {
+    let options = Options { configmap: Some(name("ops/options")), ..Options::default() };
+    let mut index = Index::new();
+    index.apply(Change::Refused(Kind::ConfigMap));
+    let mut diagnostics = Vec::new();
+    let configuration = read(&index, &options, &mut diagnostics);
+    assert!(configuration.closed.is_some() && configuration.settings.default_policies.closed.is_some());
+    assert_eq!(diagnostics[0].code, "ConfigMapNotFound");
+}
+
+/// What a client says must not stand where the operator's own value was to be.
+#[test]
+fn a_client_never_says_what_a_rule_of_the_operator_failed_to_say() {
+    let options = Options { configmap: Some(name("options")), ..Options::default() };
+    let fields = [
+        ("X-User", "$nosuchvar"),
+        ("X-Group", "a\r\nb"),
+        ("X-Good", "$host"),
+        ("X-Gone", ""),
+        ("X Bad", "v"),
+        ("Host", "$nosuchvar"),
+        ("Upgrade", "h2c"),
+    ];
+    let objects = [config_map("options", &[("proxy-set-headers", "default/headers")]), config_map("headers", &fields)];
+    let mut diagnostics = Vec::new();
+    let configuration = read(&Index::of(objects), &options, &mut diagnostics);
+    let set = configuration.settings.upstream_headers.iter();
+    let set: Vec<_> = set.map(|(name, value)| (&**name, value.is_some())).collect();
+    assert_eq!(set, [("x-gone", false), ("x-good", true), ("x-group", false), ("x-user", false)]);
+    assert_eq!(diagnostics.iter().filter(|diagnostic| diagnostic.code == "HeaderInvalid").count(), 5);
 }
 
 proptest! {

@@ -71,14 +71,25 @@ const BELIEVED: u32 = 2;
 /// The same for one of several scopes of a kind that nothing works without.
 const BELIEVED_OF_ONE: u32 = 5;
 
+/// What is served without objects that may not be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// What can be.
+    Optional,
+    /// What other scopes have of the kind; nothing where none has.
+    Kind,
+    /// Nothing.
+    Scope,
+}
+
 /// What a feed is of.
 pub(super) struct Part {
     /// Where it is known how far it has come.
     pub(super) scope: ScopeId,
     /// Whether it is all of its kind.
     pub(super) is_whole: bool,
-    /// Whether all of the kind is done without where it may not be listed.
-    pub(super) is_optional: bool,
+    /// What is done where it may not be listed.
+    pub(super) need: Need,
     /// Which objects it is of.
     pub(super) restriction: Restriction,
     /// What a former run knew.
@@ -243,11 +254,11 @@ impl Feed {
         let is_final = matches!(trouble.code, Some(403 | 404)) && self.contact.has_listed();
         self.refusals = if is_final { self.refusals + 1 } else { 0 };
         self.contact.failed(self.part.scope, trouble);
-        let is_done_without = if self.part.is_optional {
-            self.refusals >= BELIEVED
-        } else {
+        let is_done_without = match self.part.need {
+            Need::Optional => self.refusals >= BELIEVED,
             // A namespace that may not be read costs what is in it, not what is in the others.
-            self.refusals >= BELIEVED_OF_ONE && self.first.has_listed()
+            Need::Kind => self.refusals >= BELIEVED_OF_ONE && self.first.has_listed(),
+            Need::Scope => false,
         };
         if is_done_without && !self.has_listed {
             let recalled = self.recalled().await;

@@ -159,14 +159,14 @@ fn contact() -> Arc<Contact> {
 }
 
 /// All of a kind, of which nothing is known.
-fn part(scope: contact::ScopeId, is_optional: bool) -> Part {
-    Part { scope, is_whole: true, is_optional, restriction: Restriction::default(), state: None }
+fn part(scope: contact::ScopeId, need: Need) -> Part {
+    Part { scope, is_whole: true, need, restriction: Restriction::default(), state: None }
 }
 
 /// What is in a namespace.
-fn part_of(namespace: &str, contact: &Contact, is_optional: bool, state: Option<Arc<State>>) -> Part {
+fn part_of(namespace: &str, contact: &Contact, need: Need, state: Option<Arc<State>>) -> Part {
     let scope = contact.add(Kind::Ingress, namespace);
-    Part { scope, is_whole: false, is_optional, restriction: Restriction::in_namespace(namespace), state }
+    Part { scope, is_whole: false, need, restriction: Restriction::in_namespace(namespace), state }
 }
 
 /// A list with one object.
@@ -177,11 +177,11 @@ async fn list_of(feed: &mut Feed, object: Object) -> Result<(), feed::Closed> {
 }
 
 /// The changes that come of these answers, in short. Another kind has been listed before.
-async fn changes(answers: Answers, is_optional: bool, expected: usize) -> Vec<String> {
+async fn changes(answers: Answers, need: Need, expected: usize) -> Vec<String> {
     let (sender, mut changes) = mpsc::channel(16);
     let contact = contact();
     contact.listed(contact.add(Kind::Service, ""));
-    let part = part(contact.add(Kind::Ingress, ""), is_optional);
+    let part = part(contact.add(Kind::Ingress, ""), need);
     let feed = Feed::new(sender, contact, FirstLists::new(Kind::Ingress, 1), part);
     tokio::spawn(watch(answers, feed));
     told(&mut changes, expected).await
@@ -225,23 +225,24 @@ fn relisting(lists: Vec<(u16, Value)>) -> Answers {
 #[tokio::test]
 async fn a_list_that_is_empty_once_is_not_believed() {
     let lists = vec![list(&["a", "b"]), list(&[]), list(&["a"]), list(&["a", "b"])];
-    assert_eq!(changes(relisting(lists), false, 2).await, ["reset a b", "reset a b"]);
+    assert_eq!(changes(relisting(lists), Need::Kind, 2).await, ["reset a b", "reset a b"]);
 }
 
 #[tokio::test]
 async fn a_list_that_stays_empty_is_believed() {
     let lists = vec![list(&["a", "b"]), list(&[]), list(&[])];
-    assert_eq!(changes(relisting(lists), false, 2).await, ["reset a b", "reset"]);
+    assert_eq!(changes(relisting(lists), Need::Kind, 2).await, ["reset a b", "reset"]);
 }
 
 #[tokio::test]
 async fn a_kind_that_may_not_be_listed_is_named_and_done_without_where_that_is_possible() {
     let refused = || Answers { lists: Vec::new(), watches: vec![refusal(403), refusal(403)] };
-    assert_eq!(changes(refused(), true, 2).await, ["diagnostics KindRefused", "Refused(Ingress)"]);
+    assert_eq!(changes(refused(), Need::Optional, 2).await, ["diagnostics KindRefused", "Refused(Ingress)"]);
     // Nothing is sent of one that is needed, but that it is refused.
-    assert_eq!(changes(refused(), false, 1).await, ["diagnostics KindRefused"]);
+    assert_eq!(changes(refused(), Need::Kind, 1).await, ["diagnostics KindRefused"]);
+    assert_eq!(changes(refused(), Need::Scope, 1).await, ["diagnostics KindRefused"]);
     let later = Answers { lists: vec![list(&["a"])], watches: vec![refusal(403), refusal(422)] };
-    assert_eq!(changes(later, false, 3).await, ["diagnostics KindRefused", "reset a", "diagnostics"]);
+    assert_eq!(changes(later, Need::Kind, 3).await, ["diagnostics KindRefused", "reset a", "diagnostics"]);
 }
 
 /// An API server that has just started knows nobody, and then gives nobody any right, for a moment.
@@ -250,10 +251,10 @@ async fn one_refusal_or_one_before_anything_is_listed_is_not_believed() {
     let once =
         Answers { lists: vec![list(&["a"])], watches: vec![refusal(401), refusal(401), refusal(403), refusal(422)] };
     let expected = ["diagnostics KindRefused", "diagnostics KindRefused", "reset a", "diagnostics"];
-    assert_eq!(changes(once, true, 4).await, expected);
+    assert_eq!(changes(once, Need::Optional, 4).await, expected);
     let (sender, mut changes) = mpsc::channel(16);
     let contact = contact();
-    let part = part(contact.add(Kind::Ingress, ""), true);
+    let part = part(contact.add(Kind::Ingress, ""), Need::Optional);
     let mut feed = Feed::new(sender, contact, FirstLists::new(Kind::Ingress, 1), part);
     for _ in 0..5 {
         feed.failed(Trouble { code: Some(403), message: String::new() }).await.unwrap();
@@ -269,14 +270,14 @@ async fn a_refusal_that_is_over_is_no_longer_told() {
         watches: vec![refusal(422), (200, Value::Null), refusal(403)],
     };
     let expected = ["reset a", "diagnostics KindRefused", "reset a", "diagnostics"];
-    assert_eq!(changes(answers, false, 4).await, expected);
+    assert_eq!(changes(answers, Need::Kind, 4).await, expected);
 }
 
 #[tokio::test]
 async fn a_watch_whose_version_is_gone_lists_again() {
     let gone = json!({"type": "ERROR", "object": refusal(410).1});
     let answers = Answers { lists: vec![list(&["a"]), list(&["b"])], watches: vec![refusal(422), (200, gone)] };
-    assert_eq!(changes(answers, false, 2).await, ["reset a", "reset b"]);
+    assert_eq!(changes(answers, Need::Kind, 2).await, ["reset a", "reset b"]);
 }
 
 /// Two namespaces: one is refused at first, the other one takes its time.
@@ -288,7 +289,7 @@ async fn what_is_listed_late_is_not_wiped_out_by_the_first_lists() {
     contact.listed(contact.add(Kind::Service, ""));
     let first = FirstLists::new(Kind::Ingress, 2);
     let mut feeds = ["a", "b"].map(|namespace| {
-        let part = part_of(namespace, &contact, true, None);
+        let part = part_of(namespace, &contact, Need::Optional, None);
         Feed::new(sender.clone(), Arc::clone(&contact), Arc::clone(&first), part)
     });
     for _ in 0..2 {
@@ -316,7 +317,7 @@ async fn a_namespace_that_may_not_be_read_costs_no_other() {
         let contact = contact();
         let first = FirstLists::new(Kind::Ingress, 2);
         let [mut blog, mut refused] = ["blog", "default"].map(|namespace| {
-            let part = part_of(namespace, &contact, false, Some(Arc::clone(&state)));
+            let part = part_of(namespace, &contact, Need::Kind, Some(Arc::clone(&state)));
             Feed::new(sender.clone(), Arc::clone(&contact), Arc::clone(&first), part)
         });
         // It goes on when the other one has come as far.
@@ -336,12 +337,40 @@ async fn a_namespace_that_may_not_be_read_costs_no_other() {
     }
 }
 
+/// The ConfigMap of the options may not be read, the others of a namespace may be.
+#[tokio::test]
+async fn what_may_guard_everything_is_never_done_without() {
+    let (sender, mut changes) = mpsc::channel(16);
+    let contact = contact();
+    let first = FirstLists::new(Kind::Ingress, 2);
+    let [mut options, mut others] =
+        [("edgeward", Need::Scope), ("default", Need::Optional)].map(|(namespace, need)| {
+            Feed::new(
+                sender.clone(),
+                Arc::clone(&contact),
+                Arc::clone(&first),
+                part_of(namespace, &contact, need, None),
+            )
+        });
+    let others = tokio::spawn(async move { list_of(&mut others, fixture::ingress("web").object()).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for _ in 0..10 {
+        options.failed(Trouble { code: Some(403), message: String::new() }).await.unwrap();
+    }
+    assert_eq!(told(&mut changes, 1).await, ["diagnostics KindRefused"]);
+    list_of(&mut options, fixture::ingress("edgeward/options").object()).await.unwrap();
+    others.await.unwrap().unwrap();
+    let mut found = told(&mut changes, 2).await;
+    found.sort();
+    assert_eq!(found, ["diagnostics", "reset web options"]);
+}
+
 #[tokio::test]
 async fn what_a_former_run_knew_is_not_believed_to_be_gone_at_once() {
     let (sender, mut changes) = mpsc::channel(16);
     let contact = contact();
     let (_directory, state) = state(&[Kind::Ingress]).await;
-    let part = Part { state: Some(state), ..part(contact.add(Kind::Ingress, ""), false) };
+    let part = Part { state: Some(state), ..part(contact.add(Kind::Ingress, ""), Need::Kind) };
     let feed = Feed::new(sender, contact, FirstLists::new(Kind::Ingress, 1), part);
     let lists = vec![list(&[]), list(&["a"]), list(&["a"])];
     tokio::spawn(watch(Answers { lists, watches: vec![refusal(422)] }, feed));
@@ -356,7 +385,7 @@ async fn what_was_done_without_is_doubted_as_well_when_it_is_empty() {
         let contact = contact();
         contact.listed(contact.add(Kind::Service, ""));
         let (_directory, state) = state(&[Kind::Ingress]).await;
-        let part = Part { is_whole, ..part_of("default", &contact, true, Some(state)) };
+        let part = Part { is_whole, ..part_of("default", &contact, Need::Optional, Some(state)) };
         let mut feed = Feed::new(sender, contact, FirstLists::new(Kind::Ingress, 1), part);
         for _ in 0..2 {
             feed.failed(Trouble { code: Some(403), message: String::new() }).await.unwrap();

@@ -86,7 +86,7 @@ fn server_alias(value: &str, settings: &mut IngressSettings) -> Result<(), Rejec
         return Err(Rejection::Drops(allowed.to_owned()));
     }
     let mut aliases = Vec::new();
-    for name in names() {
+    for name in counted(value) {
         // One that is no name breaks the whole configuration of ingress-nginx (recorded: c398).
         let name = parse_alias(name).map_err(|error| invalid(&format!("{allowed}; `{name}` {error}")))?;
         aliases.extend(name);
@@ -97,10 +97,32 @@ fn server_alias(value: &str, settings: &mut IngressSettings) -> Result<(), Rejec
         return Err(invalid(allowed));
     }
     settings.paths.aliases = aliases.into();
+    if counted(value).count() < names().count() {
+        return Err(Rejection::LeftOut(format!(
+            "at most {ALIASES} names, {EXPRESSIONS} of them regular expressions, and rules for the others"
+        )));
+    }
     Ok(())
+}
+
+/// The most names that count in a value of `server-alias`: each has all routes of its host.
+const ALIASES: usize = 256;
+
+/// How many of them may be regular expressions, which are tried one by one.
+const EXPRESSIONS: usize = 32;
+
+/// The names in a value of `server-alias` that count.
+fn counted(value: &str) -> impl Iterator<Item = &str> {
+    let mut expressions = 0;
+    let names = value.split(',').map(str::trim).filter(|name| !name.is_empty()).take(ALIASES);
+    names.filter(move |name| {
+        let is_expression = name.starts_with('~');
+        expressions += usize::from(is_expression);
+        !is_expression || expressions <= EXPRESSIONS
+    })
 }
 
 /// The names in a value of `server-alias`, as far as they are some.
 pub(crate) fn aliases_in(value: &str) -> impl Iterator<Item = HostPattern> {
-    value.split(',').filter_map(|name| parse_alias(name.trim()).ok()).flatten()
+    counted(value).filter_map(|name| parse_alias(name).ok()).flatten()
 }

@@ -1,4 +1,4 @@
-use super::{Bad, Effect, Good, IngressSettings};
+use super::{Bad, Effect, Good, IngressSettings, read_all};
 
 pub(super) const GOOD: &[Good] = &[
     ("use-regex", "true", |s| s.paths.use_regex),
@@ -33,3 +33,15 @@ pub(super) const BAD: &[Bad] = &[
     ("server-alias", &["", ",", "~^(bad", "~a(?=b)", "a*b", "*", "a..b"], Effect::Default),
     ("server-alias", &["bad host;", "a.test\nb.test", "é.test"], Effect::Drops),
 ];
+
+#[test]
+fn many_aliases_do_not_multiply_the_routes_of_their_host() {
+    let many = |name: fn(usize) -> String| (0..1000).map(name).collect::<Vec<_>>().join(",");
+    for (value, count) in [(many(|n| format!("a{n}.test")), 256), (many(|n| format!("~^a{n}$")), 32)] {
+        let (settings, diagnostics) = read_all(&[("server-alias", &value)]);
+        assert_eq!((settings.paths.aliases.len(), settings.is_dropped), (count, false));
+        assert_eq!(diagnostics[0].code, "AnnotationInvalid");
+        assert!(diagnostics[0].mend.contains("at most 256 names, 32 of them"), "{}", diagnostics[0].mend);
+        assert_eq!(crate::annotation::aliases_in(&value).count(), count, "no other name is looked at");
+    }
+}

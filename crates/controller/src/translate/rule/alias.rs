@@ -3,6 +3,7 @@
 use edgeward_routing::certificate::CertificateTable;
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::policy::HostPolicies;
+use hashbrown::HashSet;
 
 use super::{HostPlan, Place, Plan, Planner};
 use crate::diagnostic::Severity;
@@ -27,9 +28,15 @@ impl Planner<'_, '_> {
             self.plan.hosts.iter().zip(0..).filter_map(|(plan, host)| Some((name(&plan.host), host, plan.aliases?)));
         let mut named: Vec<(String, usize, usize)> = named.collect();
         named.sort();
+        let mut expressions = HashSet::new();
         for (name, main, by) in named {
             let by = &self.owned[by];
             for alias in &by.settings.paths.aliases {
+                // Of two hosts with the same expression the first takes all.
+                if matches!(alias, HostPattern::Regex(_)) && !expressions.insert(alias) {
+                    self.report_alias(main, alias, alias, by.origin.at(Place::Rules.to_string()));
+                    continue;
+                }
                 // `*.x` is a name like the wildcard host; what is one label below it may have a certificate.
                 let wildcard = match alias {
                     HostPattern::Below(suffix) => Some(HostPattern::Wildcard(suffix.clone())),

@@ -61,8 +61,8 @@ pub(super) fn endpoints(
     let mut allowed: Vec<_> = found.into_iter().filter(|(address, _)| options.allows_address(address.ip())).collect();
     if allowed.len() < known {
         let message = format!(
-            "{} of its {known} endpoints of port {} are left out: loopback, link-local and unspecified addresses are \
-             the proxy's own",
+            "{} of its {known} endpoints of port {} are left out: loopback, link-local, metadata and unspecified \
+             addresses are the proxy's own",
             known - allowed.len(),
             key.port
         );

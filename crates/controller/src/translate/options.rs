@@ -1,6 +1,6 @@
 //! What the operator decides, and no object does.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use edgeward_routing::certificate::Certificate;
@@ -157,7 +157,7 @@ impl Options {
         if self.allow_loopback {
             return !address.is_unspecified() && !address.is_multicast();
         }
-        match address.to_canonical() {
+        match with_v4(address) {
             IpAddr::V4(v4) => {
                 !(v4.is_unspecified()
                     || v4.is_loopback()
@@ -166,8 +166,26 @@ impl Options {
                     || v4.is_broadcast())
             }
             IpAddr::V6(v6) => {
-                !(v6.is_unspecified() || v6.is_loopback() || v6.is_unicast_link_local() || v6.is_multicast())
+                !(v6.is_unspecified()
+                    || v6.is_loopback()
+                    || v6.is_unicast_link_local()
+                    || v6.is_multicast()
+                    || v6 == INSTANCE_METADATA)
             }
         }
+    }
+}
+
+/// Where instances at AWS are told their credentials; with IPv4 that is a link-local address.
+const INSTANCE_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+/// The IPv4 address that an IPv6 one stands for, mapped (RFC 4291) or translated on its way (NAT64, RFC 6052 section 2.1).
+fn with_v4(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into(),
+            _ => v6.into(),
+        },
+        v4 => v4,
     }
 }

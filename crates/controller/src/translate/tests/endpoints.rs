@@ -167,7 +167,7 @@ fn external_names_can_be_switched_off() {
 }
 
 #[test]
-fn addresses_of_the_proxy_itself_are_refused_in_a_cluster() {
+fn addresses_of_the_proxy_itself_and_of_its_credentials_are_refused_in_a_cluster() {
     let cluster = Options { allow_loopback: false, ..options() };
     for (address, in_directory, in_cluster) in [
         ("127.0.0.1", true, false),
@@ -179,6 +179,11 @@ fn addresses_of_the_proxy_itself_are_refused_in_a_cluster() {
         ("::", false, false),
         ("224.0.0.1", false, false),
         ("ff02::1", false, false),
+        ("fd00:ec2::254", true, false),
+        ("64:ff9b::169.254.169.254", true, false),
+        ("64:ff9b::127.0.0.1", true, false),
+        ("64:ff9b::10.0.0.1", true, true),
+        ("fd00:ec2::253", true, true),
         ("10.0.0.1", true, true),
         ("2001:db8::1", true, true),
     ] {

@@ -1,9 +1,13 @@
 //! Rules: the routes of every host, which of two wins, and what takes the rest of a host.
 
 mod alias;
+mod closed;
 mod dropped;
+mod host;
+mod path;
 mod pattern;
 mod place;
+mod rest;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,12 +15,11 @@ use std::sync::Arc;
 use edgeward_routing::Snapshot;
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::origin::Origin;
-use edgeward_routing::path::{BadPath, PathPattern, PathRegex};
-use edgeward_routing::policy::{HostPolicies, Policies, SslRedirect, Verify};
+use edgeward_routing::path::{PathPattern, PathRegex};
+use edgeward_routing::policy::{HostPolicies, Policies};
 use edgeward_routing::table::RouteTable;
 use hashbrown::HashMap;
 
-use self::dropped::Served;
 use super::backend::{ReferenceId, References};
 use super::canary::CanaryTarget;
 use super::class::Owned;
@@ -27,9 +30,13 @@ use super::upstream_tls::with_upstream_tls;
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
-use crate::object::{IngressPath, IngressRule};
+use crate::object::IngressRule;
 
+use dropped::Served;
+pub(crate) use host::other_name;
+use path::is_regular_expression;
 pub(super) use place::{Path, Place};
+use rest::DefaultBackend;
 
 /// The routes of all hosts, before backends have numbers. It borrows from the objects: of thousands of routes most are
 /// those of the previous snapshot, and become no new objects.
@@ -147,31 +154,6 @@ impl Plan<'_> {
         }
     }
 
-    /// Reports hosts whose clients have to show a certificate, where requests in the clear, which have none, are served too. It
-    /// is so in ingress-nginx.
-    pub(super) fn report_clear(&self, owned: &[Owned<'_>], diagnostics: &mut Vec<Diagnostic>) {
-        for plan in &self.hosts {
-            let HostPlan { host, policies, client_certificates: Some(at), .. } = plan else { continue };
-            let asks = policies.client_certificates.as_ref().is_some_and(|asked| asked.verify == Verify::On);
-            let is_served = |route: &PlannedRoute<'_>| match route.policies.ssl_redirect {
-                _ if route.policies.closed.is_some() => false,
-                SslRedirect::Always => false,
-                SslRedirect::WithCertificate => !self.has_certificate(host),
-                SslRedirect::Off => true,
-            };
-            if !asks || policies.refused.is_some() || !plan.routes.iter().any(is_served) {
-                continue;
-            }
-            let message = format!(
-                "clients of host `{host}` have to show a certificate, but requests in the clear are served without one"
-            );
-            let origin = owned[*at].origin.at(Place::Rules.to_string());
-            let mend =
-                "give the host a `tls` section, and do not switch `ssl-redirect` off; or set `force-ssl-redirect`";
-            diagnostics.push(Diagnostic::new(Severity::Warning, "ClientCertificateClear", origin, message, mend));
-        }
-    }
-
     /// The number of a host, which is there from now on.
     fn number(&mut self, host: HostPattern) -> usize {
         let Self { hosts, by_host, .. } = self;
@@ -272,89 +254,9 @@ pub(super) struct Planner<'a, 'r> {
     pub(super) canaries: Vec<CanaryTarget<'a>>,
 }
 
-/// What `spec.defaultBackend` says.
-#[derive(Clone, Copy, PartialEq)]
-enum DefaultBackend {
-    /// There is none.
-    Absent,
-    /// It names no Service: the snapshot's default backend.
-    Unusable,
-    /// A Service port.
-    Backend(ReferenceId),
-    /// Nothing answers: a value drops the Ingress.
-    Dropped,
-}
-
 impl<'a> Planner<'a, '_> {
     pub(super) fn say(&mut self, severity: Severity, code: &'static str, origin: Origin, message: String, mend: &str) {
         self.diagnostics.push(Diagnostic::new(severity, code, origin, message, mend));
-    }
-
-    fn default_backend(&mut self, owned: &'a Owned<'a>) -> DefaultBackend {
-        if owned.is_canary() {
-            self.add_canary_default(owned);
-            return DefaultBackend::Absent;
-        }
-        let Some(backend) = &owned.ingress.default_backend else { return DefaultBackend::Absent };
-        if owned.is_dropped() {
-            return DefaultBackend::Dropped;
-        }
-        let field = || Place::DefaultBackend.to_string();
-        match self.references.add(owned, backend, field, self.diagnostics) {
-            Some(id) => DefaultBackend::Backend(id),
-            None => DefaultBackend::Unusable,
-        }
-    }
-
-    /// Adds the Ingresses without rules: each is a default backend for every host, and the first wins.
-    fn add_catch_alls(&mut self, defaults: &[DefaultBackend]) {
-        for (at, (owned, default)) in self.owned.iter().zip(defaults).enumerate() {
-            if !owned.ingress.rules.is_empty() || owned.is_canary() {
-                continue;
-            }
-            let target = match default {
-                DefaultBackend::Absent if owned.is_dropped() => continue,
-                DefaultBackend::Absent => {
-                    let message = "the Ingress has neither rules nor a default backend: it serves nothing".to_owned();
-                    let origin = owned.origin.at("spec");
-                    self.say(Severity::Warning, "EmptyIngress", origin, message, "add rules, or remove the Ingress");
-                    continue;
-                }
-                _ if self.options.disable_catch_all => {
-                    let message = "an Ingress that is only a default backend is left out".to_owned();
-                    let mend = "remove `--disable-catch-all`, or give it rules";
-                    self.say(
-                        Severity::Warning,
-                        "CatchAllDisabled",
-                        owned.origin.at(Place::DefaultBackend.to_string()),
-                        message,
-                        mend,
-                    );
-                    continue;
-                }
-                DefaultBackend::Unusable => continue,
-                DefaultBackend::Dropped if !self.counts(owned, &HostPattern::Any) => continue,
-                DefaultBackend::Dropped => {
-                    self.report_kept_closed(owned, &HostPattern::Any, Place::DefaultBackend);
-                    None
-                }
-                DefaultBackend::Backend(target) => Some(*target),
-            };
-            // Its redirects do not count: they would take every unknown host to HTTPS (createServers).
-            let policies = Policies {
-                ssl_redirect: SslRedirect::Off,
-                redirect: None,
-                sets_session: false,
-                ..self.policies[at].clone()
-            };
-            let host = self.plan.number(HostPattern::Any);
-            let place = Place::DefaultBackend;
-            self.ask(at, host);
-            self.insert(
-                host,
-                PlannedRoute { path: ROOT, pattern: None, target, policies, by: owned, place, fallback: true },
-            );
-        }
     }
 
     fn add_rules(&mut self, at: usize, default: DefaultBackend) {
@@ -417,29 +319,6 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    /// Has a host ask of its clients what this Ingress asks for, unless an earlier one has said. That one of them cannot be
-    /// read refuses everybody (controller.go, AuthTLSError).
-    fn ask(&mut self, at: usize, host: usize) {
-        let HostPlan { policies, client_certificates, .. } = &mut self.plan.hosts[host];
-        match &self.asked[at] {
-            None => {}
-            Some(Err(why)) => _ = policies.refused.get_or_insert_with(|| why.clone()),
-            Some(Ok(asked)) => {
-                client_certificates.get_or_insert(at);
-                let known = policies.client_certificates.get_or_insert_with(|| asked.clone());
-                if known != asked {
-                    let host = &self.plan.hosts[host].host;
-                    let message = format!(
-                        "what this Ingress asks of clients of `{host}` does not count: an earlier one has said"
-                    );
-                    let mend = "write the same `auth-tls-*` annotations into both";
-                    let origin = self.owned[at].origin.at(Place::Rules.to_string());
-                    self.say(Severity::Warning, "ClientCertificateConflict", origin, message, mend);
-                }
-            }
-        }
-    }
-
     fn add_paths(&mut self, by: usize, host: usize, number: usize, rule: &'a IngressRule) {
         let owned = &self.owned[by];
         for (at, path) in rule.paths.iter().flatten().enumerate() {
@@ -468,66 +347,6 @@ impl<'a> Planner<'a, '_> {
                 PlannedRoute { path: pattern, pattern: None, target, policies, by: owned, place, fallback: false },
             );
         }
-    }
-
-    /// The path of a rule, and its text: an empty one is `/`, and a type that is absent or ImplementationSpecific is
-    /// Prefix (internal/k8s SetDefaultNGINXPathType).
-    pub(super) fn pattern(
-        &mut self,
-        owned: &Owned<'_>,
-        path: &'a IngressPath,
-        place: Place,
-    ) -> Option<(Path<'a>, &'a str)> {
-        let text = if path.path.is_empty() { "/" } else { path.path.as_str() };
-        if let Err(error) = PathPattern::check(text) {
-            let message = format!("path {text:?} {error}: it is left out");
-            let origin = owned.origin.at(format!("{place}.path"));
-            self.say(Severity::Error, "InvalidPath", origin, message, "write a path that starts with `/`");
-            return None;
-        }
-        match path.path_type.as_deref() {
-            Some("Exact") => Some((Path::Exact(text), text)),
-            Some("Prefix" | "ImplementationSpecific") => Some((Path::Prefix(text), text)),
-            None => {
-                // In the removed versions it did not exist, or could be left out.
-                if owned.ingress.legacy.is_none() {
-                    let message =
-                        "there is no pathType: it is taken for `Prefix`, but the API server refuses the Ingress";
-                    let origin = owned.origin.at(format!("{place}.pathType"));
-                    let mend = "write `pathType: Prefix`";
-                    self.say(Severity::Warning, "PathTypeMissing", origin, message.to_owned(), mend);
-                }
-                Some((Path::Prefix(text), text))
-            }
-            Some(other) => {
-                let message = format!("`{other}` is no path type: the path is left out");
-                let origin = owned.origin.at(format!("{place}.pathType"));
-                let mend = "use `Exact`, `Prefix` or `ImplementationSpecific`";
-                self.say(Severity::Error, "InvalidPathType", origin, message, mend);
-                None
-            }
-        }
-    }
-
-    /// Whether any request may have a path; one that is compared with what no request has is reported.
-    pub(super) fn takes_requests(&mut self, owned: &Owned<'_>, path: &IngressPath, text: &str, place: Place) -> bool {
-        if owned.settings.paths.use_regex || owned.settings.paths.target.is_some() || is_regular_expression(path) {
-            return true;
-        }
-        let mend = match PathPattern::normalized(text) {
-            Ok(form) if form == text => return true,
-            Ok(form) => format!("write `{form}`"),
-            // A `%` that escapes nothing is a plain character.
-            Err(BadPath::BadEncoding) => return true,
-            Err(_) => "remove it: such requests are refused with 400".to_owned(),
-        };
-        let message = format!(
-            "path `{text}` takes no request that is written like it: requests are decoded and normalised before they \
-             are compared"
-        );
-        let origin = owned.origin.at(format!("{place}.path"));
-        self.say(Severity::Warning, "PathNotNormalized", origin, message, &mend);
-        false
     }
 
     /// Adds a route unless its host and path are taken (getBackendServers: same path and same type).
@@ -570,165 +389,4 @@ impl<'a> Planner<'a, '_> {
             path => path,
         }
     }
-
-    /// Gives every host its implicit `/`: the default backend of its owner, else the global one, under the policies of that
-    /// Ingress (createServers), so that what guards its paths guards the rest too.
-    fn add_fallbacks(&mut self, defaults: &[DefaultBackend]) {
-        for host in 0..self.plan.hosts.len() {
-            let Some(at) = self.plan.hosts[host].owner else { continue };
-            if self.taken.contains_key(&(host, self.identity(ROOT))) {
-                continue;
-            }
-            let by = &self.owned[at];
-            let (target, place) = match defaults[at] {
-                DefaultBackend::Backend(id) => (Some(id), Place::DefaultBackend),
-                DefaultBackend::Unusable | DefaultBackend::Dropped => (None, Place::DefaultBackend),
-                DefaultBackend::Absent => (None, Place::Rules),
-            };
-            let policies = policy::at_path(self.configuration, &self.policies[at], "/");
-            // Clients get their session by a path alone (controller.go getBackendServers).
-            let policies = Policies { sets_session: false, ..policies };
-            self.insert(host, PlannedRoute { path: ROOT, pattern: None, target, policies, by, place, fallback: true });
-        }
-        for (host, at) in std::mem::take(&mut self.leftovers) {
-            self.report_leftovers(host, at, defaults[at]);
-        }
-    }
-
-    /// Reports an Ingress that asks for what the rules of a host leave over, where it goes elsewhere.
-    fn report_leftovers(&mut self, host: usize, at: usize, default: DefaultBackend) {
-        let plan = &self.plan.hosts[host];
-        let Some(rest) = self.taken.get(&(host, self.identity(ROOT))).map(|route| &plan.routes[*route]) else { return };
-        let wanted = match default {
-            DefaultBackend::Backend(id) => Some(id),
-            DefaultBackend::Absent | DefaultBackend::Unusable | DefaultBackend::Dropped => None,
-        };
-        // A rule for `/` is no mistake: nothing is left over.
-        if !rest.fallback || rest.target == wanted {
-            return;
-        }
-        let message = format!(
-            "this default backend has no effect on host `{}`: {} comes first, and what no rule takes goes where that says",
-            plan.host, rest.by.origin
-        );
-        let origin = self.owned[at].origin.at(Place::DefaultBackend.to_string());
-        let mend = "name the same default backend in both, or add a rule for the path `/`";
-        self.say(Severity::Warning, "DefaultBackendIgnored", origin, message, mend);
-    }
-
-    /// Adds the other names of hosts that redirect from them, where no rule has them (pkg/util/ingress BuildRedirects).
-    fn add_other_names(&mut self) {
-        for host in 0..self.plan.hosts.len() {
-            let HostPlan { host: HostPattern::Exact(name), from_to_www: Some(at), tls, .. } = &self.plan.hosts[host]
-            else {
-                continue;
-            };
-            let (at, tls, name) = (*at, *tls, name.clone());
-            let other = other_name(&name);
-            let Ok(pattern @ HostPattern::Exact(_)) = other.parse::<HostPattern>() else { continue };
-            let by = &self.owned[at];
-            if self.plan.of_pattern(&pattern).is_some() {
-                let message = format!("there is no redirect from `{other}` to `{name}`: a rule has that name");
-                let origin = by.origin.at(Place::Rules.to_string());
-                let mend = "remove `from-to-www-redirect`, or the rules for the other name";
-                self.say(Severity::Warning, "RedirectConflict", origin, message, mend);
-                continue;
-            }
-            let number = self.plan.number(pattern);
-            let plan = &mut self.plan.hosts[number];
-            plan.tls = tls;
-            plan.owner = Some(at);
-            plan.policies.other_name = Some(name);
-            let policies = Policies::default();
-            let place = Place::Rules;
-            self.insert(
-                number,
-                PlannedRoute { path: ROOT, pattern: None, target: None, policies, by, place, fallback: true },
-            );
-        }
-    }
-
-    /// Gives the routes of each host what holds for it as a whole.
-    fn add_host_policies(&mut self) {
-        for plan in &mut self.plan.hosts {
-            // Of several the one of the route that nginx has first: the longest path (controller.go, sort of locations).
-            let roots = plan.routes.iter().filter_map(|route| {
-                let (Path::Exact(path) | Path::Prefix(path)) = route.path;
-                Some((path.len(), path, route.by.settings.redirects.app_root.as_ref()?))
-            });
-            plan.policies.app_root =
-                roots.max_by_key(|(length, path, _)| (*length, *path)).map(|(.., root)| root.clone());
-            if plan.policies == HostPolicies::default() {
-                continue;
-            }
-            let policies = Arc::new(std::mem::take(&mut plan.policies));
-            for route in &mut plan.routes {
-                route.policies.host = Some(Arc::clone(&policies));
-            }
-        }
-    }
-
-    /// Has what the first Ingress of a host with a CA asks for hold for all routes of the host that have nothing of their own
-    /// (nginx.tmpl SERVER: `proxy_ssl_trusted_certificate`).
-    fn share_upstream_tls(&mut self) {
-        if self.configuration.upstream_tls_of_routes_only {
-            return;
-        }
-        for plan in &mut self.plan.hosts {
-            let Some(tls) = plan.upstream_tls.and_then(|at| self.policies[at].upstream_tls.as_ref()) else { continue };
-            for route in &mut plan.routes {
-                route.policies.upstream_tls.get_or_insert_with(|| Arc::clone(tls));
-            }
-        }
-    }
-
-    /// Closes a host for a namespace because an Ingress guards paths there that cannot be told from others; nothing when it
-    /// guards none. Guarding or closing its own routes would leave what they miss to the routes of others. Those of other
-    /// namespaces lead to other applications, and are not the Ingress's to close.
-    fn close_host(&mut self, host: usize, owned: &Owned<'_>, place: Place, why: &str) {
-        if !owned.settings.is_guarded {
-            return;
-        }
-        let reason = owned.settings.closed.clone().unwrap_or_else(|| "it guards its routes".into());
-        let plan = &mut self.plan.hosts[host];
-        let namespace = owned.namespace();
-        if plan.closed.contains_key(&namespace) {
-            return;
-        }
-        let message =
-            format!("{reason}, and {why}: all routes of namespace `{namespace}` on host `{}` answer 503", plan.host);
-        plan.closed.insert(namespace, reason);
-        let mend = "guard paths that are plain text, or keep all Ingresses of this host on another controller";
-        self.say(Severity::Error, "HostClosed", owned.origin.at(place.to_string()), message, mend);
-    }
-
-    /// Closes, each for a namespace, the hosts of which one Ingress guards the whole, or paths that are plain text but do not look like it.
-    fn close_hosts(&mut self) {
-        for (host, at, place) in std::mem::take(&mut self.doubtful) {
-            let (plan, by) = (&self.plan.hosts[host], &self.owned[at]);
-            let is_route = |route: &PlannedRoute<'_>| std::ptr::eq(route.by, by) && route.place == place;
-            if !plan.has_patterns && !plan.routes.iter().any(|route| is_route(route) && route.pattern.is_some()) {
-                self.close_host(host, by, place, "a path that it guards is a regular expression");
-            }
-        }
-        for plan in &mut self.plan.hosts {
-            for route in &mut plan.routes {
-                if let Some(reason) = plan.closed.get(&route.by.ingress.meta.name.namespace) {
-                    route.policies.closed.get_or_insert_with(|| reason.clone());
-                }
-            }
-        }
-    }
-}
-
-/// The name with `www.` for one without, and the one without for one with.
-pub(crate) fn other_name(name: &str) -> String {
-    name.strip_prefix("www.").map_or_else(|| format!("www.{name}"), str::to_owned)
-}
-
-/// Whether a path looks like a regular expression. Only paths that are not held to be plain by their type are meant as
-/// one.
-fn is_regular_expression(path: &IngressPath) -> bool {
-    let is_plain = matches!(path.path_type.as_deref(), Some("Exact" | "Prefix"));
-    !is_plain && path.path.contains(['^', '$', '(', ')', '[', ']', '{', '}', '|', '*', '+', '?', '\\'])
 }

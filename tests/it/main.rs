@@ -34,6 +34,7 @@ mod proxy_protocol;
 mod response;
 mod rollout;
 mod scale;
+mod semantics;
 mod services;
 mod sessions;
 mod shutdown;

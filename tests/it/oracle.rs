@@ -17,9 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use edgeward_tests::turn;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
-use case::Case;
+pub(crate) use case::Case;
 use differences::{Differences, Kind};
 use replay::{Outcome, Process};
 
@@ -33,57 +33,131 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle")
 }
 
-#[tokio::test]
-async fn every_recorded_case_is_the_same_or_a_listed_difference() {
-    let _turn = turn::shared().await;
-    let _addresses = ADDRESSES.lock().await;
-    let differences = Differences::load(&folder().join("differences.yaml"));
-    let asked = std::env::var("EDGEWARD_ORACLE").ok();
-    let all = case::load(&folder().join("cases.json"));
-    assert_eq!(all.len(), CASES, "the recording has changed");
-    let is_asked = |case: &Case| asked.as_deref().is_none_or(|ids| ids.split(',').any(|id| id == case.id));
-    let cases: Vec<Case> = all.into_iter().filter(is_asked).collect();
+/// What replaying the recording gave: done once for all tests that look at it.
+static REPLAY: OnceCell<Replay> = OnceCell::const_new();
 
-    let backends = backends::start().await;
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    for (configmap, batch) in batches(&cases, &differences) {
-        let process = Process::start(&configmap, &batch).await;
-        for case in batch {
-            outcomes.extend(process.replay(case, &backends).await);
+/// The recording and what became of its requests here.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    cases: Vec<Case>,
+    differences: Differences,
+    outcomes: Vec<Outcome>,
+}
+
+/// What the requests of one row of the semantics came to.
+#[derive(Debug, Default)]
+pub(crate) struct OfRow {
+    /// How many are the same in every aspect.
+    pub(crate) same: usize,
+    /// How many differ as listed.
+    pub(crate) listed: usize,
+    /// What is wrong with the others.
+    pub(crate) wrong: Vec<String>,
+}
+
+/// What a request came to.
+enum Verdict {
+    Same,
+    Listed(Kind),
+    Wrong(String),
+}
+
+/// The replayed recording.
+///
+/// # Panics
+///
+/// When the recording or the list of differences cannot be read, or Edgeward does not start.
+pub(crate) async fn replay() -> &'static Replay {
+    REPLAY.get_or_init(Replay::run).await
+}
+
+/// The cases that are asked for, where not all are.
+fn asked() -> Option<String> {
+    std::env::var("EDGEWARD_ORACLE").ok()
+}
+
+impl Replay {
+    async fn run() -> Self {
+        let _turn = turn::shared().await;
+        let _addresses = ADDRESSES.lock().await;
+        let differences = Differences::load(&folder().join("differences.yaml"));
+        let asked = asked();
+        let all = recording();
+        assert_eq!(all.len(), CASES, "the recording has changed");
+        let is_asked = |case: &Case| asked.as_deref().is_none_or(|ids| ids.split(',').any(|id| id == case.id));
+        let cases: Vec<Case> = all.into_iter().filter(is_asked).collect();
+
+        let backends = backends::start().await;
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        for (configmap, batch) in batches(&cases, &differences) {
+            let process = Process::start(&configmap, &batch).await;
+            for case in batch {
+                outcomes.extend(process.replay(case, &backends).await);
+            }
+        }
+        Self { cases, differences, outcomes }
+    }
+
+    fn verdict(&self, outcome: &Outcome) -> Verdict {
+        let listed = self.differences.of(&outcome.case, outcome.request);
+        let aspects: BTreeSet<&str> = outcome.different.keys().map(String::as_str).collect();
+        match listed {
+            None if aspects.is_empty() => Verdict::Same,
+            None => Verdict::Wrong(format!("{outcome}")),
+            Some(difference) if aspects == difference.aspects() => Verdict::Listed(difference.kind),
+            Some(difference) => Verdict::Wrong(format!("listed with {:?}, but {outcome}", difference.aspects())),
         }
     }
 
+    /// What the requests of the cases about one row of the semantics came to.
+    ///
+    /// # Panics
+    ///
+    /// When only some cases were asked for, so that nothing can be said of a row.
+    pub(crate) fn row(&self, row: u8) -> OfRow {
+        assert_eq!(asked(), None, "EDGEWARD_ORACLE leaves cases out: rows need all of them");
+        let ids: BTreeSet<&str> =
+            self.cases.iter().filter(|case| case.rows.contains(&row)).map(|case| case.id.as_str()).collect();
+        let mut of_row = OfRow::default();
+        for outcome in self.outcomes.iter().filter(|outcome| ids.contains(outcome.case.as_str())) {
+            match self.verdict(outcome) {
+                Verdict::Same => of_row.same += 1,
+                Verdict::Listed(_) => of_row.listed += 1,
+                Verdict::Wrong(what) => of_row.wrong.push(what),
+            }
+        }
+        of_row
+    }
+}
+
+/// The cases of the recording.
+pub(crate) fn recording() -> Vec<Case> {
+    case::load(&folder().join("cases.json"))
+}
+
+#[tokio::test]
+async fn every_recorded_case_is_the_same_or_a_listed_difference() {
+    let replay = replay().await;
     let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
     let (mut same, mut wrong) = (0, Vec::new());
-    let mut unused: BTreeSet<(&str, usize)> = differences.requests();
-    for outcome in &outcomes {
-        let listed = differences.of(&outcome.case, outcome.request);
+    let mut unused: BTreeSet<(&str, usize)> = replay.differences.requests();
+    for outcome in &replay.outcomes {
         unused.remove(&(outcome.case.as_str(), outcome.request));
-        let aspects: BTreeSet<&str> = outcome.different.keys().map(String::as_str).collect();
-        let differs = match listed {
-            None if aspects.is_empty() => {
-                same += 1;
-                continue;
-            }
-            None => format!("{outcome}"),
-            Some(difference) if aspects == difference.aspects() => {
-                *counts.entry(difference.kind).or_default() += 1;
-                continue;
-            }
-            Some(difference) => format!("listed with {:?}, but {outcome}", difference.aspects()),
-        };
-        wrong.push(differs);
+        match replay.verdict(outcome) {
+            Verdict::Same => same += 1,
+            Verdict::Listed(kind) => *counts.entry(kind).or_default() += 1,
+            Verdict::Wrong(what) => wrong.push(what),
+        }
     }
+    let (requests, cases) = (replay.outcomes.len(), replay.cases.len());
     eprintln!(
-        "oracle: {} requests of {} cases: {same} the same, listed differences: {counts:?}, wrong: {}",
-        outcomes.len(),
-        cases.len(),
+        "oracle: {requests} requests of {cases} cases: {same} the same, listed differences: {counts:?}, wrong: {}",
         wrong.len()
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    if asked.is_none() {
+    if asked().is_none() {
         assert!(unused.is_empty(), "differences.yaml lists requests that are not replayed: {unused:?}");
-        page_is(&differences.page(outcomes.len(), same));
+        page_is(&replay.differences.page(requests, same));
     }
 }
 

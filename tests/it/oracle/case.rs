@@ -8,20 +8,22 @@ use serde::Deserialize;
 
 /// A set of manifests, requests, and what was seen of each.
 #[derive(Debug, Deserialize)]
-pub(super) struct Case {
-    pub(super) id: String,
+pub(crate) struct Case {
+    pub(crate) id: String,
+    /// The rows of the semantics that it is about, by their number.
+    pub(crate) rows: Vec<u8>,
     pub(super) note: String,
     pub(super) annotations: Vec<String>,
     pub(super) configmap: BTreeMap<String, String>,
     pub(super) isolated: bool,
-    pub(super) manifests: String,
+    pub(crate) manifests: String,
     pub(super) requests: Vec<CaseRequest>,
     pub(super) observed: Vec<Observed>,
 }
 
 /// A request of a case.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct CaseRequest {
+pub(crate) struct CaseRequest {
     pub(super) scheme: String,
     pub(super) method: String,
     pub(super) host: Option<String>,
@@ -46,7 +48,7 @@ pub(super) struct CaseRequest {
 /// What was seen of a request.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Observed {
+pub(crate) enum Observed {
     /// Of a request that was sent several times, one after the other.
     Repeated {
         statuses: Vec<u16>,
@@ -63,7 +65,7 @@ pub(super) enum Observed {
 
 /// What was seen of one request.
 #[derive(Debug, Deserialize)]
-pub(super) struct One {
+pub(crate) struct One {
     pub(super) status: u16,
     #[serde(default)]
     pub(super) headers: Vec<(String, String)>,
@@ -78,7 +80,7 @@ pub(super) struct One {
 
 /// What the last backend got.
 #[derive(Debug, Deserialize)]
-pub(super) struct Upstream {
+pub(crate) struct Upstream {
     pub(super) backend: String,
     pub(super) method: String,
     pub(super) path: String,
@@ -90,7 +92,7 @@ pub(super) struct Upstream {
 
 /// What another backend got.
 #[derive(Debug, Deserialize)]
-pub(super) struct Try {
+pub(crate) struct Try {
     pub(super) backend: String,
     pub(super) method: String,
     pub(super) path: String,
@@ -98,7 +100,7 @@ pub(super) struct Try {
 
 /// The certificate that was served.
 #[derive(Debug, Deserialize)]
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     pub(super) subject: String,
     pub(super) san: Vec<String>,
 }

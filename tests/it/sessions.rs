@@ -168,3 +168,23 @@ async fn a_client_stays_with_the_canary_that_it_has_met() {
     let request = Request::get(HOST, "/app").header("x-can", "always").header("Cookie", &main);
     assert_ne!(send(edgeward.http, &request).await.backend(), Some("new"));
 }
+
+#[tokio::test]
+async fn a_client_may_leave_the_canary_that_is_told_so() {
+    let _turn = turn::shared().await;
+    let pool = Pool::new(&[]).await;
+    let new = Start::default().start("new").await;
+    pool.manifests.write("new.yaml", service("new", &[new.addr()]));
+    let canary = Ingress::new("new").annotation("canary", "true").annotation("canary-by-header", "x-can");
+    let canary = canary.annotation("affinity-canary-behavior", "legacy");
+    pool.manifests.write("canary.yaml", canary.path(HOST, "Prefix", "/app", "new").text());
+    let edgeward = pool.serve().await;
+    let taken = send(edgeward.http, &Request::get(HOST, "/app").header("x-can", "always")).await;
+    assert_eq!(taken.backend(), Some("new"));
+    let cookies =
+        taken.header_values("set-cookie").iter().map(|set| set.split(';').next().unwrap()).collect::<Vec<_>>();
+    let request = Request::get(HOST, "/app").header("x-can", "never").header("Cookie", &cookies.join("; "));
+    let left = send(edgeward.http, &request).await;
+    assert_eq!(left.status(), 200);
+    assert_ne!(left.backend(), Some("new"));
+}

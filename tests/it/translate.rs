@@ -3,12 +3,12 @@
 //! The first line of a manifest is the rule that it shows. A second comment line may hold the options of the command line
 //! that it is translated with. `INSTA_UPDATE=always` writes the snapshots anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use edgeward_controller::index::Index;
-use edgeward_controller::object::NamespacedName;
-use edgeward_controller::parse::parse;
+use edgeward_controller::object::{Ingress, NamespacedName, Object, Service};
+use edgeward_controller::parse::{Parsed, parse};
 use edgeward_controller::translate::{Clock, Compatibility, Options, translate};
 use edgeward_routing::Snapshot;
 use edgeward_routing::render::render;
@@ -53,11 +53,40 @@ fn options(text: &str) -> Options {
 
 /// What a text becomes: the routing and everything that there is to say about it.
 fn translated(text: &str) -> String {
-    let parsed = parse("manifest.yaml", text).unwrap_or_else(|e| panic!("not YAML: {e}"));
+    translation(parsed(text), &options(text))
+}
+
+fn parsed(text: &str) -> Parsed {
+    parse("manifest.yaml", text).unwrap_or_else(|e| panic!("not YAML: {e}"))
+}
+
+/// The annotations that the objects of a text have: names with their prefix, and values.
+pub(crate) fn annotations_of(text: &str) -> Vec<(String, String)> {
+    let objects = parsed(text).objects.into_iter();
+    objects
+        .flat_map(|placed| match placed.object {
+            Object::Ingress(Ingress { meta, .. }) | Object::Service(Service { meta, .. }) => meta.annotations,
+            _ => BTreeMap::new(),
+        })
+        .collect()
+}
+
+/// Whether a text becomes something else, or something else is said of it, without this annotation.
+pub(crate) fn depends_on(text: &str, annotation: &str) -> bool {
+    let (options, mut without) = (options(text), parsed(text));
+    for placed in &mut without.objects {
+        if let Object::Ingress(Ingress { meta, .. }) | Object::Service(Service { meta, .. }) = &mut placed.object {
+            meta.annotations.remove(annotation);
+        }
+    }
+    translation(without, &options) != translation(parsed(text), &options)
+}
+
+fn translation(parsed: Parsed, options: &Options) -> String {
     let skipped = parsed.skipped.iter().map(|(kind, count)| format!("skipped {count} x {kind}\n"));
     let skipped: String = skipped.collect();
     let index = Index::of(parsed.objects.into_iter().map(|placed| placed.object));
-    let translation = translate(&index, &options(text), &Snapshot::empty(Default::default()));
+    let translation = translate(&index, options, &Snapshot::empty(Default::default()));
     let mut diagnostics = parsed.diagnostics;
     diagnostics.extend(translation.diagnostics);
     for diagnostic in &mut diagnostics {

@@ -105,3 +105,39 @@ async fn what_the_first_ingress_of_a_host_asks_for_holds_for_its_other_routes() 
         assert_eq!(send(edgeward.http, &Request::get(host, path)).await.status(), status, "{host}{path}");
     }
 }
+
+#[tokio::test]
+async fn the_chain_and_the_ciphers_of_an_endpoint_are_held_to_what_the_route_takes() {
+    let _turn = turn::shared().await;
+    let root = Authority::new();
+    let upper = root.intermediate("upper");
+    let lower = upper.intermediate("lower");
+    let mut pair = lower.pair("inner.test");
+    pair.certificate_pem = [pair.certificate_pem, lower.certificate_pem(), upper.certificate_pem()].concat();
+    let mut site = Site::new();
+    site.service_as("secure", Start::default().tls(pair)).await;
+    site.manifests.write("root.yaml", secret("root", &root, None));
+    let named = |name: &str| verified(name, "default/root").annotation("proxy-ssl-name", "inner.test");
+    let deep = |name: &str| named(name).annotation("proxy-ssl-verify-depth", "2");
+    site.ingress(&named("shallow"));
+    site.ingress(&deep("deep"));
+    site.ingress(&named("unread").annotation("proxy-ssl-verify-depth", "deep"));
+    // The key of the endpoint is an ECDSA one.
+    let old = |name: &str, ciphers: &str| {
+        deep(name).annotation("proxy-ssl-protocols", "TLSv1.2").annotation("proxy-ssl-ciphers", ciphers)
+    };
+    site.ingress(&old("fitting", "ECDHE-ECDSA-AES128-GCM-SHA256"));
+    site.ingress(&old("unfitting", "ECDHE-RSA-AES128-GCM-SHA256"));
+    site.ingress(&old("unknown", "AES128-SHA"));
+    let edgeward = site.serve().await;
+    for (host, status) in [
+        ("shallow.test", 502),
+        ("deep.test", 200),
+        ("unread.test", 502),
+        ("fitting.test", 200),
+        ("unfitting.test", 502),
+        ("unknown.test", 200),
+    ] {
+        assert_eq!(send(edgeward.http, &Request::get(host, "/")).await.status(), status, "{host}");
+    }
+}

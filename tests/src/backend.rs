@@ -294,7 +294,7 @@ fn acceptor(pair: &Pair) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![pair.certificate()], pair.key()))
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(pair.chain(), pair.key()))
         .expect("a TLS configuration");
     TlsAcceptor::from(Arc::new(config))
 }

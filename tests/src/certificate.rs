@@ -32,6 +32,16 @@ impl Pair {
         CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).expect("a certificate in PEM")
     }
 
+    /// The certificate and those of the authorities behind it, in DER.
+    ///
+    /// # Panics
+    ///
+    /// When one is not PEM.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        let certificates = CertificateDer::pem_slice_iter(self.certificate_pem.as_bytes());
+        certificates.map(|certificate| certificate.expect("certificates in PEM")).collect()
+    }
+
     /// The key in DER.
     ///
     /// # Panics
@@ -82,12 +92,33 @@ impl Authority {
     ///
     /// When rcgen cannot make it.
     pub fn new() -> Self {
+        let (key, params) = Self::material("Edgeward tests");
+        let certificate = params.self_signed(&key).expect("a self-signed certificate");
+        Self::of(key, params, &certificate)
+    }
+
+    /// An authority whose own certificate this one has issued.
+    ///
+    /// # Panics
+    ///
+    /// When rcgen cannot make it.
+    #[must_use]
+    pub fn intermediate(&self, name: &str) -> Self {
+        let (key, params) = Self::material(name);
+        let certificate = params.signed_by(&key, &self.issuer).expect("a signed certificate");
+        Self::of(key, params, &certificate)
+    }
+
+    fn material(name: &str) -> (KeyPair, CertificateParams) {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("an ECDSA key");
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "Edgeward tests");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params.self_signed(&key).expect("a self-signed certificate");
+        (key, params)
+    }
+
+    fn of(key: KeyPair, params: CertificateParams, certificate: &rcgen::Certificate) -> Self {
         let (pem, certificate) = (certificate.pem(), certificate.der().clone());
         Self { issuer: Issuer::new(params, key), certificate, pem }
     }

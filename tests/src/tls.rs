@@ -108,7 +108,7 @@ impl Hello {
         let mut config = match &self.client_certificate {
             Some(pair) => {
                 let key = provider.key_provider.load_private_key(pair.key())?;
-                let certified = CertifiedKey::new(vec![pair.certificate()], key);
+                let certified = CertifiedKey::new(pair.chain(), key);
                 builder.with_client_cert_resolver(Arc::new(Always(Arc::new(certified))))
             }
             None => builder.with_no_client_auth(),

@@ -9,6 +9,7 @@ mod balancing;
 mod canary;
 mod certificates;
 mod change;
+mod charts;
 mod cli;
 mod client_certificates;
 mod cluster;

@@ -310,6 +310,10 @@ pub fn decide_for(
     let Ok(path) = NormalizedPath::parse(head.target()) else {
         return Decision::respond(400, Reason::BadPath, downstream);
     };
+    // The server as a whole can be asked for nothing but its options (RFC 9112 section 3.2.4).
+    if head.target() == "*" && method != "OPTIONS" {
+        return Decision::respond(400, Reason::BadPath, downstream);
+    }
     let host = host.as_ref().map_or("", Host::as_str);
     let mut forwarded = Forwarded::of(downstream, head, settings);
     if settings.block.as_ref().is_some_and(|block| block.refuses(head)) {

@@ -108,6 +108,7 @@ fn the_path_is_routed_on_normalised() {
         ("/%zz", "400 bad_path"),
         ("/../x", "400 bad_path"),
         ("foo", "400 bad_path"),
+        ("*", "400 bad_path"),
     ] {
         assert_eq!(decided(&snapshot, false, &Head::get("c008.test", target)), expected, "{target}");
     }

@@ -266,18 +266,20 @@ impl ResponsePolicies {
                 out.extend_from_slice(b"; ");
             }
             let attribute = attribute.trim_ascii();
-            let equals = attribute.iter().position(|b| *b == b'=').filter(|_| at > 0);
-            let new = equals.and_then(|equals| {
-                let replacement = match attribute[..equals].trim_ascii() {
-                    key if key.eq_ignore_ascii_case(b"domain") => &self.cookie_domain,
-                    key if key.eq_ignore_ascii_case(b"path") => &self.cookie_path,
-                    _ => &None,
-                };
-                let new = replacement.as_ref()?.apply(attribute[equals + 1..].trim_ascii())?;
-                Some([&attribute[..=equals], &new].concat())
-            });
+            let Some(equals) = attribute.iter().position(|b| *b == b'=').filter(|_| at > 0) else {
+                out.extend_from_slice(attribute);
+                continue;
+            };
+            let (key, value) = (attribute[..equals].trim_ascii(), attribute[equals + 1..].trim_ascii());
+            let replacement = match key {
+                key if key.eq_ignore_ascii_case(b"domain") => &self.cookie_domain,
+                key if key.eq_ignore_ascii_case(b"path") => &self.cookie_path,
+                _ => &None,
+            };
+            let new = replacement.as_ref().and_then(|replacement| replacement.apply(value));
             is_rewritten |= new.is_some();
-            out.extend_from_slice(new.as_deref().unwrap_or(attribute));
+            // nginx leaves out the blanks around what it has taken apart.
+            out.extend_from_slice(&[key, b"=", new.as_deref().unwrap_or(value)].concat());
         }
         is_rewritten.then_some(out)
     }

@@ -47,6 +47,7 @@ fn domain_and_path_of_a_cookie_are_replaced() {
         ("a=1; Domain=up.test; Path=/one/x; HttpOnly", Some("a=1; Domain=down.test; Path=/two/x; HttpOnly")),
         ("a=1;domain=.UP.test;path=/", Some("a=1; domain=.down.test; path=/")),
         ("a=1; Domain=www.up.test; Path=/two/one/", None),
+        ("a=1; Path = /one/; Max-Age = 5", Some("a=1; Path=/two/; Max-Age=5")),
         ("domain=up.test; path=/one", None),
         ("a=1", None),
         ("", None),

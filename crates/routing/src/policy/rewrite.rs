@@ -4,7 +4,7 @@ use regex::bytes::{Captures, Regex};
 
 use crate::decide::RequestHead;
 use crate::forward::Forwarded;
-use crate::path::{PathRegex, path_of, query_of};
+use crate::path::{PathRegex, query_of};
 use crate::pattern::{Parsed, PatternError};
 use crate::template::{ParseTemplateError, Template};
 
@@ -202,8 +202,7 @@ impl Rewrite {
         if is_other_form || path.split(|byte| *byte == b'/').any(|segment| segment == b"." || segment == b"..") {
             return Some(Rewritten::Escaping);
         }
-        let is_escaped = path_of(head.target()).is_ok_and(|raw| raw.contains('%'));
-        let mut target = escaped(&path, is_escaped);
+        let mut target = escaped(&path);
         push_query(&mut target, query);
         let prefix = self.prefix.as_ref().map(|prefix| {
             let text = prefix.text(captures.as_ref(), forwarded, head, |group, out| out.extend_from_slice(group));
@@ -220,13 +219,9 @@ fn push_query(target: &mut String, query: &str) {
     }
 }
 
-/// A path as it goes to an endpoint. nginx escapes what it decoded only where the client had escaped something (`quoted_uri`);
-/// what would be no path then is escaped always.
-fn escaped(path: &[u8], is_escaped: bool) -> String {
-    with_escapes(path, |byte| {
-        let ends_path = !byte.is_ascii_graphic() || b"%?#".contains(&byte);
-        ends_path || is_escaped && b"\"<>\\^`{|}".contains(&byte)
-    })
+/// A path as it goes to an endpoint: what nginx escapes in every one that it has rewritten (ngx_escape_uri NGX_ESCAPE_URI).
+fn escaped(path: &[u8]) -> String {
+    with_escapes(path, |byte| !byte.is_ascii_graphic() || b"%?#\"<>\\^`{|}".contains(&byte))
 }
 
 /// What a group took, for a `Location`.
@@ -235,7 +230,8 @@ fn escape_in_location(group: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn visible(text: &[u8]) -> String {
+/// The text with everything percent-encoded that is not visible ASCII.
+pub(super) fn visible(text: &[u8]) -> String {
     with_escapes(text, |byte| !byte.is_ascii_graphic())
 }
 

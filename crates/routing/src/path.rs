@@ -150,6 +150,14 @@ pub fn path_of(target: &str) -> Result<&str, BadPath> {
     Ok(&target[..target.find(['?', '#']).unwrap_or(target.len())])
 }
 
+/// A request target without scheme and authority: nginx's `$request_uri`.
+pub(crate) fn origin_form(target: &str) -> &str {
+    if target.starts_with('/') {
+        return target;
+    }
+    target.split_once("://").and_then(|(_, rest)| rest.find(['/', '?', '#']).map(|at| &rest[at..])).unwrap_or("/")
+}
+
 /// The query of a request target, without `?` and fragment; empty for none.
 pub fn query_of(target: &str) -> &str {
     let target = target.find('#').map_or(target, |end| &target[..end]);

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::decide::RequestHead;
 use crate::forward::Forwarded;
 use crate::host::Host;
-use crate::path::NormalizedPath;
+use crate::path::{NormalizedPath, origin_form, query_of};
 use crate::policy::basic_auth::Credentials;
 
 /// A variable that a template may name. The names are nginx's (ngx_http_variables.c).
@@ -220,20 +220,19 @@ fn write_variable(variable: Variable, forwarded: &Forwarded, head: &impl Request
             }
         }
         Variable::HttpHost => out.extend_from_slice(head.authority().unwrap_or_default().as_bytes()),
-        Variable::RequestUri => out.extend_from_slice(head.target().as_bytes()),
+        Variable::RequestUri => out.extend_from_slice(origin_form(head.target()).as_bytes()),
         Variable::Uri => {
             if let Ok(path) = NormalizedPath::parse(head.target()) {
                 out.extend_from_slice(path.as_bytes());
             }
         }
         Variable::Args => {
-            let query = head.target().split_once('?').map_or("", |(_, query)| query);
-            out.extend_from_slice(query.as_bytes());
+            out.extend_from_slice(query_of(head.target()).as_bytes());
         }
         Variable::RemoteAddr => out.extend_from_slice(forwarded.client.to_string().as_bytes()),
         Variable::Scheme => out.extend_from_slice(&forwarded.scheme),
         Variable::RequestMethod => out.extend_from_slice(head.method().as_bytes()),
-        Variable::EscapedRequestUri => escape(head.target().as_bytes(), out),
+        Variable::EscapedRequestUri => escape(origin_form(head.target()).as_bytes(), out),
         Variable::BestHttpHost => out.extend_from_slice(&forwarded.host),
         // Whoever calls this has it.
         Variable::RequestId => {}
@@ -269,8 +268,7 @@ pub(crate) fn cookie<'a>(head: &'a impl RequestHead, name: &str) -> Option<&'a [
 
 /// The value of the first query parameter of a name, not decoded; nginx compares names without case.
 fn argument<'a>(target: &'a str, name: &str) -> Option<&'a str> {
-    let (_, query) = target.split_once('?')?;
-    query.split('&').find_map(|pair| {
+    query_of(target).split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         key.eq_ignore_ascii_case(name).then_some(value)
     })

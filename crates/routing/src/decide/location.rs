@@ -3,6 +3,7 @@
 
 use super::Downstream;
 use crate::forward::Forwarded;
+use crate::path::origin_form;
 use crate::policy::RedirectStyle;
 
 /// `https://` + the host without its port + the raw request target without a slash at its very end
@@ -67,14 +68,6 @@ pub(super) fn slashed(path: &str, target: &str) -> String {
         push_visible(&mut url, query);
     }
     url
-}
-
-/// Cuts scheme and authority off an absolute-form target.
-fn origin_form(target: &str) -> &str {
-    if target.starts_with('/') {
-        return target;
-    }
-    target.split_once("://").and_then(|(_, rest)| rest.find(['/', '?', '#']).map(|at| &rest[at..])).unwrap_or("/")
 }
 
 /// Appends text so that no byte of it can end the header: everything that is not visible ASCII is percent-encoded.

@@ -2,7 +2,10 @@
 
 use crate::decide::RequestHead;
 use crate::forward::Forwarded;
+use crate::path::{origin_form, query_of};
 use crate::template::{Part, Template};
+
+use super::rewrite::visible;
 
 /// Where copies go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,18 +27,24 @@ impl Mirror {
     pub fn url(&self, forwarded: &Forwarded, head: &impl RequestHead, request_id: &str) -> Option<String> {
         let mut path = Vec::new();
         self.path.write(forwarded, head, request_id, &mut path);
-        let mut path = String::from_utf8(path).ok()?;
         if self.path.parts.is_empty() {
-            head.target().clone_into(&mut path);
-        } else if self.path.parts.iter().all(|part| matches!(part, Part::Literal(_)))
-            && let Some((_, query)) = head.target().split_once('?')
-        {
-            // nginx appends the query to what has no variable (recorded: c290).
-            path = format!("{path}{}{query}", if path.contains('?') { '&' } else { '?' });
+            path.extend_from_slice(origin_form(head.target()).as_bytes());
         }
-        let is_path = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
+        // An absolute-form target may have no path.
+        if path.first() == Some(&b'?') {
+            path.insert(0, b'/');
+        }
+        let mut path = visible(&path);
+        if !self.path.parts.is_empty() && self.path.parts.iter().all(|part| matches!(part, Part::Literal(_))) {
+            // nginx appends the query to what has no variable (recorded: c290).
+            let query = query_of(head.target());
+            if !query.is_empty() {
+                let separator = if path.contains('?') { '&' } else { '?' };
+                path = format!("{path}{separator}{}", visible(query.as_bytes()));
+            }
+        }
         let scheme = if self.is_tls { "https" } else { "http" };
-        is_path.then(|| format!("{scheme}://{}{path}", self.authority))
+        path.starts_with('/').then(|| format!("{scheme}://{}{path}", self.authority))
     }
 
     /// The `Host` for the copy of a request: visible ASCII only, whatever the request puts into it.
@@ -46,3 +55,6 @@ impl Mirror {
         host
     }
 }
+
+#[cfg(test)]
+mod tests;

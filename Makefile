@@ -6,7 +6,7 @@ CARGO ?= cargo
 DENY_VERSION := 0.20.2
 # Needed to build the TLS and compression libraries, and by the demo's printed lines; and to make a network namespace.
 TOOLS := cc cmake curl
-TEST_TOOLS := $(TOOLS) ip strace valgrind
+TEST_TOOLS := $(TOOLS) ip strace valgrind nginx
 
 .PHONY: demo build test check fmt clippy doc deny build-tests unit integration cluster scale guards scale-cluster manifests \
         manifests-check bench setup setup-test
@@ -53,7 +53,7 @@ integration: build-tests
 	EDGEWARD_FAST_PATH=false $(CARGO) test --workspace --test it --locked -- --nocapture $(BOTH)
 
 # What both engines serve passes on both of them.
-BOTH := access:: annotations:: auth:: balancing:: canary:: charts:: client_certificates:: conformance:: errors:: failures:: framing:: http1:: http2:: limits:: mirror:: observability:: oracle:: paths:: response:: semantics:: sessions:: shutdown:: tunnel:: upstream:: upstream_tls::
+BOTH := access:: annotations:: auth:: balancing:: canary:: charts:: client_certificates:: conformance:: errors:: failures:: framing:: http1:: http2:: limits:: mirror:: nginx:: observability:: oracle:: paths:: response:: semantics:: sessions:: shutdown:: tunnel:: upstream:: upstream_tls::
 
 # A network namespace of the tests' own: as root, or as root of a user namespace.
 NAMESPACE = $$(unshare --net true 2>/dev/null && echo --net || echo --user --map-root-user --net)
@@ -107,9 +107,10 @@ setup-test: setup
 	@unshare $(NAMESPACE) true 2>/dev/null || { echo "a network namespace cannot be made: run this as root, or where user \
 	namespaces are allowed (sysctl kernel.unprivileged_userns_clone=1, or a container with --privileged)"; exit 1; }
 
-# Installs what is missing of some tools where it can, and names it where it cannot.
+# Installs what is missing of some tools where it can, and names it where it cannot. Servers such as nginx are in /usr/sbin, which is
+# not on every user's PATH.
 define install
-missing=""; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+missing=""; for tool in $(1); do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 if [ -n "$$missing" ]; then \
   packages="$${missing/ cc/ build-essential}"; packages="$${packages/ ip/ iproute2}"; \
   if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -28,6 +28,7 @@ mod http2;
 mod limits;
 mod listeners;
 mod mirror;
+mod nginx;
 mod observability;
 mod oracle;
 mod passthrough;

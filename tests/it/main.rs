@@ -23,6 +23,7 @@ mod framing;
 mod guards;
 mod harness;
 mod health;
+mod hostile;
 mod http1;
 mod http2;
 mod limits;

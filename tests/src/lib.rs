@@ -15,6 +15,7 @@ pub mod cut;
 pub mod edgeward;
 pub mod h2_backend;
 pub mod h2_client;
+pub mod hostile;
 pub mod load;
 pub mod manifest;
 pub mod message;

@@ -14,15 +14,20 @@ impl Plan<'_> {
     /// is so in ingress-nginx.
     pub(in super::super) fn report_clear(&self, owned: &[Owned<'_>], diagnostics: &mut Vec<Diagnostic>) {
         for plan in &self.hosts {
-            let HostPlan { host, policies, client_certificates: Some(at), .. } = plan else { continue };
-            let asks = policies.client_certificates.as_ref().is_some_and(|asked| asked.verify == Verify::On);
+            let HostPlan { host, client_certificates: Some(at), .. } = plan else { continue };
+            let is_asked = |policies: &HostPolicies| {
+                let asked = policies.client_certificates.as_ref().filter(|_| policies.refused.is_none());
+                asked.is_some_and(|asked| asked.verify == Verify::On)
+            };
             let is_served = |route: &PlannedRoute<'_>| match route.policies.ssl_redirect {
                 _ if route.policies.closed.is_some() => false,
                 SslRedirect::Always => false,
                 SslRedirect::WithCertificate => !self.has_certificate(host),
                 SslRedirect::Off => true,
             };
-            if !asks || policies.refused.is_some() || !plan.routes.iter().any(is_served) {
+            let is_clear =
+                |route: &PlannedRoute<'_>| route.policies.host.as_deref().is_some_and(is_asked) && is_served(route);
+            if !plan.routes.iter().any(is_clear) {
                 continue;
             }
             let message = format!(

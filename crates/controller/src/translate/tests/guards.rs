@@ -195,7 +195,7 @@ fn a_dropped_guard_is_closed_under_every_name_that_leads_to_others() {
     // A default backend is what no rule takes, of all hosts.
     let guard = ingress("a").created(1).annotated("auth-type", "Basic").default_backend("web");
     let translation = run(with_services([guard, ingress("b").default_backend("other")]));
-    assert!(route(&translation, "*", "Prefix /").policies.closed.is_some());
+    assert!(route(&translation, "", "Prefix /").policies.closed.is_some());
 }
 
 #[test]

@@ -113,12 +113,20 @@ pub enum BadPath {
     /// `..` above the root.
     #[error("the path leaves the root")]
     AboveRoot,
+    /// A dot segment that is one to some servers and none to others.
+    #[error("the path has a dot segment that not all servers take for one")]
+    Ambiguous,
 }
 
 impl<'a> NormalizedPath<'a> {
     /// Normalises the path of a request target as nginx does (ngx_http_parse_complex_uri with merge_slashes): percent
     /// decoding (once, `%2F` included), `.` and `..` segments (encoded ones too), `//` to `/`; the query and a fragment
     /// are cut off.
+    ///
+    /// # Errors
+    ///
+    /// The target has no path, or none that everybody reads alike. nginx passes on [what is ambiguous](BadPath::Ambiguous): a
+    /// guard and the application behind it would look at different paths.
     pub fn parse(target: &'a str) -> Result<Self, BadPath> {
         Ok(Self(normalize(path_of(target)?.as_bytes())?))
     }
@@ -168,6 +176,9 @@ fn normalize(raw: &[u8]) -> Result<Cow<'_, [u8]>, BadPath> {
     if is_plain(raw) {
         return Ok(Cow::Borrowed(raw));
     }
+    if is_ambiguous(raw)? {
+        return Err(BadPath::Ambiguous);
+    }
     let mut out: Vec<u8> = Vec::with_capacity(raw.len());
     let mut at = 0;
     while at < raw.len() {
@@ -189,12 +200,44 @@ fn normalize(raw: &[u8]) -> Result<Cow<'_, [u8]>, BadPath> {
     Ok(Cow::Owned(out))
 }
 
-/// Whether normalising would change nothing: no escape, no empty segment, no segment that starts with a dot.
+/// Whether servers disagree on where the dot segments lead: beside backslashes and encoded slashes, which separate segments for
+/// some, with empty segments, which some merge, and with parameters (`..;`), which some take off.
+fn is_ambiguous(raw: &[u8]) -> Result<bool, BadPath> {
+    let (mut has_dots, mut has_parent, mut has_other_separator, mut has_empty) = (false, false, false, false);
+    let (mut at, mut dots, mut others, mut has_parameter) = (1, 0, 0, false);
+    while at <= raw.len() {
+        let is_end = at == raw.len();
+        // The end is that of a segment too.
+        let (byte, width) = if is_end { (b'/', 1) } else { decode(raw, at)? };
+        at += width;
+        match byte {
+            b'/' | b'\\' => {
+                if others == 0 && matches!(dots, 1 | 2) {
+                    if has_parameter {
+                        return Ok(true);
+                    }
+                    has_dots = true;
+                    has_parent |= dots == 2;
+                }
+                has_other_separator |= byte == b'\\' || width > 1;
+                has_empty |= dots + others == 0 && !has_parameter && !is_end;
+                (dots, others, has_parameter) = (0, 0, false);
+            }
+            b';' => has_parameter = true,
+            _ if has_parameter => {}
+            b'.' => dots += 1,
+            _ => others += 1,
+        }
+    }
+    Ok((has_dots && has_other_separator) || (has_parent && has_empty))
+}
+
+/// Whether normalising would change nothing: no escape, no backslash, no empty segment, no segment that starts with a dot.
 fn is_plain(raw: &[u8]) -> bool {
     let mut previous = 0;
     for &byte in raw {
         match byte {
-            b'%' | 0 => return false,
+            b'%' | b'\\' | 0 => return false,
             b'/' | b'.' if previous == b'/' => return false,
             _ => previous = byte,
         }

@@ -24,9 +24,6 @@ enum Kind {
 #[serde(deny_unknown_fields)]
 struct Written {
     kind: Kind,
-    /// Whether it is so on the engine on Pingora alone.
-    #[serde(default)]
-    pingora: bool,
     /// Expressions that the description of the request and its rules has all of.
     #[serde(default)]
     when: Vec<String>,
@@ -49,7 +46,6 @@ struct Class {
 pub(super) struct Differences {
     classes: Vec<Class>,
     met: Vec<Vec<usize>>,
-    is_pingora: bool,
     file: String,
 }
 
@@ -85,19 +81,12 @@ impl Differences {
         let written: Vec<Written> = serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let classes: Vec<Class> = written.into_iter().map(Class::new).collect();
         let met = classes.iter().map(|class| vec![0; class.differs.len()]).collect();
-        let is_pingora = std::env::var("EDGEWARD_FAST_PATH").is_ok_and(|value| value == "false");
-        Self { classes, met, is_pingora, file: file.display().to_string() }
-    }
-
-    /// Whether a class is one of the engine that runs.
-    fn holds(&self, class: &Class) -> bool {
-        self.is_pingora || !class.written.pingora
+        Self { classes, met, file: file.display().to_string() }
     }
 
     /// What of a difference is not listed, for the request with this description.
     pub(super) fn unlisted(&mut self, description: &str, different: Different) -> Different {
-        let fits =
-            |class: &Class| self.holds(class) && class.when.iter().all(|expression| expression.is_match(description));
+        let fits = |class: &Class| class.when.iter().all(|expression| expression.is_match(description));
         let fitting: Vec<usize> = (0..self.classes.len()).filter(|&at| fits(&self.classes[at])).collect();
         let mut unlisted = Different::new();
         for (name, values) in different {
@@ -115,7 +104,7 @@ impl Differences {
     /// What is listed and never came.
     pub(super) fn unmet(&self) -> Vec<String> {
         let mut unmet = Vec::new();
-        for (class, met) in self.classes.iter().zip(&self.met).filter(|(class, _)| self.holds(class)) {
+        for (class, met) in self.classes.iter().zip(&self.met) {
             for ((aspect, ..), count) in class.differs.iter().zip(met) {
                 if *count == 0 {
                     unmet.push(format!("{}: nothing differs in {aspect:?} of {:?}", self.file, class.written.reason));

@@ -19,6 +19,7 @@ mod directory;
 mod engines;
 mod errors;
 mod failures;
+mod flaws;
 mod framing;
 mod guards;
 mod harness;

@@ -151,7 +151,7 @@ async fn handshake(
     let shaken = timeout_at(deadline, async {
         let hello = Hello::read(&mut tcp, snapshot.settings.passes_tls).await?;
         match Passthrough::of_name(snapshot, hello.server_name().as_deref()) {
-            Some(passthrough) => Ok(Shaken::Passed(passthrough, tcp, hello)),
+            Some(passthrough) => Ok(Shaken::Passed(passthrough, tcp, hello.into_bytes())),
             None => TlsStream::accept(tcp, hello, &shared.tls).await.map(Shaken::Here),
         }
     });
@@ -161,9 +161,9 @@ async fn handshake(
             shared.observer.observe(Event::Handshake { duration: begun.elapsed(), resumed: session.resumed });
             Some((Transport::Tls(stream), session))
         }
-        Ok(Ok(Shaken::Passed(passthrough, tcp, hello))) => {
+        Ok(Ok(Shaken::Passed(passthrough, tcp, read))) => {
             registration.lifecycle().enter(ConnectionState::Tunnel);
-            passthrough.serve(tcp, hello.into_bytes(), client).await;
+            passthrough.serve(tcp, read, client).await;
             None
         }
         Ok(Err(error)) => {
@@ -181,6 +181,6 @@ async fn handshake(
 enum Shaken {
     /// TLS ends here.
     Here(Box<TlsStream>),
-    /// It is passed on.
-    Passed(Passthrough, TcpStream, Hello),
+    /// It is passed on, with what was read before the rest.
+    Passed(Passthrough, TcpStream, Vec<u8>),
 }

@@ -16,7 +16,7 @@ fn text(template: &str, head: &Head) -> String {
 
 #[test]
 fn variables_have_nginx_meaning() {
-    let head = Head::get("Shop.TEST.:8443", "/a%20b/../c//d?X=1&y=2&y=3&z")
+    let head = Head::get("Shop.TEST.:8443", "/a%20b/../c/d?X=1&y=2&y=3&z")
         .with("x-user", "ann")
         .with("cookie", "a=1; B=2; c = 3;bb=4")
         .with("cookie", "d=5;e")
@@ -24,7 +24,7 @@ fn variables_have_nginx_meaning() {
     for (template, expected) in [
         ("$host", "shop.test"),
         ("$http_host", "Shop.TEST.:8443"),
-        ("$request_uri", "/a%20b/../c//d?X=1&y=2&y=3&z"),
+        ("$request_uri", "/a%20b/../c/d?X=1&y=2&y=3&z"),
         ("$uri", "/c/d"),
         ("$document_uri", "/c/d"),
         ("$args", "X=1&y=2&y=3&z"),

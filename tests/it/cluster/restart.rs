@@ -80,7 +80,8 @@ async fn a_kind_of_which_there_was_nothing_holds_nothing_up() {
     let launch = || {
         Launch::cluster(&cluster.service_account())
             .argument(format!("--state-dir={}", directory.path().display()))
-            .argument("--configmap=edgeward/missing")
+            // It may be read, and is not there.
+            .argument("--configmap=edgeward/edgeward-controller")
     };
     let first = launch().start().await;
     until(first.http, HOST, "/", |answer| answer.status() == 200).await;

@@ -30,6 +30,7 @@ async fn a_route_adds_headers_and_a_change_of_their_config_map_counts() {
             "options",
             &json!({
                 "global-allowed-response-headers": "X-Route,Cache-Control,Content-Length",
+                "allow-cross-namespace-resources": "true",
                 "add-headers": "ops/all",
                 "proxy-set-headers": "ops/upstream",
                 "hide-headers": "X-Secret",

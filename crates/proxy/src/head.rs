@@ -67,7 +67,7 @@ impl Fields {
 }
 
 /// One bit for a name, whatever its case. Other names may have the same.
-fn mark(name: &[u8]) -> u64 {
+pub(crate) fn mark(name: &[u8]) -> u64 {
     let first = name.first().copied().unwrap_or_default() | 0x20;
     1 << ((name.len() + 7 * usize::from(first)) % 64)
 }

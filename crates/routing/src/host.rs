@@ -164,7 +164,7 @@ impl<'a> Host<'a> {
                 return None;
             }
         }
-        let has_empty_label = host.contains("..");
+        let has_empty_label = host.as_bytes().windows(2).any(|pair| pair == b"..");
         let host = host.strip_suffix('.').unwrap_or(host);
         let well_formed = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'))
             || authority.starts_with('[');

@@ -189,7 +189,7 @@ pub(super) fn mended(head: &[u8], faults: Faults) -> Vec<u8> {
 
 /// A target without what clients keep to themselves.
 fn without_fragment(target: &[u8]) -> &[u8] {
-    let end = target.iter().position(|byte| *byte == b'#');
+    let end = memchr::memchr(b'#', target);
     &target[..end.unwrap_or(target.len())]
 }
 

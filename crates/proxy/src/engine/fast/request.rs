@@ -10,7 +10,7 @@ use super::super::connection_options::ConnectionOptions;
 use super::super::context::RequestContext;
 use super::super::page;
 use super::super::upstream_head::HOP_BY_HOP;
-use super::field::{Edited, put_field};
+use super::field::{Edited, put_field, put_line};
 use crate::head::{BodyLength, RequestHead};
 
 /// Writes the head for an endpoint.
@@ -43,7 +43,7 @@ pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOp
         let is_named = named.iter().any(|named| field.is(named));
         let is_between = HOP_BY_HOP.contains(&name) || is_framing || is_named;
         if !is_between && !edited.contains(field.name) && is_forwardable(name, believed) {
-            put_field(out, field.name, field.value);
+            put_line(out, field.name, field.value);
         }
     }
     if is_chunked {

@@ -23,8 +23,7 @@ pub(super) fn endpoints(
     key: &BackendKey,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<(SocketAddr, Readiness)> {
-    let name = NamespacedName { namespace: key.namespace.clone(), name: key.service.clone() };
-    let Some(service) = index.service(&name) else { return Vec::new() };
+    let Some(service) = service_of(index, key) else { return Vec::new() };
     let mut say = |severity, code, message: String, mend: &str| {
         diagnostics.push(Diagnostic::new(severity, code, service.meta.origin(Kind::Service), message, mend));
     };
@@ -54,7 +53,7 @@ pub(super) fn endpoints(
         }
         None => {
             let Some(port) = find_port(service, &key.port, options) else { return Vec::new() };
-            join(index.slices(&name), port)
+            join(index.slices(&service.meta.name), port)
         }
     };
     let known = found.len();
@@ -92,6 +91,11 @@ pub(super) fn service_address(service: &Service, port: &str) -> Option<SocketAdd
     Some(SocketAddr::new(service.cluster_ip?, number))
 }
 
+/// The Service whose port a backend is.
+fn service_of<'i>(index: &'i Index, key: &BackendKey) -> Option<&'i Service> {
+    index.service(&NamespacedName { namespace: key.namespace.clone(), name: key.service.clone() })
+}
+
 /// The same as the one endpoint of a backend.
 pub(super) fn service_endpoint(
     index: &Index,
@@ -99,8 +103,7 @@ pub(super) fn service_endpoint(
     key: &BackendKey,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<(SocketAddr, Readiness)> {
-    let name = NamespacedName { namespace: key.namespace.clone(), name: key.service.clone() };
-    let Some(service) = index.service(&name) else { return Vec::new() };
+    let Some(service) = service_of(index, key) else { return Vec::new() };
     let Some(address) = service_address(service, &key.port) else { return Vec::new() };
     if options.allows_address(address.ip()) {
         return vec![(address, Readiness::Ready)];

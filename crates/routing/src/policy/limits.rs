@@ -3,6 +3,7 @@
 //! What is counted is living state: a [`Zone`] for each Ingress, which all its routes share and which outlives snapshots.
 
 mod buckets;
+mod client;
 mod counts;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buckets::Buckets;
+use client::Client;
 use counts::Counts;
 
 use super::networks::NetworkSet;
@@ -81,7 +83,7 @@ impl Limits {
         if self.exempt.contains(client) {
             return Ok(None);
         }
-        let client = key(client);
+        let client = Client::from(client);
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let Zone { per_second, per_minute, .. } = &*self.zone;
         let is_within = match (&self.per_second, &self.per_minute) {
@@ -106,15 +108,6 @@ impl Limits {
         }
         Ok(Some(UnderWay { zone: Arc::clone(&self.zone), client }))
     }
-}
-
-/// One number for an address, in which an IPv4 address is the same as the one mapped into IPv6.
-fn key(client: IpAddr) -> u128 {
-    let client = match client {
-        IpAddr::V4(client) => client.to_ipv6_mapped(),
-        IpAddr::V6(client) => client,
-    };
-    client.to_bits()
 }
 
 /// Where the clients of an Ingress are counted. Its memory is bounded, see [`Buckets`]; as long as nobody asks it takes none.
@@ -159,7 +152,7 @@ impl PartialEq for Zone {
 #[derive(Debug)]
 pub struct UnderWay {
     zone: Arc<Zone>,
-    client: u128,
+    client: Client,
 }
 
 impl Drop for UnderWay {

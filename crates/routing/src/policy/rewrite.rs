@@ -70,7 +70,7 @@ impl Replacement {
         head: &impl RequestHead,
         copy: impl Fn(&[u8], &mut Vec<u8>),
     ) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(64);
         for piece in &self.0 {
             match piece {
                 Piece::Literal(text) => out.extend_from_slice(text.as_bytes()),
@@ -221,7 +221,9 @@ fn push_query(target: &mut String, query: &str) {
 
 /// A path as it goes to an endpoint: what nginx escapes in every one that it has rewritten (ngx_escape_uri NGX_ESCAPE_URI).
 fn escaped(path: &[u8]) -> String {
-    with_escapes(path, |byte| !byte.is_ascii_graphic() || b"%?#\"<>\\^`{|}".contains(&byte))
+    let is_escaped =
+        |byte: u8| matches!(byte, b'%' | b'?' | b'#' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{'..=b'}');
+    with_escapes(path, |byte| is_escaped(byte) || !byte.is_ascii_graphic())
 }
 
 /// What a group took, for a `Location`.
@@ -242,6 +244,10 @@ fn printable(text: &[u8]) -> String {
 /// The text with those bytes percent-encoded that `is_escaped` names, among them all that are not ASCII.
 fn with_escapes(text: &[u8], is_escaped: impl Fn(u8) -> bool) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    // Nearly every text stays as it is.
+    if let Some(plain) = std::str::from_utf8(text).ok().filter(|text| !text.bytes().any(&is_escaped)) {
+        return plain.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for &byte in text {
         if is_escaped(byte) {

@@ -1,27 +1,16 @@
 //! Leaky buckets, one for each client.
 
-use std::hash::RandomState;
 use std::mem;
-use std::sync::{Mutex, PoisonError};
-
-use hashbrown::HashMap;
 
 use super::Rate;
+use super::client::{Client, Map, PARTS, Parts};
 
 /// The buckets of the clients of one Ingress, for one rate.
 ///
 /// They hold the newest 40,000 clients at least, which is what nginx's zones of 5 MB hold, and twice as many at most; the
 /// oldest go first. Who is forgotten begins anew. A bucket that has run empty is forgotten too, which changes nothing.
-///
-/// Clients are spread over parts that are locked one at a time, for the time of one look-up: workers meet only in the same
-/// part. The place of a client depends on a secret of the process, for clients choose their addresses.
 #[derive(Debug, Default)]
-pub(super) struct Buckets {
-    parts: [Mutex<Part>; PARTS],
-    placing: RandomState,
-}
-
-const PARTS: usize = 16;
+pub(super) struct Buckets(Parts<Part>);
 
 /// Clients in one generation of one part.
 const CLIENTS: usize = 40_000 / PARTS;
@@ -30,8 +19,8 @@ const CLIENTS: usize = 40_000 / PARTS;
 /// and the old one is forgotten.
 #[derive(Debug, Default)]
 struct Part {
-    young: HashMap<u128, Bucket, RandomState>,
-    old: HashMap<u128, Bucket, RandomState>,
+    young: Map<Bucket>,
+    old: Map<Bucket>,
     /// When the young one began, in milliseconds.
     began: u64,
 }
@@ -58,7 +47,7 @@ impl Bucket {
 
 impl Part {
     /// The bucket of a client, which is young from now on.
-    fn find(&mut self, client: u128, now: u64, rate: &Rate) -> Option<Bucket> {
+    fn find(&mut self, client: Client, now: u64, rate: &Rate) -> Option<Bucket> {
         let until_empty = (rate.burst.saturating_add(1000)).saturating_mul(1000) / rate.thousandths.max(1);
         if self.young.len() >= CLIENTS || now.saturating_sub(self.began) > until_empty.max(1000) {
             self.old = mem::take(&mut self.young);
@@ -74,41 +63,33 @@ impl Part {
 }
 
 impl Buckets {
-    fn with<T>(&self, client: u128, work: impl FnOnce(&mut Part) -> T) -> T {
-        let place = std::hash::BuildHasher::hash_one(&self.placing, client) as usize % PARTS;
-        // Nothing that is done under the lock can be left half done.
-        work(&mut self.parts[place].lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Whether a request would be taken.
-    pub(super) fn has_room(&self, client: u128, now: u64, rate: &Rate) -> bool {
-        self.with(client, |part| Bucket::after_request(part.find(client, now, rate), now, rate).excess <= rate.burst)
+    pub(super) fn has_room(&self, client: Client, now: u64, rate: &Rate) -> bool {
+        let known = self.0.of(client).find(client, now, rate);
+        Bucket::after_request(known, now, rate).excess <= rate.burst
     }
 
     /// Counts a request that has been taken.
-    pub(super) fn charge(&self, client: u128, now: u64, rate: &Rate) {
-        self.with(client, |part| {
-            let bucket = Bucket::after_request(part.find(client, now, rate), now, rate);
-            part.young.insert(client, bucket);
-        });
+    pub(super) fn charge(&self, client: Client, now: u64, rate: &Rate) {
+        let mut part = self.0.of(client);
+        let bucket = Bucket::after_request(part.find(client, now, rate), now, rate);
+        part.young.insert(client, bucket);
     }
 
     /// Counts a request and takes it; or does neither.
-    pub(super) fn take(&self, client: u128, now: u64, rate: &Rate) -> bool {
-        self.with(client, |part| {
-            let bucket = Bucket::after_request(part.find(client, now, rate), now, rate);
-            let is_within = bucket.excess <= rate.burst;
-            if is_within {
-                part.young.insert(client, bucket);
-            }
-            is_within
-        })
+    pub(super) fn take(&self, client: Client, now: u64, rate: &Rate) -> bool {
+        let mut part = self.0.of(client);
+        let bucket = Bucket::after_request(part.find(client, now, rate), now, rate);
+        let is_within = bucket.excess <= rate.burst;
+        if is_within {
+            part.young.insert(client, bucket);
+        }
+        is_within
     }
 
     /// How many clients it knows.
     #[cfg(test)]
     pub(super) fn clients(&self) -> usize {
-        let known = |part: &Mutex<Part>| part.lock().map_or(0, |part| part.young.len() + part.old.len());
-        self.parts.iter().map(known).sum()
+        self.0.sum(|part| part.young.len() + part.old.len())
     }
 }

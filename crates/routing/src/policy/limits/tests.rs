@@ -46,7 +46,11 @@ fn a_request_that_one_rate_refuses_does_not_count_for_the_other() {
     let limits = both(1, 3);
     // The minute is full, so that the second stays empty however often is asked.
     assert_eq!(taken(&limits, CLIENT, &[0, 1000, 2000, 3000, 4000, 4000, 4000]), "1111000");
-    assert!(limits.zone.per_second.has_room(key(CLIENT.parse().unwrap()), 4000, &Rate::per_second(1, 0)));
+    assert!(limits.zone.per_second.has_room(
+        Client::from(CLIENT.parse::<IpAddr>().unwrap()),
+        4000,
+        &Rate::per_second(1, 0)
+    ));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::BytesMut;
 use edgeward_routing::decide;
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use memchr::memchr;
 
 /// Most fields of a response that are understood. Clients are held to [`Limits::header_fields`], endpoints to this.
@@ -101,7 +101,8 @@ pub(crate) enum BodyLength {
 #[derive(Debug)]
 pub struct RequestHead {
     bytes: BytesMut,
-    method: Part,
+    /// `None` for what is no method.
+    method: Option<Method>,
     target: Part,
     version: Version,
     fields: Fields,
@@ -113,7 +114,7 @@ impl RequestHead {
     pub(crate) fn new(bytes: BytesMut) -> Self {
         let mut head = Self {
             bytes: BytesMut::new(),
-            method: Part::default(),
+            method: None,
             target: Part::default(),
             version: Version::HTTP_11,
             fields: Fields::with_capacity(16),
@@ -121,7 +122,7 @@ impl RequestHead {
         };
         let mut lines = lines(&bytes);
         let mut words = lines.next().unwrap_or_default().splitn(3, |byte| *byte == b' ');
-        head.method = Part::of(&bytes, words.next().unwrap_or(&bytes[..0]));
+        head.method = words.next().and_then(|method| Method::from_bytes(method).ok());
         head.target = Part::of(&bytes, words.next().unwrap_or(&bytes[..0]));
         if words.next() == Some(b"HTTP/1.0") {
             head.version = Version::HTTP_10;
@@ -196,7 +197,7 @@ impl RequestHead {
     pub(crate) fn origin_form(&self) -> [&[u8]; 2] {
         let target = self.raw_target();
         match authority_end(target) {
-            _ if target.starts_with(b"/") || target == b"*" => [target, b""],
+            None if target.starts_with(b"/") || target == b"*" => [target, b""],
             None => [b"/", b""],
             Some(end) if target.get(end) == Some(&b'/') => [&target[end..], b""],
             Some(end) => [b"/", &target[end..]],
@@ -206,7 +207,7 @@ impl RequestHead {
 
 impl decide::RequestHead for RequestHead {
     fn method(&self) -> &str {
-        std::str::from_utf8(&self.bytes[self.method.range()]).unwrap_or_default()
+        self.method.as_ref().map_or("", Method::as_str)
     }
 
     fn target(&self) -> &str {
@@ -217,8 +218,8 @@ impl decide::RequestHead for RequestHead {
         let target = self.raw_target();
         let authority = match authority_end(target) {
             // An absolute-form target names its host (RFC 9112 section 3.2.2).
-            Some(end) if !target.starts_with(b"/") => target[..end].rsplit(|byte| *byte == b'/').next(),
-            _ => self.values(b"host").next(),
+            Some(end) => target[..end].rsplit(|byte| *byte == b'/').next(),
+            None => self.values(b"host").next(),
         };
         authority.map(|authority| std::str::from_utf8(authority).unwrap_or_default())
     }
@@ -245,6 +246,9 @@ impl decide::RequestHead for RequestHead {
 
 /// Where the authority of an absolute-form target ends; `None` for other forms.
 fn authority_end(target: &[u8]) -> Option<usize> {
+    if target.first() == Some(&b'/') {
+        return None;
+    }
     let start = target.windows(3).position(|window| window == b"://")? + 3;
     let length = target[start..].iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
     Some(length.map_or(target.len(), |length| start + length))

@@ -307,11 +307,12 @@ pub fn decide_for(
     if method == "TRACE" || method == "CONNECT" {
         return Decision::respond(405, Reason::MethodNotAllowed, downstream);
     }
-    let Ok(path) = NormalizedPath::parse(head.target()) else {
+    let target = head.target();
+    let Ok(path) = NormalizedPath::parse(target) else {
         return Decision::respond(400, Reason::BadPath, downstream);
     };
     // The server as a whole can be asked for nothing but its options (RFC 9112 section 3.2.4).
-    if head.target() == "*" && method != "OPTIONS" {
+    if target == "*" && method != "OPTIONS" {
         return Decision::respond(400, Reason::BadPath, downstream);
     }
     let host = host.as_ref().map_or("", Host::as_str);
@@ -354,7 +355,7 @@ pub fn decide_for(
     } else if head.content_length().is_some_and(|length| !policies.body_size.allows(length)) {
         Some(Action::Respond { status: 413, reason: Reason::BodyTooLarge })
     } else if let RouteMatch::AddSlash(_, route) = found {
-        let location = location::slashed(route.path.as_str(), head.target());
+        let location = location::slashed(route.path.as_str(), target);
         Some(request.redirect(301, &location, Reason::AddSlash))
     } else {
         // From here on every answer says it, in nginx as a part of the location (recorded: c231 to c233).

@@ -1,6 +1,7 @@
 //! Who asks for what: the client's address, scheme, host and port as the configuration lets us believe them, and the
 //! headers that tell the upstream (ingress-nginx nginx.tmpl `proxy_set_header`, row 39 of its semantics).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::decide::{Downstream, RequestHead};
@@ -12,11 +13,11 @@ pub struct Forwarded {
     /// The client's address.
     pub client: IpAddr,
     /// The scheme: `http` or `https`, or what a trusted `X-Forwarded-Proto` says, literally.
-    pub scheme: Box<[u8]>,
+    pub scheme: Cow<'static, [u8]>,
     /// The host as sent, port included, or what a trusted `X-Forwarded-Host` says first. Empty for HTTP/1.0 without one.
     pub host: Box<[u8]>,
     /// The port: the local one, or what a trusted `X-Forwarded-Port` says.
-    pub port: Box<[u8]>,
+    pub port: Cow<'static, [u8]>,
     /// What a rewrite took off the front of the path, as its route puts it.
     pub prefix: Option<Box<[u8]>>,
 }
@@ -27,15 +28,18 @@ impl Forwarded {
     pub fn of(downstream: &Downstream, head: &impl RequestHead, settings: &Settings) -> Self {
         let trusted = settings.believes(downstream.client);
         let believed = |name| if trusted && settings.use_forwarded_headers { head.header(name) } else { None };
-        let scheme: &[u8] = if downstream.tls { b"https" } else { b"http" };
+        let scheme: &'static [u8] = if downstream.tls { b"https" } else { b"http" };
         let host = believed("x-forwarded-host").map(first_of_list).filter(|host| !host.is_empty());
         Self {
             client: if trusted { real_client(downstream.client, head, settings) } else { downstream.client },
-            scheme: believed("x-forwarded-proto").filter(|value| !value.is_empty()).unwrap_or(scheme).into(),
+            scheme: match believed("x-forwarded-proto").filter(|value| !value.is_empty()) {
+                Some(scheme) => scheme.to_vec().into(),
+                None => scheme.into(),
+            },
             host: host.or_else(|| head.authority().map(str::as_bytes)).unwrap_or_default().into(),
             port: match believed("x-forwarded-port").filter(|value| !value.is_empty()) {
-                Some(port) => port.into(),
-                None => downstream.port.to_string().into_bytes().into(),
+                Some(port) => port.to_vec().into(),
+                None => port_text(downstream.port),
             },
             prefix: None,
         }
@@ -68,6 +72,15 @@ impl Forwarded {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'[' | b']' | b':'));
         if fit { host } else { "" }
+    }
+}
+
+/// The text of a port. Those that nearly every request comes in on take no memory.
+fn port_text(port: u16) -> Cow<'static, [u8]> {
+    match port {
+        80 => b"80".as_slice().into(),
+        443 => b"443".as_slice().into(),
+        _ => port.to_string().into_bytes().into(),
     }
 }
 
@@ -175,7 +188,7 @@ fn edit_or_remove<'p>(name: &'p str, value: Option<&[u8]>, edit: &mut impl FnMut
 }
 
 /// All values of a header as one list, as nginx's `$http_x_forwarded_for` has them.
-pub(crate) fn joined<'a>(head: &'a impl RequestHead, name: &'a str) -> Option<std::borrow::Cow<'a, [u8]>> {
+pub(crate) fn joined<'a>(head: &'a impl RequestHead, name: &'a str) -> Option<Cow<'a, [u8]>> {
     let mut values = head.header_values(name);
     let first = values.next()?;
     let rest: Vec<&[u8]> = values.collect();
@@ -196,15 +209,15 @@ pub(crate) fn joined<'a>(head: &'a impl RequestHead, name: &'a str) -> Option<st
 ///
 /// Headers in which a proxy speaks for its clients pass only from one that is `believed`
 /// ([`Settings::believes`]); ingress-nginx passes those on that it does not set itself.
-pub fn is_forwardable(name: &str, believed: bool) -> bool {
-    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && (believed || !speaks_for_client(name))
+pub fn is_forwardable(name: &[u8], believed: bool) -> bool {
+    name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') && (believed || !speaks_for_client(name))
 }
 
 /// Whether a header says who the client is, how it came and what certificate it showed.
-fn speaks_for_client(name: &str) -> bool {
-    matches!(name, "forwarded" | "x-client-ip" | "true-client-ip")
-        || name.starts_with("x-forwarded-")
-        || name.starts_with("ssl-client-")
+fn speaks_for_client(name: &[u8]) -> bool {
+    matches!(name, b"forwarded" | b"x-client-ip" | b"true-client-ip")
+        || name.starts_with(b"x-forwarded-")
+        || name.starts_with(b"ssl-client-")
 }
 
 /// The text of an address, on the stack.

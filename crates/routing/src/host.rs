@@ -164,18 +164,20 @@ impl<'a> Host<'a> {
                 return None;
             }
         }
-        let has_empty_label = host.as_bytes().windows(2).any(|pair| pair == b"..");
+        // One pass over what every request has.
+        let (mut has_empty_label, mut has_upper_case, mut is_well_formed, mut previous) = (false, false, true, 0);
+        for byte in host.bytes() {
+            has_empty_label |= byte == b'.' && previous == b'.';
+            has_upper_case |= byte.is_ascii_uppercase();
+            is_well_formed &= byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+            previous = byte;
+        }
         let host = host.strip_suffix('.').unwrap_or(host);
-        let well_formed = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'))
-            || authority.starts_with('[');
-        if host.is_empty() || host.len() > MAX_HOST || has_empty_label || !well_formed {
+        let is_address = authority.starts_with('[');
+        if host.is_empty() || host.len() > MAX_HOST || has_empty_label || !(is_well_formed || is_address) {
             return None;
         }
-        Some(Self(if host.bytes().any(|b| b.is_ascii_uppercase()) {
-            host.to_ascii_lowercase().into()
-        } else {
-            host.into()
-        }))
+        Some(Self(if has_upper_case { host.to_ascii_lowercase().into() } else { host.into() }))
     }
 
     /// The normalised text.

@@ -16,6 +16,7 @@ use edgeward_routing::policy::{Fault, Policies};
 use edgeward_routing::respond::ResponseEdits;
 use edgeward_routing::route::{Route, Target};
 use http::HeaderValue;
+use smallvec::SmallVec;
 
 use super::auth::Admission;
 use super::page::Answerer;
@@ -51,13 +52,13 @@ pub(super) struct RequestContext {
     pub(super) backend: Option<Arc<Backend>>,
     pub(super) answerer: Answerer,
     /// The copy of the request, until it is sent or handed on.
-    pub(super) mirrored: Option<MirroredRequest>,
+    pub(super) mirrored: Option<Box<MirroredRequest>>,
     pub(super) request_id: RequestId,
     pub(super) request_body_bytes: u64,
     /// Bytes of the body of a response that is held back.
     pub(super) response_body_bytes: u64,
     pub(super) reason: Option<Reason>,
-    pub(super) tries: Vec<Try>,
+    pub(super) tries: SmallVec<[Try; 1]>,
     /// Whether the limits of its route count it, which they have not yet.
     is_to_be_counted: bool,
     /// Its place among the requests that its client has under way.
@@ -111,7 +112,7 @@ impl RequestContext {
             request_body_bytes: 0,
             response_body_bytes: 0,
             reason: None,
-            tries: Vec::new(),
+            tries: SmallVec::new(),
             is_to_be_counted: false,
             under_way: None,
             key: None,
@@ -233,8 +234,8 @@ impl RequestContext {
         self.response.session = None;
     }
 
-    pub(super) fn begin_try(&mut self, endpoint: Endpoint) {
-        self.end_try();
+    pub(super) fn begin_try(&mut self, endpoint: Endpoint, now: Instant) {
+        self.end_try(now);
         // A body that was sent before is sent again from the start.
         self.request_body_bytes = 0;
         if let Some(copy) = &mut self.mirrored {
@@ -248,9 +249,8 @@ impl RequestContext {
             status: None,
             body_bytes: 0,
         });
-        let began = Instant::now();
-        self.first_try.get_or_insert(began);
-        self.current = Some(CurrentTry { _in_flight: endpoint.state.begin(), endpoint, began });
+        self.first_try.get_or_insert(now);
+        self.current = Some(CurrentTry { _in_flight: endpoint.state.begin(), endpoint, began: now });
     }
 
     pub(super) fn connected(&mut self, reused: bool) {
@@ -274,7 +274,7 @@ impl RequestContext {
 
     /// Closes the try under way: nothing more comes of it. An endpoint that is to `blame` is a step nearer to its ejection.
     pub(super) fn fail_try(&mut self, reason: Reason, blame: Blame, metrics: &Metrics) {
-        self.end_try();
+        self.end_try(Instant::now());
         let Some(current) = &self.current else { return };
         if let Some(entry) = self.tries.last_mut() {
             let timed_out = matches!(reason, Reason::ConnectTimeout | Reason::UpstreamTimeout);
@@ -304,7 +304,7 @@ impl RequestContext {
 
     /// Passes over the try under way: its endpoint answered, but another one is to.
     pub(super) fn pass_over_try(&mut self) {
-        self.end_try();
+        self.end_try(Instant::now());
         self.tried.extend(self.current.as_ref().map(|current| current.endpoint.addr));
     }
 
@@ -325,13 +325,16 @@ impl RequestContext {
 
     /// Ends the request: tells balancing, metrics, access log and connection what became of it.
     pub(super) fn finish(&mut self, shared: &Shared, end: End<'_>) {
-        self.end_try();
+        let now = Instant::now();
+        self.end_try(now);
         self.under_way = None;
         if !end.failed
             && let Some(endpoint) = self.endpoint()
         {
             endpoint.state.record_success();
-            if let Some(header) = self.tries.last().and_then(|current| current.header) {
+            if let Some(header) = self.tries.last().and_then(|current| current.header)
+                && self.backend.as_ref().is_some_and(|backend| backend.load_balance == LoadBalance::PeakEwma)
+            {
                 balance::record_latency(&endpoint.state, header);
             }
         }
@@ -347,7 +350,7 @@ impl RequestContext {
             status: end.status,
             reason: self.reason,
             started: self.started,
-            duration: self.clock.elapsed(),
+            duration: now - self.clock,
             request_length: end.request_length,
             body_bytes_sent: end.body_bytes_sent,
             tries: &self.tries,
@@ -370,11 +373,11 @@ impl RequestContext {
     }
 
     /// Notes how long the try under way has taken.
-    pub(super) fn end_try(&mut self) {
+    pub(super) fn end_try(&mut self, now: Instant) {
         if let (Some(current), Some(entry)) = (&self.current, self.tries.last_mut())
             && entry.total.is_zero()
         {
-            entry.total = current.began.elapsed();
+            entry.total = now - current.began;
         }
     }
 }

@@ -5,7 +5,7 @@ use edgeward_routing::forward::is_forwardable;
 
 use super::Shared;
 use super::context::RequestContext;
-use super::upstream_head::HOP_BY_HOP;
+use super::upstream_head::is_hop_by_hop;
 use crate::head::elements;
 
 impl RequestContext {
@@ -25,16 +25,16 @@ impl RequestContext {
         let auth = self.policies().external_auth.as_ref();
         let nominated: Vec<&[u8]> = head.header_values("connection").flat_map(elements).collect();
         let fields = fields.filter(|(name, _)| {
-            let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
-            let is_between =
-                HOP_BY_HOP.contains(&&*lower) || nominated.iter().any(|one| one.eq_ignore_ascii_case(name));
+            let lower = name.to_ascii_lowercase();
+            let is_between = is_hop_by_hop(&lower) || nominated.iter().any(|one| one.eq_ignore_ascii_case(name));
             let is_of_service = auth.is_some_and(|auth| auth.response_headers.iter().any(|field| field.has_name(name)));
             !is_between && !is_of_service && is_forwardable(&lower, believed)
         });
         let waits = has_body && policy.has_body;
         let host = policy.host_for(forwarded, head, self.request_id.as_str());
         match mirrors.begin((head.method(), &url, &host), fields) {
-            Some(copy) if waits => self.mirrored = Some(copy),
+            // Apart: it is large, and few requests have one.
+            Some(copy) if waits => self.mirrored = Some(Box::new(copy)),
             Some(copy) => copy.send(),
             None => tracing::debug!("a request is not mirrored: there is no room, or it is none that can be sent"),
         }

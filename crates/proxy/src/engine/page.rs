@@ -124,7 +124,7 @@ impl RequestContext {
             self.answerer = Answerer::Nobody;
             return Turn::NoBackend;
         };
-        self.end_try();
+        self.end_try(Instant::now());
         self.answerer = Answerer::Page(page);
         self.upgrade = None;
         self.request_body_bytes = 0;

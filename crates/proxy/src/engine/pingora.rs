@@ -208,7 +208,7 @@ impl ProxyHttp for PingoraEngine {
         if ctx.is_last_on_connection(ctx.sends_body() && head::is_chunked(session)) {
             upstream::close_behind(&mut peer);
         }
-        ctx.begin_try(endpoint);
+        ctx.begin_try(endpoint, Instant::now());
         Ok(Box::new(peer))
     }
 
@@ -251,7 +251,8 @@ impl ProxyHttp for PingoraEngine {
         }
         let believed = settings.believes(ctx.downstream.client);
         let names = upstream.headers.keys();
-        let dropped: Vec<_> = names.filter(|name| !is_forwardable(name.as_str(), believed)).cloned().collect();
+        let dropped: Vec<_> =
+            names.filter(|name| !is_forwardable(name.as_str().as_bytes(), believed)).cloned().collect();
         for name in dropped {
             upstream.remove_header(&name);
         }

@@ -7,20 +7,24 @@ use edgeward_routing::policy::{ConnectionOption, UpstreamRequest, UpstreamTls};
 use super::context::RequestContext;
 use super::page::Answerer;
 
-/// Fields that are between a client and this proxy (RFC 9110 section 7.6.1), or that the proxy writes itself.
-pub(super) const HOP_BY_HOP: [&str; 11] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "expect",
-];
+/// Whether a field of this name, in lower case, is between a client and this proxy (RFC 9110 section 7.6.1), or one that the
+/// proxy writes itself.
+pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"connection"
+            | b"keep-alive"
+            | b"proxy-connection"
+            | b"proxy-authenticate"
+            | b"proxy-authorization"
+            | b"te"
+            | b"trailer"
+            | b"transfer-encoding"
+            | b"upgrade"
+            | b"http2-settings"
+            | b"expect"
+    )
+}
 
 impl RequestContext {
     fn upstream_request(&self) -> Option<&UpstreamRequest> {

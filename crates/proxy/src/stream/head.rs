@@ -4,10 +4,12 @@
 //! disagree on which host a request is for or where it ends, so this check comes first and refuses instead. It is as
 //! strict as RFC 9112 lets a server be, and where the RFC leaves a choice it takes nginx's.
 
+use memchr::memchr;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::authority::validate_request_authority;
 
 use super::chunked::Chunked;
+use crate::head::lines;
 use crate::limits::Limits;
 
 /// Why a request is answered by the connection itself, which is closed behind the answer.
@@ -107,7 +109,7 @@ impl Framing {
 pub(super) fn find_end(bytes: &[u8], scanned: usize) -> Option<usize> {
     // An end that was cut in two begins at most two bytes before.
     let mut at = scanned.saturating_sub(2);
-    while let Some(found) = bytes[at..].iter().position(|byte| *byte == b'\n') {
+    while let Some(found) = memchr(b'\n', &bytes[at..]) {
         at += found + 1;
         match &bytes[at..] {
             [b'\n', ..] => return Some(at + 1),
@@ -189,7 +191,7 @@ pub(super) fn mended(head: &[u8], faults: Faults) -> Vec<u8> {
 
 /// A target without what clients keep to themselves.
 fn without_fragment(target: &[u8]) -> &[u8] {
-    let end = memchr::memchr(b'#', target);
+    let end = memchr(b'#', target);
     &target[..end.unwrap_or(target.len())]
 }
 
@@ -205,10 +207,6 @@ fn encoded(target: &[u8]) -> Vec<u8> {
         }
     }
     encoded
-}
-
-fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 /// Checks `METHOD target HTTP/1.x`, and returns the target, whether it is HTTP/1.1, and whether the target must be mended.
@@ -287,17 +285,19 @@ impl<'a> Fields<'a> {
         if matches!(line.first(), Some(b' ' | b'\t')) {
             return Err(Refusal::new(400, "folded header field"));
         }
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        let Some(colon) = memchr(b':', line) else {
             return Err(Refusal::new(400, "header line without colon"));
         };
         let (name, value) = (&line[..colon], &line[colon + 1..]);
+        // All bytes are looked at, several at a time, which is faster than to stop at the first one that is wrong.
+        let is_any = |bytes: &[u8], is: fn(u8) -> bool| bytes.iter().fold(false, |any, byte| any | is(*byte));
         // A blank before the colon is what servers disagree on most.
-        if name.is_empty() || name.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+        if name.is_empty() || is_any(name, |byte| byte <= b' ' || byte == 0x7f) {
             return Err(Refusal::new(400, "malformed header name"));
         }
-        self.ignored |= !name.iter().all(|byte| is_token(*byte));
+        self.ignored |= is_any(name, |byte| !is_token(byte));
         // This also refuses a carriage return that no line feed follows.
-        if !value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)) {
+        if is_any(value, |byte| byte != b'\t' && byte < b' ' || byte == 0x7f) {
             return Err(Refusal::new(400, "control character in header value"));
         }
         match name.len() {
@@ -368,12 +368,23 @@ impl<'a> Fields<'a> {
 
 /// Whether a byte may be part of a method or field name (RFC 9110 section 5.6.2).
 pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
+    TOKEN[usize::from(byte)]
 }
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut others = b"!#$%&'*+-.^_`|~".as_slice();
+    while let [byte, rest @ ..] = others {
+        table[*byte as usize] = true;
+        others = rest;
+    }
+    table
+};
 
 /// Whether a byte may be part of every request target.
 fn is_plain(byte: u8) -> bool {

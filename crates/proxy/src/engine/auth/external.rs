@@ -144,7 +144,7 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         let mut fields = HeaderMap::with_capacity(24);
         for (name, value) in head.headers() {
             let name = HeaderName::from_bytes(name).ok()?;
-            if !NOT_PASSED.contains(&name.as_str()) && is_forwardable(name.as_str(), believed) {
+            if !NOT_PASSED.contains(&name.as_str()) && is_forwardable(name.as_str().as_bytes(), believed) {
                 fields.append(name, HeaderValue::from_bytes(value).ok()?);
             }
         }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use edgeward_routing::backend::Backend;
 use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide_for};
@@ -174,7 +174,8 @@ impl<'a, C: Client> Exchange<'a, C> {
             self.ctx.reason = Some(reason);
         }
         let has_body = upload.is_repeatable() && reason != Some(Reason::BodyTooLarge);
-        self.send_page(Page { status, is_named: true, has_body }, upload, options, deadline).await
+        // Its future is large, as the one of asking, and as seldom needed.
+        Box::pin(self.send_page(Page { status, is_named: true, has_body }, upload, options, deadline)).await
     }
 
     /// Tells the client to send its body where it waits for that. The proxy answers for the upstream, as nginx does: the body is
@@ -231,14 +232,16 @@ impl<'a, C: Client> Exchange<'a, C> {
         let endpoint =
             self.ctx.pick_endpoint(&self.head).ok_or(Failure { reason: Reason::Internal, was_sent: false })?;
         let address = endpoint.addr;
-        self.ctx.begin_try(endpoint);
+        let now = Instant::now();
+        self.ctx.begin_try(endpoint, now);
         let timeouts = self.ctx.timeouts();
-        let kept = pool.take(address).filter(|tcp| failure::is_idempotent(self.head.method()) || is_open(tcp));
+        let kept = pool.take(address, now).filter(|tcp| failure::is_idempotent(self.head.method()) || is_open(tcp));
         let is_reused = kept.is_some();
         let mut tcp = match kept {
             Some(tcp) => tcp,
             None => {
-                let connected = unless_left(&mut self.client, connect(address, timeouts.connect)).await;
+                let connecting = Box::pin(connect(address, timeouts.connect));
+                let connected = unless_left(&mut self.client, connecting).await;
                 connected.and_then(|connected| connected).map_err(|reason| Failure { reason, was_sent: false })?
             }
         };
@@ -277,7 +280,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         self.ctx.response_head(begun.status);
         if let (101, Some(protocol)) = (begun.status, &self.ctx.upgrade) {
             self.is_kept = false;
-            let mut head = Vec::with_capacity(begun.length + 128);
+            let mut head = Vec::with_capacity(begun.length + 512);
             let delivery = Delivery { chunked: false, connection: Some(ConnectionField::Upgrade) };
             response::write(&mut head, &begun, &buf, delivery, &self.ctx);
             ends.client.connection().upgraded(upgrade::is_websocket(protocol));
@@ -313,7 +316,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         // An answer to HEAD, and a 304, say of the body that they do not have how it would come.
         let says_chunked = chunked || self.head.is_http11() && begun.status != 204 && response::is_coded(&begun, &buf);
         let delivery = Delivery { chunked: says_chunked, connection: connection_field::<C>(self.is_kept) };
-        let mut head = Vec::with_capacity(begun.length + 128);
+        let mut head = Vec::with_capacity(begun.length + 512);
         response::write(&mut head, &begun, &buf, delivery, &self.ctx);
         let stays_for_now = self.is_kept || is_body_unwanted;
         let pace = self.ctx.policies().response.as_ref().and_then(|response| response.pace);

@@ -29,6 +29,7 @@ pub(super) fn put_unfolded(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 /// Appends a field of a head that was checked as a whole.
 pub(super) fn put_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
     out.put_slice(name);
     out.put_slice(b": ");
     out.put_slice(value);
@@ -47,16 +48,20 @@ pub(super) struct Edited<'n> {
 impl<'n> Edited<'n> {
     /// Writes a field in the place of all others of the name.
     pub(super) fn set(&mut self, out: &mut Vec<u8>, name: &'n str, value: &[u8]) {
-        self.remove(out, name);
+        self.forget(out, name);
         let start = out.len();
         put_field(out, name.as_bytes(), value);
-        if let Some((_, written)) = self.names.last_mut() {
-            *written = start..out.len();
-        }
+        self.names.push((name, start..out.len()));
     }
 
     /// Has the head have no field of the name, in `out` neither.
     pub(super) fn remove(&mut self, out: &mut Vec<u8>, name: &'n str) {
+        self.forget(out, name);
+        self.names.push((name, 0..0));
+    }
+
+    /// Takes back what was said of a name before.
+    fn forget(&mut self, out: &mut Vec<u8>, name: &str) {
         let mark = mark(name.as_bytes());
         if self.marks & mark != 0
             && let Some(place) = self.names.iter().position(|(known, _)| *known == name)
@@ -68,7 +73,6 @@ impl<'n> Edited<'n> {
             out.drain(written);
         }
         self.marks |= mark;
-        self.names.push((name, 0..0));
     }
 
     /// Whether this name is edited, whatever its case.

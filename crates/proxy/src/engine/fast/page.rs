@@ -25,7 +25,7 @@ impl<C: Client> Exchange<'_, C> {
             self.let_body_come().await?;
         }
         let upload = Upload::new(self.head.body(), BodySize(None), true);
-        self.send_page(page, upload, options, deadline).await
+        Box::pin(self.send_page(page, upload, options, deadline)).await
     }
 
     /// Has a page take the place of what came of the request so far. `upload` is where its body stands.

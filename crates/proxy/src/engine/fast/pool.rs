@@ -53,12 +53,12 @@ impl Pool {
     }
 
     /// A connection to an endpoint that was used before, the one that was used last, if there is one.
-    pub(super) fn take(&self, address: SocketAddr) -> Option<TcpStream> {
+    pub(super) fn take(&self, address: SocketAddr, now: Instant) -> Option<TcpStream> {
         let idle = &mut *self.idle();
         let kept = idle.connections.get_mut(&address)?;
         while let Some(last) = kept.pop() {
             idle.count -= 1;
-            if last.is_quiet() && last.since.elapsed() < self.time {
+            if last.is_quiet() && now.saturating_duration_since(last.since) < self.time {
                 return Some(last.tcp);
             }
         }

@@ -9,7 +9,7 @@ use edgeward_routing::forward::{Edit, is_forwardable};
 use super::super::connection_options::ConnectionOptions;
 use super::super::context::RequestContext;
 use super::super::page;
-use super::super::upstream_head::HOP_BY_HOP;
+use super::super::upstream_head::is_hop_by_hop;
 use super::field::{Edited, put_field, put_line};
 use crate::head::{BodyLength, RequestHead};
 
@@ -39,9 +39,9 @@ pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOp
     for field in head.fields() {
         let mut room = [0; 64];
         let name = &*lower_case(field.name, &mut room);
-        let is_framing = !sends_body && name == "content-length";
+        let is_framing = !sends_body && name == b"content-length";
         let is_named = named.iter().any(|named| field.is(named));
-        let is_between = HOP_BY_HOP.contains(&name) || is_framing || is_named;
+        let is_between = is_hop_by_hop(name) || is_framing || is_named;
         if !is_between && !edited.contains(field.name) && is_forwardable(name, believed) {
             put_line(out, field.name, field.value);
         }
@@ -59,13 +59,11 @@ pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOp
 }
 
 /// A name in lower case. Only names that nobody has are too long for the room.
-fn lower_case<'a>(name: &[u8], room: &'a mut [u8; 64]) -> Cow<'a, str> {
-    let Some(lower) = room.get_mut(..name.len()) else {
-        return String::from_utf8_lossy(name).to_ascii_lowercase().into();
-    };
+fn lower_case<'a>(name: &[u8], room: &'a mut [u8; 64]) -> Cow<'a, [u8]> {
+    let Some(lower) = room.get_mut(..name.len()) else { return name.to_ascii_lowercase().into() };
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
-    String::from_utf8_lossy(lower)
+    (&*lower).into()
 }
 
 #[cfg(test)]

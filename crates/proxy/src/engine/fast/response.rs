@@ -54,8 +54,11 @@ impl Length {
 }
 
 fn parse_length(digits: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse::<i64>().ok().and_then(|length| length.try_into().ok())
+    // What no signed number holds is what some servers cannot read.
+    let add =
+        |sum: i64, byte: &u8| sum.checked_mul(10)?.checked_add(byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?);
+    let length = digits.iter().try_fold(0, add).filter(|_| !digits.is_empty())?;
+    length.try_into().ok()
 }
 
 /// Whether an endpoint takes another request on its connection (RFC 9112 section 9.3).
@@ -120,7 +123,7 @@ pub(super) fn write(
         // Behind those of the name that the endpoint has: the last cookie of a name is the one that counts.
         Edit::Append(name, value) => put_field(&mut appended, name.as_bytes(), value),
     });
-    let filter = Filter::new(edited, response, bytes, ctx);
+    let filter = Filter::new(&edited, response, bytes, ctx);
     let mut has_length = false;
     for field in response.fields(bytes) {
         match field.name.len() {
@@ -155,7 +158,7 @@ pub(super) fn write_interim(out: &mut Vec<u8>, response: &ResponseHead, bytes: &
             edited.remove(out, name);
         }
     });
-    let filter = Filter::new(edited, response, bytes, ctx);
+    let filter = Filter::new(&edited, response, bytes, ctx);
     for field in response.fields(bytes).filter(|field| !is_between(*field) && !field.is(b"content-length")) {
         filter.pass(out, field);
     }
@@ -174,16 +177,16 @@ fn is_between(field: Field<'_>) -> bool {
 }
 
 /// Which fields of a response are for the client, and how.
-struct Filter<'r> {
-    edited: Edited<'r>,
+struct Filter<'r, 'e> {
+    edited: &'e Edited<'r>,
     settings: &'r Settings,
     /// What `Connection` names.
     named: Named<'r>,
     rewriting: Option<&'r ResponsePolicies>,
 }
 
-impl<'r> Filter<'r> {
-    fn new(edited: Edited<'r>, response: &'r ResponseHead, bytes: &'r [u8], ctx: &'r RequestContext) -> Self {
+impl<'r, 'e> Filter<'r, 'e> {
+    fn new(edited: &'e Edited<'r>, response: &'r ResponseHead, bytes: &'r [u8], ctx: &'r RequestContext) -> Self {
         let options = response.values(bytes, b"connection").flat_map(elements);
         Self {
             edited,

@@ -42,7 +42,7 @@ pub(super) struct Upload {
     /// What the rest of the body goes through, and how much of it is in there.
     pipe: Option<(Pipe, usize)>,
     /// The copy of the request, which the body is for too.
-    mirrored: Option<MirroredRequest>,
+    mirrored: Option<Box<MirroredRequest>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Upload {
     }
 
     /// Has a copy of the request get the body too.
-    pub(super) fn mirror(&mut self, copy: Option<MirroredRequest>) {
+    pub(super) fn mirror(&mut self, copy: Option<Box<MirroredRequest>>) {
         self.mirrored = copy;
     }
 

@@ -34,10 +34,10 @@ async fn the_connection_that_was_used_last_is_taken_first() {
     let (first, second) = (port(&one), port(&two));
     pool.put(endpoint.address, one);
     pool.put(endpoint.address, two);
-    assert!(pool.take(other.address).is_none());
-    assert_eq!(pool.take(endpoint.address).map(|tcp| port(&tcp)), Some(second));
-    assert_eq!(pool.take(endpoint.address).map(|tcp| port(&tcp)), Some(first));
-    assert!(pool.take(endpoint.address).is_none());
+    assert!(pool.take(other.address, Instant::now()).is_none());
+    assert_eq!(pool.take(endpoint.address, Instant::now()).map(|tcp| port(&tcp)), Some(second));
+    assert_eq!(pool.take(endpoint.address, Instant::now()).map(|tcp| port(&tcp)), Some(first));
+    assert!(pool.take(endpoint.address, Instant::now()).is_none());
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn a_connection_on_which_something_came_is_not_taken() {
     pool.put(endpoint.address, talking);
     far.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
-    assert!(pool.take(endpoint.address).is_none());
+    assert!(pool.take(endpoint.address, Instant::now()).is_none());
     assert_eq!(pool.idle().count, 0);
 }
 
@@ -61,17 +61,17 @@ async fn above_the_cap_the_oldest_goes() {
     // One that has none left at the moment is not the oldest.
     let busy = Endpoint::new().await;
     pool.put(busy.address, busy.connection().await.0);
-    pool.take(busy.address);
+    pool.take(busy.address, Instant::now());
     for endpoint in [&endpoint, &other, &other] {
         let (near, far) = endpoint.connection().await;
         pool.put(endpoint.address, near);
         far_ends.push(far);
     }
-    assert!(pool.take(endpoint.address).is_none());
-    assert!(pool.take(other.address).is_some() && pool.take(other.address).is_some());
+    assert!(pool.take(endpoint.address, Instant::now()).is_none());
+    assert!(pool.take(other.address, Instant::now()).is_some() && pool.take(other.address, Instant::now()).is_some());
     let none = Pool::new(0, Duration::MAX);
     none.put(endpoint.address, endpoint.connection().await.0);
-    assert!(none.take(endpoint.address).is_none());
+    assert!(none.take(endpoint.address, Instant::now()).is_none());
 }
 
 #[tokio::test]

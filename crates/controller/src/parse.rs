@@ -88,17 +88,15 @@ impl Failure {
 ///
 /// The text is not YAML; see [`SyntaxError`].
 pub fn parse(file: &str, text: &str) -> Result<Parsed, SyntaxError> {
+    read_all(file, yaml::block_documents(text))
+        .or_else(|Unusual| read_all(file, yaml::plain_documents(text)))
+        .or_else(|Unusual| read_all(file, yaml::full_documents(text)?.into_iter().map(Ok)))
+}
+
+fn read_all<E>(file: &str, mut documents: impl Iterator<Item = Result<Node, E>>) -> Result<Parsed, E> {
     let mut reading = Reading { file, parsed: Parsed::default() };
-    for document in yaml::plain_documents(text) {
-        match document {
-            // A tree is several times the size of its text, and not needed any more for the next document.
-            Ok(document) => reading.document(&document),
-            Err(Unusual) => {
-                reading.parsed = Parsed::default();
-                yaml::full_documents(text)?.iter().for_each(|document| reading.document(document));
-            }
-        }
-    }
+    // A tree is several times the size of its text, and not needed any more for the next document.
+    documents.try_for_each(|document| document.map(|document| reading.document(&document)))?;
     Ok(reading.parsed)
 }
 

@@ -18,6 +18,7 @@ use crate::object::{
     Service,
 };
 use crate::resolve::{Resolution, canonical_name};
+use crate::spread::spread;
 
 mod around;
 mod dirty;
@@ -30,6 +31,9 @@ pub use secret::{CertificateState, UsersForm};
 pub(crate) use around::hosts;
 use around::{Namers, Names};
 use secret::SecretEntry;
+
+/// Below this number of certificates, threads cost more than they save.
+const MIN_CERTIFICATES_PER_THREAD: usize = 16;
 
 /// The latest version of every watched object.
 #[derive(Debug, Default)]
@@ -189,6 +193,15 @@ impl Index {
     /// What the Secret of this name offers as a certificate. The first call parses it; later ones do not.
     pub fn certificate(&self, name: &NamespacedName) -> CertificateState<'_> {
         self.secrets.get(name).map_or(CertificateState::Missing, SecretEntry::certificate)
+    }
+
+    /// Parses the certificates of these Secrets, on all cores where there are many that were not parsed yet.
+    pub(crate) fn parse_certificates(&self, names: impl Iterator<Item = NamespacedName>) {
+        let entries = names.filter_map(|name| self.secrets.get(&name));
+        let entries: Vec<_> = entries.filter(|entry| !entry.is_certificate_parsed()).collect();
+        spread(&entries, entries.len() / MIN_CERTIFICATES_PER_THREAD, |entry| {
+            entry.certificate();
+        });
     }
 
     /// What a Secret holds under a key.

@@ -150,8 +150,8 @@ impl Contents {
                 }
             }
         }
-        let paths: Vec<_> = stamps.iter().map(|(key, _)| &key.path).collect();
-        for ((key, stamp), result) in stamps.into_iter().zip(read_all(&paths)) {
+        let files: Vec<_> = stamps.iter().map(|(key, stamp)| (&*key.path, stamp.size)).collect();
+        for ((key, stamp), result) in stamps.into_iter().zip(read_all(&files)) {
             self.locator.forget(&key.path);
             match result {
                 Ok(parsed) => self.replace(key, stamp, parsed, now, &mut affected),

@@ -38,7 +38,7 @@ const MIN_CERTIFICATES_PER_THREAD: usize = 16;
 /// The latest version of every watched object.
 #[derive(Debug, Default)]
 pub struct Index {
-    ingresses: BTreeMap<NamespacedName, Ingress>,
+    ingresses: BTreeMap<NamespacedName, Arc<Ingress>>,
     namers: Namers,
     classes: BTreeMap<NamespacedName, IngressClass>,
     services: HashMap<NamespacedName, Service>,
@@ -157,12 +157,12 @@ impl Index {
 
     /// All Ingresses, by namespace and name.
     pub fn ingresses(&self) -> impl Iterator<Item = &Ingress> {
-        self.ingresses.values()
+        self.ingresses.values().map(AsRef::as_ref)
     }
 
     /// An Ingress.
     pub fn ingress(&self, name: &NamespacedName) -> Option<&Ingress> {
-        self.ingresses.get(name)
+        self.ingresses.get(name).map(AsRef::as_ref)
     }
 
     /// What changed, and the Ingresses that have to do with it, and what they name. `None` where there are more than `most`.
@@ -359,7 +359,7 @@ impl Index {
             Kind::Ingress => {
                 let Some(old) = self.ingresses.remove(name) else { return Dirty::default() };
                 self.namers.remove(&old);
-                Dirty::around(Around::ingress([&old]))
+                Dirty::around(Around::ingress([&*old]))
             }
             Kind::IngressClass => Dirty::everything_if(self.classes.remove(name).is_some()),
             Kind::Service => {
@@ -390,7 +390,7 @@ impl Index {
         }
     }
 
-    fn insert_ingress(&mut self, name: NamespacedName, ingress: Ingress) -> Dirty {
+    fn insert_ingress(&mut self, name: NamespacedName, ingress: Arc<Ingress>) -> Dirty {
         let old = self.ingresses.remove(&name);
         if old.as_ref() == Some(&ingress) {
             self.ingresses.insert(name, ingress);
@@ -400,7 +400,7 @@ impl Index {
             self.namers.remove(old);
         }
         self.namers.add(&ingress);
-        let around = Around::ingress(old.iter().chain([&ingress]));
+        let around = Around::ingress(old.iter().chain([&ingress]).map(AsRef::as_ref));
         self.ingresses.insert(name, ingress);
         Dirty::around(around)
     }

@@ -240,7 +240,7 @@ fn read(root: &Cursor<'_>, form: Form, name: &NamespacedName) -> Result<Read, Sh
     match form {
         Form::Ingress(legacy) => {
             let (ingress, misplaced) = ingress::ingress(root, name.clone(), legacy)?;
-            Ok((vec![Object::Ingress(ingress)], remarks("MisplacedField", Severity::Error, misplaced)))
+            Ok((vec![Object::Ingress(ingress.into())], remarks("MisplacedField", Severity::Error, misplaced)))
         }
         Form::IngressClass => one(Object::IngressClass(ingress::ingress_class(root, name.clone())?)),
         Form::Service => one(Object::Service(service::service(root, name.clone())?)),

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use edgeward_controller::index::Index;
-use edgeward_controller::object::{Ingress, NamespacedName, Object, Service};
+use edgeward_controller::object::{NamespacedName, Object};
 use edgeward_controller::parse::{Parsed, parse};
 use edgeward_controller::translate::{Clock, Compatibility, Options, translate};
 use edgeward_routing::Snapshot;
@@ -65,7 +66,8 @@ pub(crate) fn annotations_of(text: &str) -> Vec<(String, String)> {
     let objects = parsed(text).objects.into_iter();
     objects
         .flat_map(|placed| match placed.object {
-            Object::Ingress(Ingress { meta, .. }) | Object::Service(Service { meta, .. }) => meta.annotations,
+            Object::Ingress(ingress) => ingress.meta.annotations.clone(),
+            Object::Service(service) => service.meta.annotations,
             _ => BTreeMap::new(),
         })
         .collect()
@@ -75,9 +77,11 @@ pub(crate) fn annotations_of(text: &str) -> Vec<(String, String)> {
 pub(crate) fn depends_on(text: &str, annotation: &str) -> bool {
     let (options, mut without) = (options(text), parsed(text));
     for placed in &mut without.objects {
-        if let Object::Ingress(Ingress { meta, .. }) | Object::Service(Service { meta, .. }) = &mut placed.object {
-            meta.annotations.remove(annotation);
-        }
+        match &mut placed.object {
+            Object::Ingress(ingress) => Arc::make_mut(ingress).meta.annotations.remove(annotation),
+            Object::Service(service) => service.meta.annotations.remove(annotation),
+            _ => None,
+        };
     }
     translation(without, &options) != translation(parsed(text), &options)
 }

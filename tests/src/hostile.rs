@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use edgeward_controller::index::Index;
@@ -149,7 +150,7 @@ fn snapshot(annotations: &BTreeMap<String, String>) -> Snapshot {
         if let Object::Ingress(ingress) = &mut placed.object
             && &*ingress.meta.name.name == "hostile"
         {
-            ingress.meta.annotations.clone_from(annotations);
+            Arc::make_mut(ingress).meta.annotations.clone_from(annotations);
         }
     }
     let index = Index::of(parsed.objects.into_iter().map(|placed| placed.object));

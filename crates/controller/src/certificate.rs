@@ -1,16 +1,17 @@
 //! Certificates: from the PEM of a Secret to what the data plane serves, and the one made up where none is given.
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use edgeward_routing::certificate::{Certificate, KeyFormat, PrivateKey};
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::origin::Origin;
 use edgeward_routing::policy::Authority;
-use rustls::crypto::CryptoProvider;
-use rustls::sign::CertifiedKey;
+use rustls::crypto::aws_lc_rs::sign;
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::oid_registry::OID_KEY_TYPE_EC_PUBLIC_KEY;
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate, X509Name};
 
 use crate::object::{Kind, Secret};
@@ -89,8 +90,6 @@ impl CertificateError {
     }
 }
 
-static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(rustls::crypto::aws_lc_rs::default_provider);
-
 /// Reads the certificate of a Secret: `tls.crt` and `tls.key`, whatever its type is.
 pub fn parse(secret: &Secret) -> Result<Certificate, CertificateError> {
     let data =
@@ -129,8 +128,7 @@ fn assemble(
         leaf.get_or_insert(parsed);
     }
     let leaf = leaf.ok_or(CertificateError::NoCertificate)?;
-    let signer =
-        PROVIDER.key_provider.load_private_key(key.clone_key()).map_err(|_| CertificateError::BadPrivateKey)?;
+    let signer = signing_key(&key, &leaf).map_err(|_| CertificateError::BadPrivateKey)?;
     match CertifiedKey::new(chain.clone(), signer).keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
         Err(rustls::Error::InconsistentKeys(_)) => return Err(CertificateError::KeyMismatch),
@@ -153,6 +151,14 @@ fn assemble(
         origin,
         parsed: Default::default(),
     })
+}
+
+/// The key as rustls reads it. To find out of which kind a key is, it reads it as one of RSA first, and so would check those
+/// on curves, nearly all that are issued today, twice: what the certificate is for is tried before.
+fn signing_key(key: &PrivateKeyDer<'_>, leaf: &X509Certificate<'_>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+    let is_on_curve = leaf.public_key().algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY;
+    let ecdsa = if is_on_curve { sign::any_ecdsa_type(key).ok() } else { None };
+    ecdsa.map_or_else(|| sign::any_supported_type(key), Ok)
 }
 
 fn format_of(key: &PrivateKeyDer<'_>) -> KeyFormat {

@@ -18,6 +18,7 @@ use crate::object::{
     Service,
 };
 use crate::resolve::{Resolution, canonical_name};
+use crate::spread::spread;
 
 mod around;
 mod dirty;
@@ -31,10 +32,13 @@ pub(crate) use around::hosts;
 use around::{Namers, Names};
 use secret::SecretEntry;
 
+/// Below this number of certificates, threads cost more than they save.
+const MIN_CERTIFICATES_PER_THREAD: usize = 16;
+
 /// The latest version of every watched object.
 #[derive(Debug, Default)]
 pub struct Index {
-    ingresses: BTreeMap<NamespacedName, Ingress>,
+    ingresses: BTreeMap<NamespacedName, Arc<Ingress>>,
     namers: Namers,
     classes: BTreeMap<NamespacedName, IngressClass>,
     services: HashMap<NamespacedName, Service>,
@@ -153,12 +157,12 @@ impl Index {
 
     /// All Ingresses, by namespace and name.
     pub fn ingresses(&self) -> impl Iterator<Item = &Ingress> {
-        self.ingresses.values()
+        self.ingresses.values().map(AsRef::as_ref)
     }
 
     /// An Ingress.
     pub fn ingress(&self, name: &NamespacedName) -> Option<&Ingress> {
-        self.ingresses.get(name)
+        self.ingresses.get(name).map(AsRef::as_ref)
     }
 
     /// What changed, and the Ingresses that have to do with it, and what they name. `None` where there are more than `most`.
@@ -189,6 +193,15 @@ impl Index {
     /// What the Secret of this name offers as a certificate. The first call parses it; later ones do not.
     pub fn certificate(&self, name: &NamespacedName) -> CertificateState<'_> {
         self.secrets.get(name).map_or(CertificateState::Missing, SecretEntry::certificate)
+    }
+
+    /// Parses the certificates of these Secrets, on all cores where there are many that were not parsed yet.
+    pub(crate) fn parse_certificates(&self, names: impl Iterator<Item = NamespacedName>) {
+        let entries = names.filter_map(|name| self.secrets.get(&name));
+        let entries: Vec<_> = entries.filter(|entry| !entry.is_certificate_parsed()).collect();
+        spread(&entries, entries.len() / MIN_CERTIFICATES_PER_THREAD, |entry| {
+            entry.certificate();
+        });
     }
 
     /// What a Secret holds under a key.
@@ -346,7 +359,7 @@ impl Index {
             Kind::Ingress => {
                 let Some(old) = self.ingresses.remove(name) else { return Dirty::default() };
                 self.namers.remove(&old);
-                Dirty::around(Around::ingress([&old]))
+                Dirty::around(Around::ingress([&*old]))
             }
             Kind::IngressClass => Dirty::everything_if(self.classes.remove(name).is_some()),
             Kind::Service => {
@@ -377,7 +390,7 @@ impl Index {
         }
     }
 
-    fn insert_ingress(&mut self, name: NamespacedName, ingress: Ingress) -> Dirty {
+    fn insert_ingress(&mut self, name: NamespacedName, ingress: Arc<Ingress>) -> Dirty {
         let old = self.ingresses.remove(&name);
         if old.as_ref() == Some(&ingress) {
             self.ingresses.insert(name, ingress);
@@ -387,7 +400,7 @@ impl Index {
             self.namers.remove(old);
         }
         self.namers.add(&ingress);
-        let around = Around::ingress(old.iter().chain([&ingress]));
+        let around = Around::ingress(old.iter().chain([&ingress]).map(AsRef::as_ref));
         self.ingresses.insert(name, ingress);
         Dirty::around(around)
     }

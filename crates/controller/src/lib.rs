@@ -23,5 +23,6 @@ pub mod parse;
 pub mod reconcile;
 pub mod resolve;
 pub mod selector;
+mod spread;
 pub mod state;
 pub mod translate;

@@ -135,8 +135,8 @@ impl fmt::Display for NamespacedName {
 /// An object of any watched kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Object {
-    /// An Ingress.
-    Ingress(Ingress),
+    /// An Ingress. It is shared, for a large site has thousands: what a source remembers and what the index holds is the same.
+    Ingress(Arc<Ingress>),
     /// An IngressClass.
     IngressClass(IngressClass),
     /// A Service.

@@ -88,17 +88,15 @@ impl Failure {
 ///
 /// The text is not YAML; see [`SyntaxError`].
 pub fn parse(file: &str, text: &str) -> Result<Parsed, SyntaxError> {
+    read_all(file, yaml::block_documents(text))
+        .or_else(|Unusual| read_all(file, yaml::plain_documents(text)))
+        .or_else(|Unusual| read_all(file, yaml::full_documents(text)?.into_iter().map(Ok)))
+}
+
+fn read_all<E>(file: &str, mut documents: impl Iterator<Item = Result<Node, E>>) -> Result<Parsed, E> {
     let mut reading = Reading { file, parsed: Parsed::default() };
-    for document in yaml::plain_documents(text) {
-        match document {
-            // A tree is several times the size of its text, and not needed any more for the next document.
-            Ok(document) => reading.document(&document),
-            Err(Unusual) => {
-                reading.parsed = Parsed::default();
-                yaml::full_documents(text)?.iter().for_each(|document| reading.document(document));
-            }
-        }
-    }
+    // A tree is several times the size of its text, and not needed any more for the next document.
+    documents.try_for_each(|document| document.map(|document| reading.document(&document)))?;
     Ok(reading.parsed)
 }
 
@@ -242,7 +240,7 @@ fn read(root: &Cursor<'_>, form: Form, name: &NamespacedName) -> Result<Read, Sh
     match form {
         Form::Ingress(legacy) => {
             let (ingress, misplaced) = ingress::ingress(root, name.clone(), legacy)?;
-            Ok((vec![Object::Ingress(ingress)], remarks("MisplacedField", Severity::Error, misplaced)))
+            Ok((vec![Object::Ingress(ingress.into())], remarks("MisplacedField", Severity::Error, misplaced)))
         }
         Form::IngressClass => one(Object::IngressClass(ingress::ingress_class(root, name.clone())?)),
         Form::Service => one(Object::Service(service::service(root, name.clone())?)),

@@ -64,7 +64,21 @@ struct FileState {
 #[derive(Debug, Default)]
 struct Definition {
     told: Option<Arc<Object>>,
-    files: BTreeSet<FileKey>,
+    /// Sorted. One in nearly all cases, for which a set would take memory for eleven.
+    files: Vec<FileKey>,
+}
+
+impl Definition {
+    fn note(&mut self, key: &FileKey, holds: bool) {
+        match (self.files.binary_search(key), holds) {
+            (Err(at), true) => {
+                self.files.reserve_exact(1);
+                self.files.insert(at, key.clone());
+            }
+            (Ok(at), false) => drop(self.files.remove(at)),
+            (Ok(_), true) | (Err(_), false) => {}
+        }
+    }
 }
 
 /// The files that somebody is writing, by device and inode, and until when that is waited for.
@@ -150,8 +164,8 @@ impl Contents {
                 }
             }
         }
-        let paths: Vec<_> = stamps.iter().map(|(key, _)| &key.path).collect();
-        for ((key, stamp), result) in stamps.into_iter().zip(read_all(&paths)) {
+        let files: Vec<_> = stamps.iter().map(|(key, stamp)| (&*key.path, stamp.size)).collect();
+        for ((key, stamp), result) in stamps.into_iter().zip(read_all(&files)) {
             self.locator.forget(&key.path);
             match result {
                 Ok(parsed) => self.replace(key, stamp, parsed, now, &mut affected),
@@ -452,12 +466,7 @@ impl Contents {
         let (reference, _) = places.first()?;
         let definition = self.definitions.entry(reference.clone()).or_default();
         for (_, key) in places {
-            let holds = self.files.get(key).is_some_and(|state| state.holds(reference));
-            if holds {
-                definition.files.insert(key.clone())
-            } else {
-                definition.files.remove(key)
-            };
+            definition.note(key, self.files.get(key).is_some_and(|state| state.holds(reference)));
         }
         let states = || definition.files.iter().filter_map(|key| Some((key, self.files.get(key)?)));
         let mut present = states().filter_map(|(key, state)| Some((key, state.objects.get(reference)?)));

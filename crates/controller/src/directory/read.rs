@@ -2,17 +2,20 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::panic::{catch_unwind, resume_unwind};
+use std::panic::catch_unwind;
 use std::path::Path;
-use std::thread;
 
 use super::scan::describe;
 use crate::diagnostic::{Diagnostic, FileLocation, Severity};
 use crate::parse::yaml::MAX_FILE_BYTES;
 use crate::parse::{Parsed, Position, parse};
+use crate::spread::spread;
 
-/// Below this number of files, threads cost more than they save.
-const MIN_FILES_PER_THREAD: usize = 64;
+/// Below this number of bytes, threads cost more than they save.
+const MIN_BYTES_PER_THREAD: u64 = 128 * 1024;
+
+/// So many bytes are read in the time in which a file is opened.
+const BYTES_OF_A_FILE: u64 = 2048;
 
 /// What to do about a file that the operating system does not let us read.
 pub(super) const UNREADABLE_MEND: &str = "make it readable for the user that Edgeward runs as, or remove it";
@@ -26,24 +29,11 @@ pub(super) enum ReadError {
     Content(Box<Diagnostic>),
 }
 
-/// Reads files. The results are in the order of the paths.
-pub(super) fn read_all<P: AsRef<Path> + Sync>(paths: &[P]) -> Vec<Result<Parsed, ReadError>> {
-    // Asking how many processors there are reads files of control groups: an edit of one file need not.
-    let threads = match paths.len() / MIN_FILES_PER_THREAD {
-        0 | 1 => 1,
-        most => thread::available_parallelism().map_or(1, usize::from).min(most),
-    };
-    let share = paths.len().div_ceil(threads).max(1);
-    let read_share = |paths: &[P]| paths.iter().map(|path| read(path.as_ref())).collect::<Vec<_>>();
-    if threads == 1 {
-        return read_share(paths);
-    }
-    thread::scope(|scope| {
-        let shares: Vec<_> = paths.chunks(share).map(|share| scope.spawn(move || read_share(share))).collect();
-        let results = shares.into_iter().map(|share| share.join());
-        // A panic that `read` does not contain belongs to the caller.
-        results.flat_map(|share| share.unwrap_or_else(|panic| resume_unwind(panic))).collect()
-    })
+/// Reads files, each of so many bytes. The results are in their order.
+pub(super) fn read_all(files: &[(&Path, u64)]) -> Vec<Result<Parsed, ReadError>> {
+    let work: u64 = files.iter().map(|(_, size)| BYTES_OF_A_FILE + size).sum();
+    let threads = usize::try_from(work / MIN_BYTES_PER_THREAD).unwrap_or(usize::MAX);
+    spread(files, threads.min(files.len()), |(path, _)| read(path))
 }
 
 /// Reads one file.

@@ -93,6 +93,10 @@ impl SecretEntry {
         self.secret.data.get(key).map(Vec::as_slice)
     }
 
+    pub(super) fn is_certificate_parsed(&self) -> bool {
+        self.parsed.get().is_some()
+    }
+
     pub(super) fn certificate(&self) -> CertificateState<'_> {
         match self.parsed.get_or_init(|| certificate::parse(&self.secret).map(Arc::new)) {
             Ok(certificate) => CertificateState::Good(certificate),

@@ -31,7 +31,7 @@ pub(super) trait Convert {
 impl Convert for Ingress {
     fn convert(self) -> Object {
         let spec = self.spec.unwrap_or_default();
-        Object::Ingress(object::Ingress {
+        let ingress = object::Ingress {
             meta: meta(self.metadata, |name| name != LAST_APPLIED),
             legacy: None,
             class_name: spec.ingress_class_name.filter(|name| !name.is_empty()),
@@ -46,7 +46,8 @@ impl Convert for Ingress {
                     secret_name: tls.secret_name.filter(|name| !name.is_empty()),
                 })
                 .collect(),
-        })
+        };
+        Object::Ingress(ingress.into())
     }
 }
 

@@ -7,11 +7,14 @@
 //! Scalars resolve as they do for `kubectl` (YAML 1.1 booleans, unquoted numbers are numbers), so that a manifest means
 //! here what it means there. JSON is read by the same reader.
 //!
-//! Nearly every manifest has neither anchors nor tags nor mistakes. Such text goes from the parser's events straight into
-//! the tree ([`plain`]), for the way by serde ([`full`]) takes longer than the parser itself; whatever else comes up in a
-//! text has the whole of it read that way. Both ways are behind the same parser.
+//! There are three readers, for most of a cold start goes by here. Nearly every manifest is in the block style, which is read
+//! line by line ([`block`]). What else has neither anchors nor tags nor mistakes, JSON for one, goes from a parser's events
+//! straight into the tree ([`plain`]), for the way by serde ([`full`]) takes longer than that parser itself. Each leaves
+//! alone what it is not sure of, and the next one has the whole text then; the last one is right by definition.
 
+mod block;
 mod full;
+mod line;
 mod plain;
 
 pub(crate) use self::full::full_documents;
@@ -119,7 +122,7 @@ impl Node {
     }
 }
 
-/// What a text holds is not plain: it has an anchor, a tag, a merge key, or a mistake.
+/// What a text holds is not for this reader: it has an anchor, a tag, a merge key, or a mistake, or may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unusual;
 
@@ -133,8 +136,13 @@ pub struct SyntaxError {
     pub message: String,
 }
 
-/// The documents of a text, one after the other, where all of it is plain. Empty ones are left out. After [`Unusual`], which
-/// says that it is not, nothing that came before counts: [`full_documents`] reads such a text.
+/// The documents of a text, one after the other, where all of it is in the block style. Empty ones are left out. After
+/// [`Unusual`], which says that it is not, nothing that came before counts.
+pub(crate) fn block_documents(text: &str) -> impl Iterator<Item = Result<Node, Unusual>> {
+    block::Documents::new(without_mark(text))
+}
+
+/// As [`block_documents`], where all of the text is plain in whatever style. [`full_documents`] reads what is not.
 pub(crate) fn plain_documents(text: &str) -> impl Iterator<Item = Result<Node, Unusual>> {
     plain::Documents::new(without_mark(text))
 }
@@ -145,7 +153,8 @@ pub(crate) fn plain_documents(text: &str) -> impl Iterator<Item = Result<Node, U
 ///
 /// As [`full_documents`].
 pub(crate) fn documents(text: &str) -> Result<Vec<Node>, SyntaxError> {
-    plain_documents(text).collect::<Result<_, _>>().or_else(|Unusual| full_documents(text))
+    let in_block_style: Result<_, Unusual> = block_documents(text).collect();
+    in_block_style.or_else(|Unusual| plain_documents(text).collect()).or_else(|Unusual| full_documents(text))
 }
 
 fn without_mark(text: &str) -> &str {

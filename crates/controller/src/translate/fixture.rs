@@ -84,7 +84,7 @@ impl Ingress {
     }
 
     pub(crate) fn object(self) -> Object {
-        Object::Ingress(self)
+        Object::Ingress(self.into())
     }
 }
 

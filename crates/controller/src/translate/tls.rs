@@ -35,10 +35,13 @@ pub(super) fn certificates<'a>(
     known: impl IntoIterator<Item = &'a Arc<Certificate>>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> CertificateTable {
+    // One at a time, as they are looked up below, is most of a start with thousands.
+    index.parse_certificates(owned.iter().filter(|owned| decides_about_tls(owned)).flat_map(secrets));
     let known = known.into_iter().map(|certificate| (certificate.fingerprint, certificate)).collect();
     let mut wallet = Wallet { index, known, now: options.clock.now(), diagnostics };
     let default = wallet.default(options);
-    let sections = |owned: &Owned<'_>| if owned.is_dropped() { Sections::default() } else { wallet.sections(owned) };
+    let sections =
+        |owned: &Owned<'_>| if decides_about_tls(owned) { wallet.sections(owned) } else { Sections::default() };
     let all: Vec<Sections> = owned.iter().map(sections).collect();
     let mut by_host = BTreeMap::new();
     for HostPlan { host, tls, .. } in &plan.hosts {
@@ -89,6 +92,18 @@ pub(super) fn certificates<'a>(
         }
     }
     CertificateTable { by_host, default, ticket_secrets: wallet.ticket_secrets(options) }
+}
+
+/// Whether the `spec.tls` of an Ingress counts. That of a canary does not: its main Ingress decides (createServers).
+fn decides_about_tls(owned: &Owned<'_>) -> bool {
+    !owned.is_dropped() && !owned.is_canary()
+}
+
+/// The Secrets that the `spec.tls` of an Ingress names.
+fn secrets(owned: &Owned<'_>) -> impl Iterator<Item = NamespacedName> {
+    let namespace = &owned.ingress.meta.name.namespace;
+    let names = owned.ingress.tls.iter().filter_map(|tls| tls.secret_name.as_deref());
+    names.map(|name| NamespacedName { namespace: namespace.clone(), name: name.into() })
 }
 
 /// The `spec.tls` of one Ingress, looked up.
@@ -178,10 +193,6 @@ impl Wallet<'_, '_> {
     }
 
     fn sections(&mut self, owned: &Owned<'_>) -> Sections {
-        // Its main Ingress decides (createServers).
-        if owned.is_canary() {
-            return Sections { certificates: Vec::new(), hosts: Vec::new() };
-        }
         let namespace = &owned.ingress.meta.name.namespace;
         let names_hosts = owned.ingress.rules.iter().any(|rule| !rule.host.is_empty());
         let mut certificates = Vec::with_capacity(owned.ingress.tls.len());

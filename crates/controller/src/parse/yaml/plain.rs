@@ -133,7 +133,8 @@ fn position(span: &Span) -> Position {
     Position { line: span.start.line().max(1) as u64, column: span.start.col() as u64 + 1 }
 }
 
-fn may_repeat_a_key(entries: &[Entry]) -> bool {
+/// Whether a key may be given twice.
+pub(super) fn may_repeat_a_key(entries: &[Entry]) -> bool {
     if entries.len() <= FEW_ENTRIES {
         return entries.iter().enumerate().any(|(at, one)| entries[..at].iter().any(|other| other.key == one.key));
     }
@@ -143,7 +144,7 @@ fn may_repeat_a_key(entries: &[Entry]) -> bool {
 }
 
 /// What a plain scalar is when it is no text: null, a YAML 1.1 boolean, or a number.
-fn resolve(text: &str) -> Option<Value> {
+pub(super) fn resolve(text: &str) -> Option<Value> {
     // Text is what nearly all are, and most of it shows that with its first byte.
     match text.bytes().next() {
         None => Some(Value::Null),

@@ -129,6 +129,7 @@ fn others() -> impl Strategy<Value = Object> {
 
 fn without_wildcards(object: &mut Object) {
     let Object::Ingress(ingress) = object else { return };
+    let ingress = Arc::make_mut(ingress);
     let of_rules = ingress.rules.iter_mut().map(|rule| &mut rule.host);
     for host in of_rules.chain(ingress.tls.iter_mut().flat_map(|tls| &mut tls.hosts)) {
         if let Some(rest) = host.strip_prefix("*.") {
@@ -140,6 +141,7 @@ fn without_wildcards(object: &mut Object) {
 /// Has an Ingress name hosts and Services that no other one names.
 fn apart(object: &mut Object) {
     let Object::Ingress(ingress) = object else { return };
+    let ingress = Arc::make_mut(ingress);
     let own = ingress.meta.name.to_string().replace('/', "-");
     for rule in &mut ingress.rules {
         rule.host = format!("{own}.{}", rule.host.trim_start_matches("*."));

@@ -23,6 +23,7 @@ use crate::object::{ConfigMap, Kind, NamespacedName};
 use crate::translate::{Options, policy};
 
 mod auth;
+mod connection;
 mod headers;
 mod table;
 mod value;
@@ -36,6 +37,8 @@ pub struct Key {
     pub name: &'static str,
     /// What becomes of it.
     pub status: Status,
+    /// Why it is not honoured, and what there is instead, in a few words; empty for those that are.
+    pub why: &'static str,
     /// Whether it guards access: where it cannot be enforced, setting it closes every route.
     pub guard: bool,
     /// How its value is read; `None` for those that are not honoured.
@@ -114,6 +117,8 @@ pub struct Configuration {
     pub rate: u64,
     /// Bytes of a response after which that limit holds.
     pub rate_after: u64,
+    /// Whether the ConfigMap asks for PROXY protocol: from the networks in `proxy-real-ip-cidr` then.
+    asks_for_proxy_protocol: bool,
     /// Whether no request is in the access log.
     pub is_log_off: bool,
     /// The ConfigMap with header fields of every response.
@@ -129,6 +134,9 @@ impl Configuration {
         let strict = options.is_strict();
         Self {
             settings: Settings {
+                limits: options.limits.clone(),
+                tls: options.tls.clone(),
+                proxy_protocol: options.proxy_protocol.clone(),
                 trailing_slash: if strict { TrailingSlash::Ignore } else { TrailingSlash::Redirect },
                 passes_tls: options.enable_ssl_passthrough,
                 health_path: options.health_path.as_str().into(),
@@ -163,6 +171,7 @@ impl Configuration {
             cookie_path: None,
             rate: 0,
             rate_after: 0,
+            asks_for_proxy_protocol: false,
             is_log_off: false,
             add_headers: None,
             set_headers: None,
@@ -263,13 +272,26 @@ fn read_keys(map: &ConfigMap, origin: &Origin, configuration: &mut Configuration
                 say(Severity::Error, "RouteClosed", name, message, mend);
             }
             _ => {
-                let message = format!("`{name}` is {}", key.status.word());
-                let mend = "remove it if all works without it".to_owned();
-                say(Severity::Warning, "OptionNotHonoured", name, message, mend);
+                let message = format!("`{name}` is {}: {}", key.status.word(), key.why);
+                let (code, mend) = match key.status {
+                    Status::NoEffect => ("OptionWithoutEffect", "remove it"),
+                    _ => ("OptionNotHonoured", "remove it if all works without it"),
+                };
+                say(Severity::Warning, code, name, message, mend.to_owned());
             }
         }
     }
-    let settings = &configuration.settings;
+    let settings = &mut configuration.settings;
+    if configuration.asks_for_proxy_protocol {
+        // nginx takes the address in a header from the same networks (nginx.tmpl, set_real_ip_from), and any header at all.
+        settings.proxy_protocol.trusted.extend_from_slice(&settings.trusted);
+        if settings.proxy_protocol.trusted.is_empty() {
+            let name = "use-proxy-protocol";
+            let message = format!("`{name}` closes every connection: no network is trusted to say who a client is");
+            let mend = "name the networks of the load balancers in `proxy-real-ip-cidr`".to_owned();
+            say(Severity::Error, "NoTrustedNetworks", name, message, mend);
+        }
+    }
     if (settings.use_forwarded_headers || settings.enable_real_ip) && settings.trusted.is_empty() {
         let name = if settings.use_forwarded_headers { "use-forwarded-headers" } else { "enable-real-ip" };
         let message = format!("`{name}` has no effect: no network is trusted to say who a client is");

@@ -187,17 +187,15 @@ impl Process {
             }
             _ = signals.stop(&on_hangup) => return Ok(ExitCode::SUCCESS),
         }
-        let limits = wiring::limits(&current, open_files);
         let engines = EngineFactory::new(
             wiring::engine_options(&current),
-            limits.clone(),
             snapshots.clone(),
             Arc::clone(&metrics),
             access_log.clone(),
         );
         let observer = Arc::new(ConnectionObserver::new(Arc::clone(&metrics), access_log.clone()));
         let running = Arc::new(listener::start(
-            wiring::listener_options(&current, limits),
+            wiring::listener_options(&current, open_files),
             snapshots.clone(),
             |_| engines.engine(),
             observer.clone(),

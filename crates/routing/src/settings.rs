@@ -1,5 +1,9 @@
 //! What holds for every route: the part of the configuration that the data plane needs per request.
 
+mod limits;
+mod proxy_protocol;
+mod tls;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +13,19 @@ use crate::path::TrailingSlash;
 use crate::policy::{Block, HeaderFields, Policies};
 use crate::template::Template;
 
+pub use limits::ClientLimits;
+pub use proxy_protocol::ProxyProtocol;
+pub use tls::{Cipher, Group, TlsSettings, TlsVersion};
+
 /// Settings that are published with each snapshot, so that changing them is as atomic as changing a route.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// What one client may take. Options, and what of them the ConfigMap sets.
+    pub limits: ClientLimits,
+    /// TLS with clients.
+    pub tls: TlsSettings,
+    /// PROXY protocol with load balancers in front.
+    pub proxy_protocol: ProxyProtocol,
     /// What a trailing slash in a path pattern means.
     pub trailing_slash: TrailingSlash,
     /// `Strict-Transport-Security` on every response over TLS; `None` leaves the backend's own.
@@ -57,6 +71,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            limits: ClientLimits::default(),
+            tls: TlsSettings::default(),
+            proxy_protocol: ProxyProtocol::default(),
             trailing_slash: TrailingSlash::default(),
             hsts: Some(Hsts::default()),
             redirect_status: 308,

@@ -20,7 +20,7 @@ pub(super) fn switch(value: &str) -> Result<bool, String> {
     if value.is_empty() { Ok(false) } else { parse_bool(value).ok_or_else(|| "`true` or `false`".to_owned()) }
 }
 
-fn seconds(value: &str) -> Result<std::time::Duration, String> {
+pub(super) fn seconds(value: &str) -> Result<std::time::Duration, String> {
     parse_seconds(value).ok_or_else(|| "a whole number of seconds of at least 1, without a unit".to_owned())
 }
 

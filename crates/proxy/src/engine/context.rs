@@ -15,6 +15,7 @@ use edgeward_routing::policy::limits::{Over, UnderWay};
 use edgeward_routing::policy::{Fault, Policies};
 use edgeward_routing::respond::ResponseEdits;
 use edgeward_routing::route::{Route, Target};
+use edgeward_routing::settings::ClientLimits;
 use http::HeaderValue;
 
 use super::auth::Admission;
@@ -124,6 +125,11 @@ impl RequestContext {
 
     pub(super) fn policies(&self) -> &Policies {
         self.route.as_ref().map_or(&self.snapshot.settings.default_policies, |route| &route.policies)
+    }
+
+    /// What its client may take.
+    pub(super) fn limits(&self) -> &ClientLimits {
+        &self.connection.as_ref().map_or(&self.snapshot.settings, |connection| &connection.settings).limits
     }
 
     /// Learns of the connection that the request came on.

@@ -75,7 +75,7 @@ impl FastPath {
     pub(super) async fn serve(&self, stream: &mut Stream) -> Served {
         let mut deadline = Deadline::default();
         loop {
-            match stream.next(self.shared.options.http2).await {
+            match stream.next().await {
                 Ok(Next::Request) => {}
                 Ok(Next::Http2) => return Served::ToHttp2,
                 Ok(Next::Nothing) | Err(_) => return Served::ToTheEnd,

@@ -95,7 +95,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         connection.head_received();
         ctx.request_id.set(Some(&head));
         let options = ConnectionOptions::of(&head);
-        let is_last = engine.shared.limits.is_used_up(connection.requests_taken());
+        let is_last = connection.settings.limits.is_used_up(connection.requests_taken());
         let is_kept =
             !connection.is_draining() && !is_last && options.is_some_and(|options| options.keeps(head.is_http11()));
         ctx.connection = Some(connection);
@@ -250,7 +250,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         request::write(&mut head, &self.head, options, &self.ctx);
         let free = upload.begin(head, self.client.is_body_read() || !self.ctx.sends_body());
         buffers.put(free);
-        let patience = Patience::new(deadline, timeouts, shared.limits.body_timeout);
+        let patience = Patience::new(deadline, timeouts, self.ctx.limits().body_timeout);
         let is_body_unwanted = self.is_body_unwanted();
         let mut ends = Ends { client: &mut self.client, tcp: &mut tcp, buffers, pipes, patience };
         let mut buf = Vec::new();

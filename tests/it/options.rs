@@ -1,11 +1,12 @@
 //! The ConfigMap about connections and logs: a change counts without a restart, for connections that are opened after it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use edgeward_tests::client::{Connection, Request, connect, get, send};
-use edgeward_tests::edgeward::Edgeward;
+use edgeward_tests::backend::Start;
+use edgeward_tests::client::{Connection, Request, connect, get, send, wait_for};
+use edgeward_tests::edgeward::{Edgeward, Signal};
 use edgeward_tests::h2_client::H2Client;
-use edgeward_tests::manifest::config_map;
+use edgeward_tests::manifest::{Ingress, config_map};
 use edgeward_tests::tls::Hello;
 use edgeward_tests::turn;
 use serde_json::{Value, json};
@@ -183,4 +184,147 @@ async fn the_proxy_protocol_is_spoken_when_the_options_say_so() {
     assert!(connection.try_exchange(&request()).await.is_err());
     change(&site, &edgeward, &json!({})).await;
     assert_eq!(send(edgeward.http, &request()).await.status(), 200);
+}
+
+/// Waits for a line of the access log, whatever its form.
+async fn line_with(edgeward: &Edgeward, text: &str) -> String {
+    let started = Instant::now();
+    loop {
+        if let Some(line) = edgeward.output().lines().find(|line| line.contains(text)) {
+            return line.to_owned();
+        }
+        assert!(started.elapsed() < Duration::from_secs(5), "no line with `{text}`: {}", edgeward.output());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn lines_of_the_access_log_look_as_the_options_say() {
+    let _turn = turn::shared().await;
+    let (site, edgeward) = start(&json!({"log-format-upstream": "first $status $request_uri $http_x_tag"})).await;
+    let tagged = |target: &str| Request::get(HOST, target).header("X-Tag", "a\"b");
+    assert_eq!(send(edgeward.http, &tagged("/one")).await.status(), 200);
+    assert_eq!(line_with(&edgeward, "/one").await, r"first 200 /one a\x22b");
+    let format = r#"{"second": "$request_uri", "tag": "$http_x_tag", "from": "$proxy_add_x_forwarded_for"}"#;
+    change(&site, &edgeward, &json!({"log-format-upstream": format, "log-format-escape-json": "true"})).await;
+    assert_eq!(send(edgeward.http, &tagged("/two").header("X-Forwarded-For", "192.0.2.1")).await.status(), 200);
+    let line: Value = serde_json::from_str(&line_with(&edgeward, "/two").await).unwrap();
+    assert_eq!(line, json!({"second": "/two", "tag": "a\"b", "from": "192.0.2.1, 127.0.0.1"}));
+    // What is refused before it is a request has a line like all others.
+    let mut connection = Connection::open(edgeward.http).await;
+    connection.send("GET /two-hosts HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").await;
+    assert_eq!(connection.response("GET").await.status(), 400);
+    assert!(line_with(&edgeward, "/two-hosts").await.contains("second"));
+}
+
+#[tokio::test]
+async fn requests_are_left_out_of_the_access_log_as_the_options_say() {
+    let _turn = turn::shared().await;
+    let options = json!({"skip-access-log-urls": "/health,~^/ping", "enable-access-log-for-default-backend": "false"});
+    let (_site, edgeward) = start(&options).await;
+    for target in ["/health", "/PING", "/ping/1", "/health?x"] {
+        assert_eq!(get(edgeward.http, HOST, target).await.status(), 200);
+    }
+    assert_eq!(get(edgeward.http, "other.test", "/nowhere").await.status(), 404);
+    assert_eq!(get(edgeward.http, HOST, "/last").await.status(), 200);
+    edgeward.access_log_entry(|entry| entry["request_uri"] == "/last").await;
+    edgeward.access_log_entry(|entry| entry["request_uri"] == "/health?x").await;
+    let mut logged: Vec<_> = edgeward.access_log().iter().map(|entry| entry["request_uri"].to_string()).collect();
+    logged.sort();
+    assert_eq!(logged, ["\"/PING\"", "\"/health?x\"", "\"/last\""]);
+}
+
+#[tokio::test]
+async fn endpoints_learn_of_requests_what_the_options_say() {
+    let _turn = turn::shared().await;
+    let (site, edgeward) = start(&json!({})).await;
+    let asked = Request::get(HOST, "/a?b").header("X-Host", "elsewhere.test");
+    assert_eq!(send(edgeward.http, &asked).await.status(), 200);
+    let got = site.recording.last().unwrap();
+    assert!(got.header("x-request-id").is_some_and(|id| id.len() == 32));
+    assert_eq!((got.header("x-original-uri"), got.header("x-original-forwarded-host")), (None, None));
+    let options = json!({
+        "generate-request-id": "false",
+        "proxy-add-original-uri-header": "true",
+        "forwarded-host-header": "X-Host",
+    });
+    change(&site, &edgeward, &options).await;
+    assert_eq!(send(edgeward.http, &asked).await.status(), 200);
+    let got = site.recording.last().unwrap();
+    assert_eq!(got.header("x-request-id"), None);
+    assert_eq!(got.header("x-original-uri"), Some("/a?b"));
+    assert_eq!(got.header("x-original-forwarded-host"), Some("elsewhere.test"));
+    assert_eq!(send(edgeward.http, &asked.header("X-Request-ID", "mine")).await.status(), 200);
+    assert_eq!(site.recording.last().unwrap().header("x-request-id"), Some("mine"));
+}
+
+#[tokio::test]
+async fn connections_to_endpoints_are_kept_as_the_options_say() {
+    let _turn = turn::shared().await;
+    let site = Site::with_host(HOST, "web").await;
+    site.manifests.write("options.yaml", config_map("ops", "options", &json!({})));
+    let edgeward = site.launch().workers(1).argument("--configmap=ops/options").start().await;
+    let connections = async |pause: u64| {
+        site.recording.take();
+        for _ in 0..4 {
+            assert_eq!(get(edgeward.http, HOST, "/").await.status(), 200);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        let mut seen: Vec<_> = site.recording.take().iter().map(|received| received.connection).collect();
+        seen.dedup();
+        seen.len()
+    };
+    assert_eq!(connections(0).await, 1);
+    // Pingora keeps as many as it was told at the start, and counts none of their requests.
+    if std::env::var("EDGEWARD_FAST_PATH").is_ok_and(|value| value == "false") {
+        return;
+    }
+    change(&site, &edgeward, &json!({"upstream-keepalive-connections": "0"})).await;
+    // The one that is idle has been kept before.
+    connections(0).await;
+    assert_eq!(connections(0).await, 4);
+    change(&site, &edgeward, &json!({"upstream-keepalive-requests": "2", "upstream-keepalive-time": "1h"})).await;
+    assert_eq!(connections(0).await, 2);
+    change(&site, &edgeward, &json!({"upstream-keepalive-time": "1ms"})).await;
+    // Each is too old behind its second request, if not behind its first.
+    assert!(connections(5).await >= 2);
+    change(&site, &edgeward, &json!({"upstream-keepalive-timeout": "1"})).await;
+    get(edgeward.http, HOST, "/").await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let before = site.recording.last().unwrap().connection;
+    get(edgeward.http, HOST, "/").await;
+    assert_ne!(site.recording.last().unwrap().connection, before);
+}
+
+#[tokio::test]
+async fn redirects_are_written_as_the_options_say() {
+    let _turn = turn::shared().await;
+    let (site, edgeward) = start(&json!({"force-ssl-redirect": "true"})).await;
+    let location = async |target| get(edgeward.http, HOST, target).await.header("location").unwrap().to_owned();
+    assert_eq!(location("/a/").await, format!("https://{HOST}/a"));
+    change(&site, &edgeward, &json!({"force-ssl-redirect": "true", "preserve-trailing-slash": "true"})).await;
+    assert_eq!(location("/a/").await, format!("https://{HOST}/a/"));
+    site.ingress(&Ingress::new("web").path(HOST, "Prefix", "/dir/", "web"));
+    change(&site, &edgeward, &json!({})).await;
+    wait_for(edgeward.http, &Request::get(HOST, "/dir"), |answer| answer.status() == 301).await;
+    assert_eq!(location("/dir").await, format!("http://{HOST}/dir/"));
+    change(&site, &edgeward, &json!({"relative-redirects": "true"})).await;
+    assert_eq!(location("/dir").await, "/dir/");
+}
+
+#[tokio::test]
+async fn a_drain_takes_as_long_as_the_options_say() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service_as("web", Start::default().delay(Duration::from_secs(20))).await;
+    site.ingress(&Ingress::new("web").host(HOST, "web"));
+    site.manifests.write("options.yaml", config_map("ops", "options", &json!({"worker-shutdown-timeout": "1s"})));
+    let mut edgeward = site.launch().argument("--configmap=ops/options").start().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    connection.send(request().bytes()).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let started = Instant::now();
+    edgeward.signal(Signal::Terminate);
+    assert!(edgeward.wait_exit(Duration::from_secs(10)).await.success());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }

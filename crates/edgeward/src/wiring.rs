@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use edgeward_controller::annotation::Refused;
 use edgeward_controller::certificate::{GenerateError, generate_default};
@@ -17,7 +18,7 @@ use edgeward_proxy::listener::ListenerOptions;
 use edgeward_proxy::metrics::{Family, MetricsOptions};
 use edgeward_routing::certificate::Certificate;
 use edgeward_routing::policy::Timeouts;
-use edgeward_routing::settings::{self, ClientLimits, ProxyProtocol, TlsSettings};
+use edgeward_routing::settings::{self, ClientLimits, ProxyProtocol, TlsSettings, UpstreamPool};
 
 use crate::configuration::{Compatibility, Configuration, RefusedAnnotations, Size, Source, TlsVersion};
 use crate::metrics::Identity;
@@ -73,6 +74,11 @@ pub fn controller_options(
             send: configuration.upstream_send_timeout.0,
         },
         limits: limits(configuration),
+        upstream_pool: UpstreamPool {
+            connections: configuration.upstream_keepalive_connections,
+            idle: configuration.upstream_keepalive_timeout.0,
+            ..UpstreamPool::default()
+        },
         tls: TlsSettings {
             min_version: match configuration.tls_min_version {
                 TlsVersion::V1_2 => settings::TlsVersion::V1_2,
@@ -179,8 +185,6 @@ pub fn engine_options(configuration: &Configuration) -> EngineOptions {
     EngineOptions {
         fast_path: configuration.fast_path,
         upgraded_idle: configuration.upgraded_timeout.0,
-        upstream_idle: configuration.upstream_keepalive_timeout.0,
-        upstream_pool: configuration.upstream_keepalive_connections,
         upstream_h2_streams: configuration.upstream_http2_max_streams,
         retry_percent: u32::from(configuration.retry_budget),
     }
@@ -223,10 +227,10 @@ pub fn access_log_destination(configuration: &Configuration) -> AccessLogDestina
     }
 }
 
-/// How to stop.
-pub fn drain_options(configuration: &Configuration) -> DrainOptions {
+/// How to stop, where the ConfigMap says how long that may take.
+pub fn drain_options(configuration: &Configuration, timeout: Option<Duration>) -> DrainOptions {
     DrainOptions {
-        timeout: configuration.drain_timeout.0,
+        timeout: timeout.unwrap_or(configuration.drain_timeout.0),
         idle_grace: configuration.drain_idle_grace.0,
         tunnel_window: configuration.drain_websocket_window.0,
     }

@@ -42,11 +42,6 @@ pub struct EngineOptions {
     pub fast_path: bool,
     /// How long a WebSocket or another upgraded connection may be silent in both directions.
     pub upgraded_idle: Duration,
-    /// How long an idle connection to an endpoint is kept for the next request (ConfigMap
-    /// `upstream-keepalive-timeout`).
-    pub upstream_idle: Duration,
-    /// How many idle connections to endpoints each worker keeps.
-    pub upstream_pool: usize,
     /// How many streams may share one HTTP/2 connection to an endpoint.
     pub upstream_h2_streams: usize,
     /// Retries as a share of requests, in percent; see [`RetryBudget`].
@@ -55,14 +50,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self {
-            fast_path: true,
-            upgraded_idle: Duration::from_secs(3600),
-            upstream_idle: Duration::from_secs(60),
-            upstream_pool: 320,
-            upstream_h2_streams: 100,
-            retry_percent: 20,
-        }
+        Self { fast_path: true, upgraded_idle: Duration::from_secs(3600), upstream_h2_streams: 100, retry_percent: 20 }
     }
 }
 

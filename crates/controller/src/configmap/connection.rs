@@ -1,4 +1,4 @@
-//! Keys about connections of clients: what counts for those that are opened after a change.
+//! Keys about connections: with clients, what counts for those that are opened after a change, and with endpoints.
 
 use std::time::Duration;
 
@@ -183,5 +183,33 @@ pub(super) fn ssl_reject_handshake(value: &str, configuration: &mut Configuratio
 
 pub(super) fn ssl_session_tickets(value: &str, configuration: &mut Configuration) -> Read {
     configuration.settings.tls.tickets = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn upstream_keepalive_connections(value: &str, configuration: &mut Configuration) -> Read {
+    let connections = value.trim().parse().map_err(|_| "a whole number of connections, `0` for none".to_owned())?;
+    configuration.settings.upstream_pool.connections = connections;
+    Ok(())
+}
+
+pub(super) fn upstream_keepalive_requests(value: &str, configuration: &mut Configuration) -> Read {
+    let requests = value.trim().parse().ok().filter(|requests| *requests > 0);
+    let requests = requests.ok_or_else(|| "a whole number of at least 1".to_owned())?;
+    configuration.settings.upstream_pool.requests = Some(requests);
+    Ok(())
+}
+
+pub(super) fn upstream_keepalive_time(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.upstream_pool.age = Some(duration(value)?);
+    Ok(())
+}
+
+pub(super) fn upstream_keepalive_timeout(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.upstream_pool.idle = seconds(value)?;
+    Ok(())
+}
+
+pub(super) fn worker_shutdown_timeout(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.drain_timeout = Some(duration(value)?);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Every key of ingress-nginx v1.15.1, by name (its docs/user-guide/nginx-configuration/configmap.md).
 
-use super::{Key, Parse, auth, connection, value};
+use super::{Key, Parse, auth, connection, log, value};
 use crate::annotation::Status;
 
 impl Key {
@@ -39,6 +39,7 @@ const HASH: &str = "tables have the size that they need";
 const JAEGER: &str = "ingress-nginx itself does not know it any more";
 const LOG_PATH: &str = "use --access-log-path";
 const MODSECURITY: &str = "there is no ModSecurity";
+const NAMES: &str = "fields with other names than letters, digits and `-` make are dropped";
 const RESUMPTION: &str = "there is no cache of sessions; they are resumed by tickets, see ssl-session-tickets";
 const SNIPPET: &str = "there is no nginx configuration to put text into";
 const STATUS_PAGE: &str = "there is no page of nginx's status; use /metrics";
@@ -53,7 +54,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("add-headers", value::add_headers),
     Key::honoured("allow-backend-server-header", value::allow_backend_server_header),
     Key::honoured("allow-cross-namespace-resources", value::allow_cross_namespace),
-    Key::later("allow-snippet-annotations", ""),
+    Key::honoured("allow-snippet-annotations", value::allow_snippets),
     Key::moot("annotation-value-word-blocklist", "no text of an annotation becomes configuration"),
     Key::later("annotations-risk-level", "annotations of every risk are read"),
     Key::moot("bind-address", "use --bind-address"),
@@ -78,7 +79,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("disable-ipv6-dns", "names are resolved by the resolver of the system"),
     Key::honoured("disable-proxy-intercept-errors", value::disable_proxy_intercept_errors),
     Key::moot("disable-stream-access-log", STREAMS),
-    Key::later("enable-access-log-for-default-backend", ""),
+    Key::honoured("enable-access-log-for-default-backend", log::logs_default_backend),
     Key::moot("enable-aio-write", STREAMED),
     Key::later("enable-brotli", BROTLI),
     Key::refused("enable-modsecurity", MODSECURITY),
@@ -89,7 +90,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("enable-real-ip", value::enable_real_ip),
     Key::moot("enable-serial-reloads", "nothing is ever reloaded"),
     Key::moot("enable-syslog", SYSLOG),
-    Key::later("enable-underscores-in-headers", ""),
+    Key::later("enable-underscores-in-headers", NAMES),
     Key::moot("error-log-level", "use --log-level"),
     Key::moot("error-log-path", ENGINE_LOG),
     Key::honoured("force-ssl-redirect", value::force_ssl_redirect),
@@ -98,8 +99,8 @@ pub(super) static TABLE: [Key; 202] = [
         "forwarded-for-proxy-protocol-header",
         "what a PROXY protocol header says needs no header field of its own",
     ),
-    Key::later("forwarded-host-header", ""),
-    Key::later("generate-request-id", ""),
+    Key::honoured("forwarded-host-header", log::forwarded_host_header),
+    Key::honoured("generate-request-id", log::generate_request_id),
     Key::moot("geoip2-autoreload-in-minutes", GEOIP),
     Key::honoured("global-allowed-response-headers", value::global_allowed_response_headers),
     Key::honoured("global-auth-always-set-cookie", auth::always_set_cookie),
@@ -129,7 +130,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("http2-max-field-size", "use large-client-header-buffers"),
     Key::moot("http2-max-header-size", "use large-client-header-buffers"),
     Key::moot("http2-max-requests", "use keep-alive-requests"),
-    Key::later("ignore-invalid-headers", ""),
+    Key::later("ignore-invalid-headers", NAMES),
     Key::moot("jaeger-baggage-header", JAEGER),
     Key::moot("jaeger-collector-host", JAEGER),
     Key::moot("jaeger-collector-port", JAEGER),
@@ -153,10 +154,10 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("limit-req-status-code", value::limit_req_status_code),
     Key::honoured("load-balance", value::load_balance),
     Key::refused("location-snippet", SNIPPET),
-    Key::later("log-format-escape-json", ""),
-    Key::later("log-format-escape-none", ""),
+    Key::honoured("log-format-escape-json", log::log_format_escape_json),
+    Key::honoured("log-format-escape-none", log::log_format_escape_none),
     Key::moot("log-format-stream", STREAMS),
-    Key::later("log-format-upstream", ""),
+    Key::honoured("log-format-upstream", log::log_format_upstream),
     Key::moot("lua-shared-dicts", "there is no Lua"),
     Key::refused("main-snippet", SNIPPET),
     Key::moot("map-hash-bucket-size", HASH),
@@ -179,8 +180,8 @@ pub(super) static TABLE: [Key; 202] = [
     Key::later("otel-service-name", TRACING),
     Key::later("otlp-collector-host", TRACING),
     Key::later("otlp-collector-port", TRACING),
-    Key::later("preserve-trailing-slash", ""),
-    Key::later("proxy-add-original-uri-header", ""),
+    Key::honoured("preserve-trailing-slash", value::preserve_trailing_slash),
+    Key::honoured("proxy-add-original-uri-header", log::proxy_add_original_uri_header),
     Key::honoured("proxy-body-size", value::proxy_body_size),
     Key::honoured("proxy-buffer-size", value::buffer_size),
     Key::honoured("proxy-buffering", value::buffering),
@@ -210,7 +211,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("proxy-stream-next-upstream-tries", STREAMS),
     Key::moot("proxy-stream-responses", STREAMS),
     Key::moot("proxy-stream-timeout", STREAMS),
-    Key::later("relative-redirects", ""),
+    Key::honoured("relative-redirects", value::relative_redirects),
     Key::honoured("retry-non-idempotent", value::retry_non_idempotent),
     Key::moot("reuse-port", CONNECTIONS),
     Key::moot("server-name-hash-bucket-size", HASH),
@@ -218,7 +219,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::refused("server-snippet", SNIPPET),
     Key::moot("server-tokens", "no `Server` of the proxy is sent, and its error pages name no version"),
     Key::honoured("service-upstream", value::service_upstream),
-    Key::later("skip-access-log-urls", ""),
+    Key::honoured("skip-access-log-urls", log::skip_access_log_urls),
     Key::moot("ssl-buffer-size", "records are small at first, and grow with the response"),
     Key::honoured("ssl-ciphers", connection::ssl_ciphers),
     Key::moot("ssl-dh-param", "no finite-field Diffie-Hellman is offered"),
@@ -234,13 +235,13 @@ pub(super) static TABLE: [Key; 202] = [
     Key::later("ssl-session-timeout", "tickets are good for twelve hours"),
     Key::moot("stream-access-log-path", STREAMS),
     Key::refused("stream-snippet", SNIPPET),
-    Key::later("strict-validate-path-type", ""),
+    Key::moot("strict-validate-path-type", "there is no validating webhook; paths are told of as they are read"),
     Key::moot("syslog-host", SYSLOG),
     Key::moot("syslog-port", SYSLOG),
-    Key::later("upstream-keepalive-connections", ""),
-    Key::later("upstream-keepalive-requests", ""),
-    Key::later("upstream-keepalive-time", ""),
-    Key::later("upstream-keepalive-timeout", ""),
+    Key::honoured("upstream-keepalive-connections", connection::upstream_keepalive_connections),
+    Key::honoured("upstream-keepalive-requests", connection::upstream_keepalive_requests),
+    Key::honoured("upstream-keepalive-time", connection::upstream_keepalive_time),
+    Key::honoured("upstream-keepalive-timeout", connection::upstream_keepalive_timeout),
     Key::honoured("use-forwarded-headers", value::use_forwarded_headers),
     Key::moot("use-geoip", GEOIP),
     Key::moot("use-geoip2", GEOIP),
@@ -252,5 +253,5 @@ pub(super) static TABLE: [Key; 202] = [
     Key::guarding("whitelist-source-range", value::whitelist_source_range),
     Key::moot("worker-cpu-affinity", "the kernel places the workers"),
     Key::moot("worker-processes", "use --workers"),
-    Key::later("worker-shutdown-timeout", ""),
+    Key::honoured("worker-shutdown-timeout", connection::worker_shutdown_timeout),
 ];

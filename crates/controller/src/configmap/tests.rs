@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_routing::backend::LoadBalance;
+use edgeward_routing::log_format::Escape;
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{BodySize, Faults, Policies, SslRedirect};
 use edgeward_routing::settings::{Cipher, Hsts, TlsVersion};
@@ -127,6 +128,27 @@ const GOOD: &[Check] = &[
     ("ssl-early-data", "false", |_| true),
     ("ssl-reject-handshake", "true", |c| c.settings.tls.rejects_unknown),
     ("ssl-session-tickets", "false", |c| !c.settings.tls.tickets),
+    ("allow-snippet-annotations", "false", |_| true),
+    ("enable-access-log-for-default-backend", "false", |c| c.settings.default_policies.is_unlogged && !c.is_log_off),
+    ("enable-access-log-for-default-backend", "true", |c| !c.settings.default_policies.is_unlogged),
+    ("forwarded-host-header", "X-Host", |c| &*c.settings.forwarded_host == "x-host"),
+    ("generate-request-id", "false", |c| !c.settings.makes_request_id),
+    ("log-format-upstream", "$status", |c| c.settings.log.format.as_ref().unwrap().text() == "$status"),
+    ("log-format-upstream", "", |c| c.settings.log.format.is_none()),
+    ("log-format-escape-json", "true", |c| c.settings.log.format.as_ref().unwrap().escape() == Escape::Json),
+    ("log-format-escape-none", "true", |c| c.settings.log.format.as_ref().unwrap().escape() == Escape::None),
+    ("preserve-trailing-slash", "true", |c| c.redirect_style.keeps_slash),
+    ("proxy-add-original-uri-header", "true", |c| c.settings.adds_original_uri),
+    ("relative-redirects", "true", |c| c.settings.default_policies.redirect_style.is_relative),
+    ("skip-access-log-urls", "/health,~^/ping", |c| {
+        let skips = |target: &str| c.settings.log.skips(target.as_bytes());
+        skips("/health") && skips("/ping?x") && !skips("/health?x")
+    }),
+    ("upstream-keepalive-connections", "0", |c| c.settings.upstream_pool.connections == 0),
+    ("upstream-keepalive-requests", "7", |c| c.settings.upstream_pool.requests == Some(7)),
+    ("upstream-keepalive-time", "1h", |c| c.settings.upstream_pool.age == Some(Duration::from_secs(3600))),
+    ("upstream-keepalive-timeout", "9", |c| c.settings.upstream_pool.idle == Duration::from_secs(9)),
+    ("worker-shutdown-timeout", "240s", |c| c.settings.drain_timeout == Some(Duration::from_secs(240))),
     ("global-auth-always-set-cookie", "true", |c| c.external_auth.always_set_cookie),
     ("global-auth-cache-duration", "200 1m", |c| c.external_auth.cache_times.len() == 1),
     ("global-auth-cache-key", "$remote_user", |c| c.external_auth.cache_key.is_some()),
@@ -139,6 +161,22 @@ const GOOD: &[Check] = &[
 ];
 
 const BAD: &[(&str, &[&str])] = &[
+    ("allow-snippet-annotations", &["maybe"]),
+    ("enable-access-log-for-default-backend", &["on"]),
+    ("forwarded-host-header", &["", "x y"]),
+    ("generate-request-id", &["on"]),
+    ("log-format-upstream", &["nothing", "$nosuchvar", "$status ${"]),
+    ("log-format-escape-json", &["on"]),
+    ("log-format-escape-none", &["on"]),
+    ("preserve-trailing-slash", &["on"]),
+    ("proxy-add-original-uri-header", &["on"]),
+    ("relative-redirects", &["on"]),
+    ("skip-access-log-urls", &["~["]),
+    ("upstream-keepalive-connections", &["", "-1"]),
+    ("upstream-keepalive-requests", &["0", "many"]),
+    ("upstream-keepalive-time", &["0s", "1"]),
+    ("upstream-keepalive-timeout", &["0", "1m"]),
+    ("worker-shutdown-timeout", &["0s", "soon"]),
     ("keep-alive", &["", "-1", "75s"]),
     ("keep-alive-requests", &["", "many"]),
     ("client-header-timeout", &["0", "60s"]),
@@ -237,7 +275,9 @@ fn a_bad_value_leaves_the_default_and_says_what_is_allowed() {
     let default = read_data(&[]).0;
     for (key, values) in BAD {
         for value in *values {
-            let (configuration, diagnostics) = read_data(&[(key, value)]);
+            let (mut configuration, diagnostics) = read_data(&[(key, value)]);
+            // What was asked for, of which nothing came.
+            configuration.log_format = default.log_format.clone();
             assert_eq!(configuration, default, "{key}: {value}");
             assert_eq!((diagnostics[0].severity, diagnostics[0].code), (Severity::Error, "OptionInvalid"));
             assert_eq!(diagnostics[0].origin.as_ref().unwrap().field, format!("data[{key}]"));
@@ -250,6 +290,26 @@ fn good_networks_count_beside_bad_ones() {
     let (configuration, diagnostics) = read_data(&[("proxy-real-ip-cidr", "10.0.0.0/8,nonsense")]);
     assert_eq!(configuration.settings.trusted.len(), 1);
     assert!(diagnostics[0].mend.contains("`nonsense` is left out"));
+}
+
+#[test]
+fn snippets_are_refused_whatever_the_options_say() {
+    let (_, diagnostics) = read_data(&[("allow-snippet-annotations", "true")]);
+    assert_eq!((diagnostics[0].severity, diagnostics[0].code), (Severity::Warning, "OptionWithoutEffect"));
+}
+
+#[test]
+fn an_annotation_wins_over_how_all_redirects_are_written() {
+    let (configuration, _) = read_data(&[("relative-redirects", "true"), ("preserve-trailing-slash", "true")]);
+    let mut own = IngressSettings::default();
+    (own.redirects.is_relative, own.redirects.has_port) = (Some(false), true);
+    let style = policies(&configuration, &own, "/").redirect_style;
+    assert_eq!((style.is_relative, style.has_port, style.keeps_slash), (false, true, true));
+}
+
+#[test]
+fn every_key_that_is_not_honoured_says_why() {
+    assert!(table().iter().all(|key| key.why.is_empty() == (key.status == Status::Honoured)));
 }
 
 #[test]

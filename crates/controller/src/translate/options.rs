@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use edgeward_routing::certificate::Certificate;
 use edgeward_routing::policy::{BodySize, Timeouts};
-use edgeward_routing::settings::{ClientLimits, Ejection, ProxyProtocol, TlsSettings};
+use edgeward_routing::settings::{ClientLimits, Ejection, ProxyProtocol, TlsSettings, UpstreamPool};
 
 use crate::annotation::Refused;
 use crate::object::NamespacedName;
@@ -98,6 +98,8 @@ pub struct Options {
     pub tls: TlsSettings,
     /// PROXY protocol with load balancers in front where the ConfigMap does not say otherwise.
     pub proxy_protocol: ProxyProtocol,
+    /// Idle connections to endpoints where the ConfigMap does not say otherwise.
+    pub upstream_pool: UpstreamPool,
     /// Tries of one request where the ConfigMap does not say otherwise; at least 1.
     pub tries: u32,
     /// Passive ejection of failing endpoints.
@@ -137,6 +139,7 @@ impl Default for Options {
             limits: ClientLimits::default(),
             tls: TlsSettings::default(),
             proxy_protocol: ProxyProtocol::default(),
+            upstream_pool: UpstreamPool::default(),
             tries: 3,
             ejection: Ejection::default(),
             clock: Clock::default(),

@@ -7,7 +7,7 @@ use crate::configuration::{MetricFamily, Network, Period};
 fn the_defaults_are_those_of_the_proxy_and_the_controller() {
     let configuration = Configuration::default();
     assert_eq!(engine_options(&configuration), EngineOptions::default());
-    assert_eq!(drain_options(&configuration), DrainOptions::default());
+    assert_eq!(drain_options(&configuration, None), DrainOptions::default());
     let metrics = metrics_options(&configuration);
     let expected = MetricsOptions::default();
     assert_eq!((metrics.families, metrics.time_buckets), (expected.families, expected.time_buckets));

@@ -361,7 +361,7 @@ impl RequestContext {
         };
         shared.metrics.record(&record);
         if !self.policies().is_unlogged {
-            shared.access_log.log(&record);
+            shared.access_log.log(&record, &self.snapshot.settings.log);
         }
         if let Some(connection) = &self.connection {
             connection.request_done();
@@ -404,7 +404,7 @@ pub(super) struct End<'a> {
     pub(super) body_bytes_sent: u64,
 }
 
-/// The request's identity: the client's `X-Request-ID`, or 32 hexadecimal digits.
+/// The request's identity: the client's `X-Request-ID`, or 32 hexadecimal digits; empty where it has none.
 #[derive(Default)]
 pub(super) struct RequestId(String);
 
@@ -412,14 +412,16 @@ impl RequestId {
     /// Longer ones than this are replaced: they go into every log line.
     const LONGEST: usize = 256;
 
-    pub(super) fn set(&mut self, head: Option<&impl RequestHead>) {
+    /// That of the client, or a new one if requests without one are to have one.
+    pub(super) fn set(&mut self, head: Option<&impl RequestHead>, is_made: bool) {
         // Visible ASCII and blanks: it goes into other heads.
         let is_text = |id: &&[u8]| id.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
         let sent =
             head.and_then(|head| head.header("x-request-id")).filter(|id| !id.is_empty() && id.len() <= Self::LONGEST);
         self.0 = match sent.filter(is_text).and_then(|id| std::str::from_utf8(id).ok()) {
             Some(id) => id.to_owned(),
-            None => record::new_request_id(),
+            None if is_made => record::new_request_id(),
+            None => String::new(),
         };
     }
 

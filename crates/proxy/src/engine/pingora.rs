@@ -65,7 +65,8 @@ impl PingoraEngine {
     pub(super) fn proxy(shared: &Arc<Shared>, auth: &Arc<Auth>) -> HttpProxy<Self> {
         let conf = ServerConf {
             threads: 1,
-            upstream_keepalive_pool_size: shared.options.upstream_pool,
+            // Once and for all, as the rest that Pingora is told here.
+            upstream_keepalive_pool_size: shared.snapshots.load().settings.upstream_pool.connections,
             // The engine counts tries itself, with the snapshot's limit.
             max_retries: usize::MAX,
             ..ServerConf::default()
@@ -122,7 +123,7 @@ impl ProxyHttp for PingoraEngine {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
         let head = Head::of(session.req_header());
-        ctx.request_id.set(head.as_ref());
+        ctx.request_id.set(head.as_ref(), ctx.snapshot.settings.makes_request_id);
         if let Some((status, reason)) = breach(session.req_header(), ctx.limits()) {
             self.answer(session, ctx, Answer { status, location: None, reason }).await?;
             return Ok(true);
@@ -192,9 +193,10 @@ impl ProxyHttp for PingoraEngine {
         let protocol = ctx.protocol();
         let timeouts = ctx.timeouts();
         let tls = protocol.is_tls(ctx.downstream.tls);
+        let idle = ctx.snapshot.settings.upstream_pool.idle;
         let own = ctx.policies().upstream_tls.as_deref().filter(|_| tls);
         let mut peer =
-            upstream::peer(endpoint.addr, tls && own.is_none(), protocol.is_http2(), &timeouts, &self.options);
+            upstream::peer(endpoint.addr, tls && own.is_none(), protocol.is_http2(), &timeouts, idle, &self.options);
         if let Some(own) = own {
             let name = Head::of(session.req_header()).and_then(|head| ctx.upstream_name(own, &head));
             let terms = name.and_then(|name| Terms::of(own, name, protocol, timeouts.connect));

@@ -180,13 +180,17 @@ fn framing_comes_from_length_or_coding() {
 
 #[test]
 fn limits_have_their_own_statuses() {
-    let limits = ClientLimits { uri_bytes: 10, header_fields: 3, header_bytes: 100, ..ClientLimits::default() };
+    let limits =
+        ClientLimits { uri_bytes: 10, line_bytes: 60, header_fields: 3, header_bytes: 100, ..ClientLimits::default() };
     let status = |head: String| check(head.as_bytes(), &limits).err().map(|refusal| refusal.status);
     assert_eq!(status(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "b".repeat(9))), None);
     assert_eq!(status(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "b".repeat(10))), Some(414));
     assert_eq!(status("GET / HTTP/1.1\r\nHost: a\r\nB: c\r\nD: e\r\n\r\n".to_owned()), None);
     assert_eq!(status("GET / HTTP/1.1\r\nHost: a\r\nB: c\r\nD: e\r\nF: g\r\n\r\n".to_owned()), Some(431));
-    assert_eq!(status(format!("GET / HTTP/1.1\r\nHost: a\r\nB: {}\r\n\r\n", "c".repeat(90))), Some(400));
+    assert_eq!(status(format!("GET / HTTP/1.1\r\nHost: a\r\nB: {}\r\n\r\n", "c".repeat(57))), None);
+    assert_eq!(status(format!("GET / HTTP/1.1\r\nHost: a\r\nB: {}\r\n\r\n", "c".repeat(58))), Some(400));
+    let half = "c".repeat(40);
+    assert_eq!(status(format!("GET / HTTP/1.1\r\nHost: a\r\nB: {half}\r\nD: {half}\r\n\r\n")), Some(400));
 }
 
 #[test]

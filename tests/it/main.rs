@@ -32,6 +32,7 @@ mod listeners;
 mod mirror;
 mod nginx;
 mod observability;
+mod options;
 mod oracle;
 mod passthrough;
 mod paths;

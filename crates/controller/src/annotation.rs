@@ -48,7 +48,7 @@ pub(crate) use path::aliases_in;
 pub(crate) use response::pair;
 pub use settings::{BackendSettings, CheckKind, HealthCheckSettings, IngressSettings};
 pub use upstream_tls::UpstreamTlsSettings;
-pub(crate) use value::{FAULTS, parse_bool, parse_http_version, parse_load_balance, parse_seconds};
+pub(crate) use value::{FAULTS, parse_bool, parse_duration, parse_http_version, parse_load_balance, parse_seconds};
 
 /// The code of the diagnostic that an Ingress is dropped.
 pub(crate) const DROPPED: &str = "IngressDropped";
@@ -103,6 +103,8 @@ pub enum Status {
     Honoured,
     /// It is reported, and has no effect yet.
     NotYet,
+    /// It is reported, and has no effect: it is about something that nginx has and Edgeward does without.
+    NoEffect,
     /// It will never have an effect: it puts text into a configuration file that is not there.
     Refused,
     /// ingress-nginx does not know it any more, or never did.
@@ -486,7 +488,9 @@ impl Reading<'_> {
         let mend = match row.status {
             Status::Former => row.doc,
             Status::Refused if !row.instead.is_empty() => row.instead,
-            Status::Honoured | Status::NotYet | Status::Refused => "remove it if these routes work without it",
+            Status::Honoured | Status::NotYet | Status::NoEffect | Status::Refused => {
+                "remove it if these routes work without it"
+            }
         };
         self.say(Severity::Warning, "AnnotationNotHonoured", key, message, mend);
     }
@@ -516,6 +520,7 @@ impl Status {
         match self {
             Self::Honoured => "honoured",
             Self::NotYet => "not honoured yet",
+            Self::NoEffect => "without effect here",
             Self::Refused => "refused",
             Self::Former => "no annotation of ingress-nginx",
         }

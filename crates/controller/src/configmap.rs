@@ -10,7 +10,7 @@ use edgeward_routing::backend::LoadBalance;
 use edgeward_routing::origin::Origin;
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{
-    Block, BodySize, ExternalAuth, NetworkSet, Policies, Retry, SslRedirect, Substitution, Timeouts,
+    Block, BodySize, ExternalAuth, NetworkSet, Policies, RedirectStyle, Retry, SslRedirect, Substitution, Timeouts,
 };
 use edgeward_routing::settings::{Hsts, Settings};
 use hashbrown::HashMap;
@@ -23,7 +23,9 @@ use crate::object::{ConfigMap, Kind, NamespacedName};
 use crate::translate::{Options, policy};
 
 mod auth;
+mod connection;
 mod headers;
+mod log;
 mod table;
 mod value;
 
@@ -36,6 +38,8 @@ pub struct Key {
     pub name: &'static str,
     /// What becomes of it.
     pub status: Status,
+    /// Why it is not honoured, and what there is instead, in a few words; empty for those that are.
+    pub why: &'static str,
     /// Whether it guards access: where it cannot be enforced, setting it closes every route.
     pub guard: bool,
     /// How its value is read; `None` for those that are not honoured.
@@ -114,6 +118,16 @@ pub struct Configuration {
     pub rate: u64,
     /// Bytes of a response after which that limit holds.
     pub rate_after: u64,
+    /// Whether the ConfigMap asks for PROXY protocol: from the networks in `proxy-real-ip-cidr` then.
+    asks_for_proxy_protocol: bool,
+    /// How redirects are written: where `relative-redirects` and `preserve-trailing-slash` ask for it.
+    pub redirect_style: RedirectStyle,
+    /// What `log-format-*` ask for.
+    log_format: log::Format,
+    /// Whether what no route takes is in the access log (`enable-access-log-for-default-backend`).
+    logs_default_backend: bool,
+    /// Whether the ConfigMap asks for snippets.
+    asks_for_snippets: bool,
     /// Whether no request is in the access log.
     pub is_log_off: bool,
     /// The ConfigMap with header fields of every response.
@@ -129,6 +143,10 @@ impl Configuration {
         let strict = options.is_strict();
         Self {
             settings: Settings {
+                limits: options.limits.clone(),
+                tls: options.tls.clone(),
+                upstream_pool: options.upstream_pool.clone(),
+                proxy_protocol: options.proxy_protocol.clone(),
                 trailing_slash: if strict { TrailingSlash::Ignore } else { TrailingSlash::Redirect },
                 passes_tls: options.enable_ssl_passthrough,
                 health_path: options.health_path.as_str().into(),
@@ -163,6 +181,11 @@ impl Configuration {
             cookie_path: None,
             rate: 0,
             rate_after: 0,
+            asks_for_proxy_protocol: false,
+            redirect_style: RedirectStyle::default(),
+            log_format: log::Format::default(),
+            logs_default_backend: true,
+            asks_for_snippets: false,
             is_log_off: false,
             add_headers: None,
             set_headers: None,
@@ -216,7 +239,9 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
     // What no route takes is answered by the default backend under these (createServers, the `_` server): the redirect and
     // the networks belong to routes (recorded: c209), the rest holds everywhere.
     let everywhere = policy::of_settings(&configuration, &IngressSettings::default());
-    configuration.settings.default_policies = Policies { ssl_redirect: SslRedirect::Off, networks: None, ..everywhere };
+    let is_unlogged = everywhere.is_unlogged || !configuration.logs_default_backend;
+    configuration.settings.default_policies =
+        Policies { ssl_redirect: SslRedirect::Off, networks: None, is_unlogged, ..everywhere };
     configuration
 }
 
@@ -263,13 +288,41 @@ fn read_keys(map: &ConfigMap, origin: &Origin, configuration: &mut Configuration
                 say(Severity::Error, "RouteClosed", name, message, mend);
             }
             _ => {
-                let message = format!("`{name}` is {}", key.status.word());
-                let mend = "remove it if all works without it".to_owned();
-                say(Severity::Warning, "OptionNotHonoured", name, message, mend);
+                let message = format!("`{name}` is {}: {}", key.status.word(), key.why);
+                let (code, mend) = match key.status {
+                    Status::NoEffect => ("OptionWithoutEffect", "remove it"),
+                    _ => ("OptionNotHonoured", "remove it if all works without it"),
+                };
+                say(Severity::Warning, code, name, message, mend.to_owned());
             }
         }
     }
-    let settings = &configuration.settings;
+    match configuration.log_format.compile() {
+        Ok(format) => configuration.settings.log.format = format,
+        Err(error) => {
+            let name = "log-format-upstream";
+            let message = format!("{error}: the format that the process was started with is used");
+            say(Severity::Error, "OptionInvalid", name, message, "use variables that are known".to_owned());
+        }
+    }
+    if configuration.asks_for_snippets {
+        let name = "allow-snippet-annotations";
+        let message =
+            "snippets are refused, whatever this says: there is no nginx configuration to put text into".to_owned();
+        let mend = "say the same with other annotations, or keep what needs snippets on another controller".to_owned();
+        say(Severity::Warning, "OptionWithoutEffect", name, message, mend);
+    }
+    let settings = &mut configuration.settings;
+    if configuration.asks_for_proxy_protocol {
+        // nginx takes the address in a header from the same networks (nginx.tmpl, set_real_ip_from), and any header at all.
+        settings.proxy_protocol.trusted.extend_from_slice(&settings.trusted);
+        if settings.proxy_protocol.trusted.is_empty() {
+            let name = "use-proxy-protocol";
+            let message = format!("`{name}` closes every connection: no network is trusted to say who a client is");
+            let mend = "name the networks of the load balancers in `proxy-real-ip-cidr`".to_owned();
+            say(Severity::Error, "NoTrustedNetworks", name, message, mend);
+        }
+    }
     if (settings.use_forwarded_headers || settings.enable_real_ip) && settings.trusted.is_empty() {
         let name = if settings.use_forwarded_headers { "use-forwarded-headers" } else { "enable-real-ip" };
         let message = format!("`{name}` has no effect: no network is trusted to say who a client is");

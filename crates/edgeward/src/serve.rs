@@ -21,6 +21,7 @@ use std::time::Duration;
 use anyhow::Context;
 use edgeward_controller::translate;
 use edgeward_proxy::access_log::AccessLog;
+use edgeward_proxy::drain::DrainOptions;
 use edgeward_proxy::engine::EngineFactory;
 use edgeward_proxy::listener::{self, Running};
 use edgeward_proxy::metrics::Metrics;
@@ -187,17 +188,15 @@ impl Process {
             }
             _ = signals.stop(&on_hangup) => return Ok(ExitCode::SUCCESS),
         }
-        let limits = wiring::limits(&current, open_files);
         let engines = EngineFactory::new(
             wiring::engine_options(&current),
-            limits.clone(),
             snapshots.clone(),
             Arc::clone(&metrics),
             access_log.clone(),
         );
         let observer = Arc::new(ConnectionObserver::new(Arc::clone(&metrics), access_log.clone()));
         let running = Arc::new(listener::start(
-            wiring::listener_options(&current, limits),
+            wiring::listener_options(&current, open_files),
             snapshots.clone(),
             |_| engines.engine(),
             observer.clone(),
@@ -205,7 +204,7 @@ impl Process {
         tokio::spawn(edgeward_proxy::health::run(snapshots.clone(), Default::default(), std::future::pending()));
         metrics.registry().register(Box::new(ProcessMetrics::new(metrics::Sources {
             identity: wiring::identity(&current),
-            snapshots,
+            snapshots: snapshots.clone(),
             status,
             history,
             readiness: readiness.clone(),
@@ -219,13 +218,14 @@ impl Process {
         ready(&running);
         signals.stop(&on_hangup).await;
         let current = configuration.borrow().clone();
+        let drain = wiring::drain_options(&current, snapshots.load().settings.drain_timeout);
         readiness.start_draining();
         let ended = tokio::spawn(async {
             if let Some(cluster) = cluster {
                 cluster.end().await;
             }
         });
-        let code = stop(&running, &current, ended, signals.stop(&on_hangup)).await;
+        let code = stop(&running, current.shutdown_grace_period.0, &drain, ended, signals.stop(&on_hangup)).await;
         tokio::task::spawn_blocking(move || {
             running.stop();
             access_log.flush(FLUSH);
@@ -238,15 +238,15 @@ impl Process {
 /// Waits for the network to turn away, finishes what is under way. A second signal to stop ends the wait.
 async fn stop(
     running: &Running,
-    configuration: &Configuration,
+    grace: Duration,
+    drain: &DrainOptions,
     ended: JoinHandle<()>,
     second_signal: impl Future<Output = &'static str>,
 ) -> ExitCode {
-    let grace = configuration.shutdown_grace_period.0;
     tracing::info!(grace_period = ?grace, "stopping: not ready any more, and still accepting for the grace period");
     let in_order = async {
         tokio::time::sleep(grace).await;
-        let drained = running.drain(&wiring::drain_options(configuration)).await;
+        let drained = running.drain(drain).await;
         // A fault in what it writes has been reported, and must not keep the process.
         let _ = ended.await;
         drained

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use edgeward_controller::annotation::Refused;
 use edgeward_controller::certificate::{GenerateError, generate_default};
@@ -12,13 +13,12 @@ use edgeward_controller::translate;
 use edgeward_proxy::access_log::AccessLogDestination;
 use edgeward_proxy::drain::DrainOptions;
 use edgeward_proxy::engine::EngineOptions;
-use edgeward_proxy::limits::{Limits, connections_within};
-use edgeward_proxy::listener::{self, ListenerOptions};
+use edgeward_proxy::limits::connections_within;
+use edgeward_proxy::listener::ListenerOptions;
 use edgeward_proxy::metrics::{Family, MetricsOptions};
-use edgeward_proxy::proxy_protocol::ProxyProtocolOptions;
-use edgeward_proxy::tls::{self, TlsOptions};
 use edgeward_routing::certificate::Certificate;
 use edgeward_routing::policy::Timeouts;
+use edgeward_routing::settings::{self, ClientLimits, ProxyProtocol, TlsSettings, UpstreamPool};
 
 use crate::configuration::{Compatibility, Configuration, RefusedAnnotations, Size, Source, TlsVersion};
 use crate::metrics::Identity;
@@ -73,6 +73,27 @@ pub fn controller_options(
             read: configuration.upstream_read_timeout.0,
             send: configuration.upstream_send_timeout.0,
         },
+        limits: limits(configuration),
+        upstream_pool: UpstreamPool {
+            connections: configuration.upstream_keepalive_connections,
+            idle: configuration.upstream_keepalive_timeout.0,
+            ..UpstreamPool::default()
+        },
+        tls: TlsSettings {
+            min_version: match configuration.tls_min_version {
+                TlsVersion::V1_2 => settings::TlsVersion::V1_2,
+                TlsVersion::V1_3 => settings::TlsVersion::V1_3,
+            },
+            tickets: configuration.tls_session_tickets,
+            post_quantum: configuration.tls_post_quantum,
+            http2: configuration.http2,
+            ..TlsSettings::default()
+        },
+        proxy_protocol: ProxyProtocol {
+            enabled: configuration.use_proxy_protocol,
+            trusted: configuration.proxy_protocol_trusted.iter().map(|network| network.0).collect(),
+            timeout: configuration.proxy_protocol_timeout.0,
+        },
         ..match configuration.source {
             Source::Kubernetes => translate::Options::default(),
             Source::Auto | Source::Manifests => translate::Options::for_directory(),
@@ -104,22 +125,18 @@ pub fn state_options(configuration: &Configuration, server: &str) -> Option<Stat
     })
 }
 
-/// What one client may take. `open_files` is the limit of the process.
-pub fn limits(configuration: &Configuration, open_files: u64) -> Limits {
+/// What one client may take.
+fn limits(configuration: &Configuration) -> ClientLimits {
     let window = |size: Size| u32::try_from(size.0).unwrap_or(MAX_H2_WINDOW).min(MAX_H2_WINDOW);
-    Limits {
+    ClientLimits {
         header_timeout: configuration.header_timeout.0,
         handshake_timeout: configuration.tls_handshake_timeout.0,
         header_bytes: configuration.header_size.0,
+        line_bytes: configuration.header_line_size.0,
         header_fields: configuration.header_count,
         uri_bytes: configuration.uri_size.0,
         keepalive_idle: configuration.keepalive_timeout.0,
         keepalive_requests: configuration.keepalive_requests,
-        max_connections: match configuration.max_connections {
-            0 => connections_within(open_files),
-            most => most,
-        },
-        max_connections_per_client: configuration.max_connections_per_client,
         body_timeout: configuration.body_timeout.0,
         write_timeout: configuration.write_timeout.0,
         linger: configuration.lingering_timeout.0,
@@ -132,34 +149,22 @@ pub fn limits(configuration: &Configuration, open_files: u64) -> Limits {
     }
 }
 
-/// Where and how the proxy listens.
-pub fn listener_options(configuration: &Configuration, limits: Limits) -> listener::Options {
+/// Where the proxy listens, and for how many. `open_files` is the limit of the process.
+pub fn listener_options(configuration: &Configuration, open_files: u64) -> ListenerOptions {
     let on_port = |port: u16| match port {
         0 => Vec::new(),
         _ => bind_addresses(configuration).into_iter().map(|ip| SocketAddr::new(ip, port)).collect(),
     };
-    listener::Options {
-        listener: ListenerOptions {
-            http: on_port(configuration.http_port),
-            https: on_port(configuration.https_port),
-            workers: configuration.workers,
-            backlog: configuration.backlog,
+    ListenerOptions {
+        http: on_port(configuration.http_port),
+        https: on_port(configuration.https_port),
+        workers: configuration.workers,
+        backlog: configuration.backlog,
+        max_connections: match configuration.max_connections {
+            0 => connections_within(open_files),
+            most => most,
         },
-        limits,
-        proxy_protocol: ProxyProtocolOptions {
-            enabled: configuration.use_proxy_protocol,
-            trusted: configuration.proxy_protocol_trusted.iter().map(|network| network.0).collect(),
-            timeout: configuration.proxy_protocol_timeout.0,
-        },
-        tls: TlsOptions {
-            min_version: match configuration.tls_min_version {
-                TlsVersion::V1_2 => tls::TlsVersion::V1_2,
-                TlsVersion::V1_3 => tls::TlsVersion::V1_3,
-            },
-            tickets: configuration.tls_session_tickets,
-            post_quantum: configuration.tls_post_quantum,
-            http2: configuration.http2,
-        },
+        max_connections_per_client: configuration.max_connections_per_client,
     }
 }
 
@@ -179,10 +184,7 @@ fn bind_addresses(configuration: &Configuration) -> Vec<IpAddr> {
 pub fn engine_options(configuration: &Configuration) -> EngineOptions {
     EngineOptions {
         fast_path: configuration.fast_path,
-        http2: configuration.http2,
         upgraded_idle: configuration.upgraded_timeout.0,
-        upstream_idle: configuration.upstream_keepalive_timeout.0,
-        upstream_pool: configuration.upstream_keepalive_connections,
         upstream_h2_streams: configuration.upstream_http2_max_streams,
         retry_percent: u32::from(configuration.retry_budget),
     }
@@ -225,10 +227,10 @@ pub fn access_log_destination(configuration: &Configuration) -> AccessLogDestina
     }
 }
 
-/// How to stop.
-pub fn drain_options(configuration: &Configuration) -> DrainOptions {
+/// How to stop, where the ConfigMap says how long that may take.
+pub fn drain_options(configuration: &Configuration, timeout: Option<Duration>) -> DrainOptions {
     DrainOptions {
-        timeout: configuration.drain_timeout.0,
+        timeout: timeout.unwrap_or(configuration.drain_timeout.0),
         idle_grace: configuration.drain_idle_grace.0,
         tunnel_window: configuration.drain_websocket_window.0,
     }

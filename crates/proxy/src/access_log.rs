@@ -17,10 +17,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use edgeward_routing::log_format::LogFormat;
+use edgeward_routing::settings::LogSettings;
 use prometheus::IntCounter;
 
-pub use escape::Escape;
-pub use format::{AccessLogFormat, ParseFormatError, Template};
+pub use format::AccessLogFormat;
 
 use crate::lines::{Output, Queue};
 use crate::listener::{Event, Observer};
@@ -76,7 +77,7 @@ pub struct AccessLog {
 
 #[derive(Debug)]
 struct Open {
-    template: Template,
+    format: LogFormat,
     queue: Queue,
 }
 
@@ -87,14 +88,14 @@ impl AccessLog {
     /// When the destination cannot be opened. Later failures never stop anything: lines are dropped and counted until
     /// the destination takes them again.
     pub fn open(format: &AccessLogFormat, destination: &AccessLogDestination) -> Result<Self, OpenAccessLogError> {
-        let Some(template) = format.template() else { return Ok(Self::off()) };
+        let Some(format) = format.compiled() else { return Ok(Self::off()) };
         let output = match destination {
             AccessLogDestination::Stdout => Output::stdout().map_err(OpenAccessLogError::Stdout)?,
             AccessLogDestination::File(path) => {
                 Output::file(path).map_err(|source| OpenAccessLogError::File { path: path.clone(), source })?
             }
         };
-        Self::start(template, output).map_err(OpenAccessLogError::Thread)
+        Self::start(format, output).map_err(OpenAccessLogError::Thread)
     }
 
     /// A log that writes nothing.
@@ -102,18 +103,23 @@ impl AccessLog {
         Self { dropped: dropped_counter(), open: None }
     }
 
-    fn start(template: Template, output: Output) -> io::Result<Self> {
+    fn start(format: LogFormat, output: Output) -> io::Result<Self> {
         let dropped = dropped_counter();
         let queue = Queue::start("access-log", output, dropped.clone(), QUEUED_LINES, QUEUED_BYTES)?;
-        Ok(Self { dropped, open: Some(Arc::new(Open { template, queue })) })
+        Ok(Self { dropped, open: Some(Arc::new(Open { format, queue })) })
     }
 
-    /// Writes the line of a finished request. Never blocks: a line that finds no room is dropped and counted.
-    pub fn log(&self, record: &RequestRecord<'_>) {
+    /// Writes the line of a finished request, unless `settings` skip it, and in their format where they have one. Never
+    /// blocks: a line that finds no room is dropped and counted.
+    pub fn log(&self, record: &RequestRecord<'_>, settings: &LogSettings) {
         let Some(open) = &self.open else { return };
+        if settings.skips(record.request.target()) {
+            return;
+        }
+        let format = settings.format.as_ref().unwrap_or(&open.format);
         LINE.with_borrow_mut(|line| {
             line.clear();
-            open.template.write(record, line);
+            format::write(format, record, line);
             line.push(b'\n');
             open.queue.send(line);
             if line.capacity() > KEPT_BUFFER {
@@ -150,7 +156,7 @@ impl AccessLog {
 impl Observer for AccessLog {
     fn observe(&self, event: Event<'_>) {
         if let (Event::BadRequest(refused), true) = (event, self.is_on()) {
-            refused.with_record(|record| self.log(record));
+            refused.with_record(|record| self.log(record, &refused.connection.settings.log));
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use edgeward_routing::decide::Downstream;
 use edgeward_routing::policy::{ClientCertificate, TlsClient};
+use edgeward_routing::settings::Settings;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 
@@ -31,6 +32,8 @@ pub struct Connection {
     pub(crate) source: AddressSource,
     pub(crate) tls: Option<TlsSession>,
     pub(crate) accepted_at: Instant,
+    /// Those that were current when it was accepted. What is about requests is in the snapshot that each of them has.
+    pub(crate) settings: Arc<Settings>,
     pub(crate) lifecycle: Arc<Lifecycle>,
 }
 

@@ -25,7 +25,6 @@ use ::pingora::proxy::HttpProxy;
 use edgeward_routing::publish::SnapshotReader;
 
 use crate::access_log::AccessLog;
-use crate::limits::Limits;
 use crate::listener::Application;
 use crate::metrics::Metrics;
 use crate::stream::{Parting, Stream};
@@ -35,22 +34,14 @@ use budget::RetryBudget;
 use fast::{FastPath, Served};
 use pingora::PingoraEngine;
 
-/// What the engine needs to know beyond the snapshot and the limits. It is fixed for the life of the process.
+/// What the engine needs to know beyond the snapshot. It is fixed for the life of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineOptions {
     /// Whether exchanges with endpoints in plain HTTP/1 are made by the engine of our own, which costs half of what Pingora's
     /// does.
     pub fast_path: bool,
-    /// Whether plain-text listeners speak HTTP/2 with clients that know it beforehand; over TLS it is
-    /// [`TlsOptions::http2`](crate::tls::TlsOptions::http2).
-    pub http2: bool,
     /// How long a WebSocket or another upgraded connection may be silent in both directions.
     pub upgraded_idle: Duration,
-    /// How long an idle connection to an endpoint is kept for the next request (ConfigMap
-    /// `upstream-keepalive-timeout`).
-    pub upstream_idle: Duration,
-    /// How many idle connections to endpoints each worker keeps.
-    pub upstream_pool: usize,
     /// How many streams may share one HTTP/2 connection to an endpoint.
     pub upstream_h2_streams: usize,
     /// Retries as a share of requests, in percent; see [`RetryBudget`].
@@ -59,15 +50,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self {
-            fast_path: true,
-            http2: true,
-            upgraded_idle: Duration::from_secs(3600),
-            upstream_idle: Duration::from_secs(60),
-            upstream_pool: 320,
-            upstream_h2_streams: 100,
-            retry_percent: 20,
-        }
+        Self { fast_path: true, upgraded_idle: Duration::from_secs(3600), upstream_h2_streams: 100, retry_percent: 20 }
     }
 }
 
@@ -75,7 +58,6 @@ impl Default for EngineOptions {
 #[derive(Debug)]
 struct Shared {
     options: EngineOptions,
-    limits: Limits,
     snapshots: SnapshotReader,
     retries: RetryBudget,
     metrics: Arc<Metrics>,
@@ -93,7 +75,6 @@ impl EngineFactory {
     /// threads passwords are compared.
     pub fn new(
         options: EngineOptions,
-        limits: Limits,
         snapshots: SnapshotReader,
         metrics: Arc<Metrics>,
         access_log: AccessLog,
@@ -101,7 +82,7 @@ impl EngineFactory {
         let retries = RetryBudget::new(options.retry_percent);
         let auth = AuthShared::new();
         let mirrors = Mirrors::new();
-        Self(Arc::new(Shared { options, limits, snapshots, retries, metrics, access_log, auth, mirrors }))
+        Self(Arc::new(Shared { options, snapshots, retries, metrics, access_log, auth, mirrors }))
     }
 
     /// The engines of one worker, in the context of its runtime. They share no connection to an endpoint with other

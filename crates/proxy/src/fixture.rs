@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use edgeward_routing::certificate::{Certificate, CertificateTable, KeyFormat, PrivateKey};
 use edgeward_routing::publish::Publisher;
-use edgeward_routing::settings::Settings;
+use edgeward_routing::settings::{ClientLimits, ProxyProtocol, Settings, TlsSettings};
 use edgeward_routing::snapshot::Snapshot;
 use pingora::apps::ServerApp;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -22,7 +22,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection::Connection;
-use crate::listener::{Application, Event, Observer, Options, Refused, Running, start};
+use crate::limits::{h2_options, server_options};
+use crate::listener::{Application, Event, ListenerOptions, Observer, Refused, Running, start};
 use crate::stream::{Parting, Stream};
 
 /// Longest time a test waits for something that should happen at once.
@@ -48,8 +49,12 @@ impl ProxyHttp for App {
     }
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
-        ctx.connection = Connection::of(session);
-        ctx.connection.as_ref().expect("every session has its connection").head_received();
+        let connection = Connection::of(session).expect("every session has its connection");
+        connection.head_received();
+        if connection.settings.limits.is_used_up(connection.requests_taken()) {
+            session.set_keepalive(None);
+        }
+        ctx.connection = Some(connection);
         session.set_read_timeout(None);
         Ok(())
     }
@@ -164,6 +169,15 @@ pub(crate) async fn eventually(condition: impl Fn() -> bool) -> Result<(), ()> {
     Err(())
 }
 
+/// What a test may ask for.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) listener: ListenerOptions,
+    pub(crate) limits: ClientLimits,
+    pub(crate) tls: TlsSettings,
+    pub(crate) proxy_protocol: ProxyProtocol,
+}
+
 /// Listeners on free ports of the loopback interface, with [`App`] behind them.
 pub(crate) struct Fixture {
     pub(crate) running: Running,
@@ -181,25 +195,27 @@ impl Fixture {
     }
 
     pub(crate) async fn with_certificates(certificates: CertificateTable, adjust: impl FnOnce(&mut Options)) -> Self {
-        let mut snapshot = Snapshot::empty(Settings::default());
-        snapshot.certificates = Arc::new(certificates);
-        let publisher = Publisher::new(snapshot);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut options = Options::default();
         options.listener.http = vec![any];
         options.listener.https = vec![any];
         options.listener.workers = 2;
         adjust(&mut options);
-        let (limits, upstream) = (options.limits.clone(), upgrading_server().await);
+        let Options { listener, limits, tls, proxy_protocol } = options;
+        let mut snapshot = Snapshot::empty(Settings { limits, tls, proxy_protocol, ..Settings::default() });
+        snapshot.certificates = Arc::new(certificates);
+        let settings = Arc::clone(&snapshot.settings);
+        let publisher = Publisher::new(snapshot);
+        let upstream = upgrading_server().await;
         let app = move |_worker| {
             let mut proxy = HttpProxy::new(App { upstream }, Arc::new(ServerConf::default()));
             proxy.handle_init_modules();
-            proxy.server_options = Some(limits.server_options());
-            proxy.h2_options = Some(limits.h2_options());
+            proxy.server_options = Some(server_options());
+            proxy.h2_options = Some(h2_options(&settings.limits));
             proxy
         };
         let events = Arc::new(Events::default());
-        let running = start(options, publisher.reader(), app, Arc::clone(&events) as Arc<dyn Observer>).unwrap();
+        let running = start(listener, publisher.reader(), app, Arc::clone(&events) as Arc<dyn Observer>).unwrap();
         let (http, https) = (running.http_addrs()[0], running.https_addrs()[0]);
         Self { running, events, http, https, publisher }
     }

@@ -10,9 +10,9 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use memchr::memchr;
 
-/// Most fields of a response that are understood. Clients are held to [`Limits::header_fields`], endpoints to this.
+/// Most fields of a response that are understood. Clients are held to [`ClientLimits::header_fields`], endpoints to this.
 ///
-/// [`Limits::header_fields`]: crate::limits::Limits::header_fields
+/// [`ClientLimits::header_fields`]: edgeward_routing::settings::ClientLimits::header_fields
 const MAX_FIELDS: usize = 256;
 
 /// Where a part of a head is. A head has less than 4 GiB.

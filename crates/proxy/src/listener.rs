@@ -21,10 +21,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 
 use crate::connection::{Connections, Registry};
-use crate::limits::Limits;
-use crate::proxy_protocol::ProxyProtocolOptions;
+use crate::limits::MOST_CONNECTIONS;
 use crate::stream::{Parting, Stream};
-use crate::tls::{self, TlsOptions};
+use crate::tls::ServerConfigs;
 use accept::Worker;
 use clients::Clients;
 
@@ -35,7 +34,10 @@ pub use crate::stream::Refusal;
 pub use bind::BindError;
 pub use observer::{Event, HandshakeFailure, Observer, Rejection};
 
-/// Where to listen.
+/// Where to listen, and for how many. What each connection may take is in the [settings] of the snapshot that is current when it
+/// is accepted.
+///
+/// [settings]: edgeward_routing::settings::Settings
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerOptions {
     /// Addresses for plain HTTP. IPv4 and IPv6 are bound apart, so `[::]` does not include `0.0.0.0`.
@@ -46,6 +48,12 @@ pub struct ListenerOptions {
     pub workers: usize,
     /// Connections that wait to be accepted, per worker and address. The kernel caps it at `net.core.somaxconn`.
     pub backlog: u32,
+    /// Most connections at a time; 0 for no limit. A connection above it is closed at once. See
+    /// [`connections_within`](crate::limits::connections_within).
+    pub max_connections: usize,
+    /// Most connections at a time of one client address, IPv6 by /64; 0 for no limit. The address is the one that
+    /// counts after PROXY protocol.
+    pub max_connections_per_client: usize,
 }
 
 impl Default for ListenerOptions {
@@ -55,21 +63,10 @@ impl Default for ListenerOptions {
             https: vec![SocketAddr::from(([0, 0, 0, 0], 443))],
             workers: 0,
             backlog: 4096,
+            max_connections: MOST_CONNECTIONS,
+            max_connections_per_client: 16_384,
         }
     }
-}
-
-/// All that [`start`] needs to know. The defaults are safe on an open network.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Where to listen.
-    pub listener: ListenerOptions,
-    /// What one client may take.
-    pub limits: Limits,
-    /// Whether connections begin with a PROXY protocol header.
-    pub proxy_protocol: ProxyProtocolOptions,
-    /// TLS on the HTTPS addresses.
-    pub tls: TlsOptions,
 }
 
 /// Why the listeners do not start. The message names what to mend.
@@ -93,9 +90,8 @@ pub enum StartError {
 
 /// What all workers share.
 pub(crate) struct Shared {
-    limits: Arc<Limits>,
-    proxy_protocol: ProxyProtocolOptions,
-    tls: tls::ServerConfigs,
+    max_connections: usize,
+    tls: ServerConfigs,
     observer: Arc<dyn Observer>,
     clients: Clients,
     /// Connections at this moment, for the cap.
@@ -135,7 +131,7 @@ pub trait Application: Send + Sync + 'static {
 ///
 /// When an address cannot be bound, or the system gives no threads. Nothing is left running then.
 pub fn start<A, F>(
-    options: Options,
+    options: ListenerOptions,
     snapshots: SnapshotReader,
     app: F,
     observer: Arc<dyn Observer>,
@@ -146,21 +142,19 @@ where
 {
     // Pingora would install ring for its upstream connections. An error means that it is done already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let Options { listener, limits, proxy_protocol, tls } = options;
-    let config = tls::server_config(&tls, snapshots)?;
-    let workers = match listener.workers {
+    let tls = ServerConfigs::new(snapshots)?;
+    let workers = match options.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let http = bind::all(&listener.http, "HTTP", workers, listener.backlog)?;
-    let https = bind::all(&listener.https, "HTTPS", workers, listener.backlog)?;
+    let http = bind::all(&options.http, "HTTP", workers, options.backlog)?;
+    let https = bind::all(&options.https, "HTTPS", workers, options.backlog)?;
     let (accepting, _) = watch::channel(true);
     let (exit, _) = watch::channel(false);
     let shared = Arc::new(Shared {
-        clients: Clients::new(limits.max_connections_per_client),
-        limits: Arc::new(limits),
-        proxy_protocol,
-        tls: config,
+        clients: Clients::new(options.max_connections_per_client),
+        max_connections: options.max_connections,
+        tls,
         observer,
         live: AtomicUsize::new(0),
         accepting: AtomicUsize::new(0),

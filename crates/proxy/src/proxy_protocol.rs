@@ -1,9 +1,7 @@
 //! PROXY protocol, versions 1 and 2: the client's address, as told by a load balancer in front.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use ipnet::IpNet;
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -12,31 +10,6 @@ use crate::connection::AddressSource;
 
 /// Longest header that is read, in bytes. Version 1 has at most 107; what load balancers add to version 2 stays far below.
 const MAX_HEADER: usize = 4096;
-
-/// Whether and from whom PROXY protocol headers are taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProxyProtocolOptions {
-    /// Whether every connection begins with a header. One without is then closed.
-    pub enabled: bool,
-    /// The networks of the load balancers. A connection from elsewhere is closed, for its header could say anything.
-    /// Nobody by default.
-    pub trusted: Vec<IpNet>,
-    /// Total time for the header.
-    pub timeout: Duration,
-}
-
-impl Default for ProxyProtocolOptions {
-    fn default() -> Self {
-        Self { enabled: false, trusted: Vec::new(), timeout: Duration::from_secs(5) }
-    }
-}
-
-impl ProxyProtocolOptions {
-    /// Whether `peer` may speak for others.
-    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.contains(&peer.to_canonical()))
-    }
-}
 
 /// What a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -41,7 +41,6 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::connection::{Alpn, Connection, Phase};
-use crate::limits::Limits;
 use crate::listener::Observer;
 use head::Framing;
 use http2::Http2;
@@ -58,7 +57,6 @@ pub(crate) use transport::Transport;
 pub struct Stream {
     transport: Transport,
     connection: Arc<Connection>,
-    limits: Arc<Limits>,
     observer: Arc<dyn Observer>,
     fd: UniqueIDType,
     digests: OnceLock<Digests>,
@@ -155,12 +153,11 @@ impl Stream {
         transport: Transport,
         fd: UniqueIDType,
         connection: Arc<Connection>,
-        limits: Arc<Limits>,
         observer: Arc<dyn Observer>,
     ) -> Self {
         let http2 = connection.tls().is_some_and(|tls| tls.alpn == Alpn::Http2);
         let protocol = if http2 {
-            Protocol::Http2(Box::new(Http2::new(&limits)))
+            Protocol::Http2(Box::new(Http2::new(&connection.settings.limits)))
         } else {
             Protocol::Head { since: Instant::now(), begun: None, draining: None }
         };
@@ -169,7 +166,6 @@ impl Stream {
             fd,
             digests: OnceLock::new(),
             connection,
-            limits,
             observer,
             protocol,
             inbox: BytesMut::new(),

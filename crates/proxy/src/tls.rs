@@ -13,80 +13,124 @@ pub(crate) mod upstream;
 
 use std::sync::Arc;
 
-use edgeward_routing::SnapshotReader;
+use edgeward_routing::settings::{Cipher, Group, TlsSettings, TlsVersion};
+use edgeward_routing::{Snapshot, SnapshotReader};
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::server::{NoServerSessionStorage, ServerConfig};
+use rustls::server::{NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerConfig};
 use rustls::{HandshakeKind, NamedGroup, ProtocolVersion, SupportedProtocolVersion};
 
 use crate::connection::{Alpn, TlsSession};
 use resolve::Resolver;
 use ticket::Tickets;
 
-pub(crate) use client_certificate::ServerConfigs;
 pub(crate) use stream::{Hello, TlsStream};
-
-/// TLS settings of all HTTPS listeners. The defaults are Mozilla's "intermediate" without finite-field Diffie-Hellman,
-/// which rustls does not have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsOptions {
-    /// The oldest version that is spoken.
-    pub min_version: TlsVersion,
-    /// Whether clients may resume sessions by tickets, for twelve hours.
-    pub tickets: bool,
-    /// Whether the hybrid key exchange X25519MLKEM768 is offered. The order of the client decides: one that puts X25519 first
-    /// gets that, without a second round trip.
-    pub post_quantum: bool,
-    /// Whether HTTP/2 is offered.
-    pub http2: bool,
-}
-
-impl Default for TlsOptions {
-    fn default() -> Self {
-        Self { min_version: TlsVersion::V1_2, tickets: true, post_quantum: true, http2: true }
-    }
-}
-
-/// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TlsVersion {
-    /// TLS 1.2
-    V1_2,
-    /// TLS 1.3
-    V1_3,
-}
 
 /// The versions, the newest first.
 static VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
 
-/// Makes the configurations that all workers share, with certificates by server name from the current snapshot.
-/// Early data is off: it can be replayed.
-pub(crate) fn server_config(options: &TlsOptions, snapshots: SnapshotReader) -> Result<ServerConfigs, rustls::Error> {
-    let mut provider = default_provider();
-    if !options.post_quantum {
-        provider.kx_groups.retain(|group| group.name() != NamedGroup::X25519MLKEM768);
+/// What is made of settings, for all handshakes.
+struct Made {
+    config: Arc<ServerConfig>,
+    provider: Arc<CryptoProvider>,
+    versions: &'static [&'static SupportedProtocolVersion],
+}
+
+/// The configurations of all HTTPS listeners: one for hosts that ask for no certificate, and one for each authority. They are made
+/// at the first handshake under settings that are new, and kept with those.
+pub(crate) struct ServerConfigs {
+    snapshots: SnapshotReader,
+    resolver: Arc<Resolver>,
+    tickets: Arc<Tickets>,
+    /// Settings aside.
+    provider: CryptoProvider,
+}
+
+impl ServerConfigs {
+    /// With certificates by server name from the current snapshot.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no random numbers.
+    pub(crate) fn new(snapshots: SnapshotReader) -> Result<Self, rustls::Error> {
+        let mut provider = default_provider();
+        hkdf::install(&mut provider);
+        let resolver = Arc::new(Resolver::new(snapshots.clone()));
+        let tickets = Arc::new(Tickets::new(snapshots.clone())?);
+        Ok(Self { snapshots, resolver, tickets, provider })
     }
-    hkdf::install(&mut provider);
-    let versions: &'static [&'static SupportedProtocolVersion] = match options.min_version {
-        TlsVersion::V1_2 => &VERSIONS,
-        TlsVersion::V1_3 => &VERSIONS[..1],
+
+    /// The routes and settings of this moment.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.load()
+    }
+
+    /// What is made of `settings`. `None` where they leave nothing to speak TLS with, which is said once.
+    fn made<'a>(&self, settings: &'a TlsSettings) -> Option<&'a Made> {
+        let make = || {
+            let made = self.make(settings);
+            made.inspect_err(|error| tracing::error!(%error, "TLS cannot be set up; handshakes fail")).ok()
+        };
+        settings.made.get_or_init(make)?.as_ref()
+    }
+
+    /// Early data is off: it can be replayed.
+    fn make(&self, settings: &TlsSettings) -> Result<Made, rustls::Error> {
+        let mut provider = self.provider.clone();
+        provider.kx_groups.retain(|group| offers(settings, group.name()));
+        if let Some(ciphers) = &settings.ciphers {
+            let chosen: Vec<_> = ciphers.iter().map(|cipher| suite(*cipher)).collect();
+            provider.cipher_suites.retain(|suite| suite.tls13().is_some() || chosen.contains(&suite.suite()));
+        }
+        let versions: &'static [&'static SupportedProtocolVersion] = match (settings.min_version, settings.max_version)
+        {
+            (TlsVersion::V1_2, TlsVersion::V1_3) => &VERSIONS,
+            (TlsVersion::V1_3, _) => &VERSIONS[..1],
+            (TlsVersion::V1_2, TlsVersion::V1_2) => &VERSIONS[1..],
+        };
+        let provider = Arc::new(provider);
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&self.resolver) as Arc<dyn ResolvesServerCert>);
+        // Tickets need no memory here; the default would be a cache of 256 sessions behind one lock.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        if settings.tickets {
+            config.ticketer = Arc::clone(&self.tickets) as Arc<dyn ProducesTickets>;
+            // One for the one that a resumption uses up; each costs as much as a key of the handshake.
+            config.send_tls13_tickets = 1;
+        } else {
+            config.send_tls13_tickets = 0;
+        }
+        config.alpn_protocols = if settings.http2 { vec![b"h2".to_vec()] } else { Vec::new() };
+        config.alpn_protocols.push(b"http/1.1".to_vec());
+        Ok(Made { config: Arc::new(config), provider, versions })
+    }
+}
+
+/// Whether settings offer a group of the key exchange.
+fn offers(settings: &TlsSettings, group: NamedGroup) -> bool {
+    let known = match group {
+        NamedGroup::X25519 => Group::X25519,
+        NamedGroup::secp256r1 => Group::P256,
+        NamedGroup::secp384r1 => Group::P384,
+        NamedGroup::X25519MLKEM768 if settings.post_quantum => Group::X25519MlKem768,
+        NamedGroup::X25519MLKEM768 => return false,
+        _ => return settings.groups.is_none(),
     };
-    let provider = Arc::new(provider);
-    let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Resolver::new(snapshots.clone())));
-    // Tickets need no memory here; the default would be a cache of 256 sessions behind one lock.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    if options.tickets {
-        config.ticketer = Arc::new(Tickets::new(snapshots.clone())?);
-        // One for the one that a resumption uses up; each costs as much as a key of the handshake.
-        config.send_tls13_tickets = 1;
-    } else {
-        config.send_tls13_tickets = 0;
+    settings.groups.as_ref().is_none_or(|groups| groups.contains(&known))
+}
+
+fn suite(cipher: Cipher) -> rustls::CipherSuite {
+    use rustls::CipherSuite as S;
+    match cipher {
+        Cipher::EcdsaAes128 => S::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        Cipher::EcdsaAes256 => S::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        Cipher::EcdsaChaCha20 => S::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        Cipher::RsaAes128 => S::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        Cipher::RsaAes256 => S::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        Cipher::RsaChaCha20 => S::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
     }
-    config.alpn_protocols = if options.http2 { vec![b"h2".to_vec()] } else { Vec::new() };
-    config.alpn_protocols.push(b"http/1.1".to_vec());
-    Ok(ServerConfigs { plain: Arc::new(config), provider, versions, snapshots })
 }
 
 /// What a finished handshake agreed on, and what it found of the client where it asked in the name of somebody.

@@ -66,7 +66,7 @@ impl<'r> ErrorRequest<'r> {
         self.edit_stand_in(head, edit);
         edit(if forwarded.host.is_empty() { Edit::Remove("host") } else { Edit::Set("host", &forwarded.host) });
         edit(Edit::Set("x-original-uri", head.target().as_bytes()));
-        edit(Edit::Set("x-request-id", request_id));
+        edit(if request_id.is_empty() { Edit::Remove("x-request-id") } else { Edit::Set("x-request-id", request_id) });
         edit(Edit::Set("x-forwarded-for", AddressText::new(forwarded.client).as_bytes()));
         // What the client says of itself in the place of what the proxy says elsewhere.
         for name in NOT_ASKED {

@@ -154,9 +154,9 @@ pub fn edit_upstream_headers<'p>(
     };
     let client = AddressText::new(forwarded.client);
     let original_for = joined(head, &settings.forwarded_for);
-    let original_host = head.header("x-forwarded-host");
+    let original_host = head.header(&settings.forwarded_host);
     edit_or_remove("host", Some(&forwarded.host), &mut edit);
-    edit(Edit::Set("x-request-id", request_id));
+    edit_or_remove("x-request-id", Some(request_id), &mut edit);
     edit(Edit::Set("x-real-ip", client.as_bytes()));
     edit_or_remove("x-original-forwarded-for", original_for.as_deref(), &mut edit);
     edit_or_remove("x-original-forwarded-host", original_host, &mut edit);
@@ -172,6 +172,9 @@ pub fn edit_upstream_headers<'p>(
     edit(Edit::Set("x-forwarded-port", &forwarded.port));
     edit(Edit::Set("x-forwarded-proto", &forwarded.scheme));
     edit(Edit::Set("x-forwarded-scheme", &forwarded.scheme));
+    if settings.adds_original_uri {
+        edit(Edit::Set("x-original-uri", head.target().as_bytes()));
+    }
     edit(Edit::Set("x-scheme", &forwarded.scheme));
     if let Some(prefix) = &forwarded.prefix {
         edit(Edit::Set("x-forwarded-prefix", prefix));

@@ -16,6 +16,7 @@ pub mod endpoint;
 pub mod error_request;
 pub mod forward;
 pub mod host;
+pub mod log_format;
 pub mod origin;
 pub mod path;
 pub mod pattern;

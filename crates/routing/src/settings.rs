@@ -1,5 +1,10 @@
 //! What holds for every route: the part of the configuration that the data plane needs per request.
 
+mod limits;
+mod log;
+mod proxy_protocol;
+mod tls;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +14,33 @@ use crate::path::TrailingSlash;
 use crate::policy::{Block, HeaderFields, Policies};
 use crate::template::Template;
 
+pub use limits::ClientLimits;
+pub use log::LogSettings;
+pub use proxy_protocol::ProxyProtocol;
+pub use tls::{Cipher, Group, TlsSettings, TlsVersion};
+
 /// Settings that are published with each snapshot, so that changing them is as atomic as changing a route.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// What one client may take. Options, and what of them the ConfigMap sets.
+    pub limits: ClientLimits,
+    /// TLS with clients.
+    pub tls: TlsSettings,
+    /// PROXY protocol with load balancers in front.
+    pub proxy_protocol: ProxyProtocol,
+    /// What is in the access log.
+    pub log: LogSettings,
+    /// Idle connections to endpoints.
+    pub upstream_pool: UpstreamPool,
+    /// How long requests under way may take once the process is to end; `None` for what it was told (ConfigMap
+    /// `worker-shutdown-timeout`).
+    pub drain_timeout: Option<Duration>,
+    /// Whether requests without an identity get one (ConfigMap `generate-request-id`).
+    pub makes_request_id: bool,
+    /// Name of the header that endpoints get as `X-Original-Forwarded-Host`, lower case (ConfigMap `forwarded-host-header`).
+    pub forwarded_host: Box<str>,
+    /// Whether endpoints get the target as `X-Original-URI` (ConfigMap `proxy-add-original-uri-header`).
+    pub adds_original_uri: bool,
     /// What a trailing slash in a path pattern means.
     pub trailing_slash: TrailingSlash,
     /// `Strict-Transport-Security` on every response over TLS; `None` leaves the backend's own.
@@ -57,6 +86,15 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            limits: ClientLimits::default(),
+            tls: TlsSettings::default(),
+            proxy_protocol: ProxyProtocol::default(),
+            log: LogSettings::default(),
+            upstream_pool: UpstreamPool::default(),
+            drain_timeout: None,
+            makes_request_id: true,
+            forwarded_host: "x-forwarded-host".into(),
+            adds_original_uri: false,
             trailing_slash: TrailingSlash::default(),
             hsts: Some(Hsts::default()),
             redirect_status: 308,
@@ -120,6 +158,25 @@ impl std::fmt::Display for Hsts {
             f.write_str("; preload")?;
         }
         Ok(())
+    }
+}
+
+/// Connections to endpoints that each worker keeps for its next request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamPool {
+    /// Most of them; 0 for none (ConfigMap `upstream-keepalive-connections`).
+    pub connections: usize,
+    /// How long one is kept (ConfigMap `upstream-keepalive-timeout`).
+    pub idle: Duration,
+    /// Requests after which one is closed; `None` for no limit (ConfigMap `upstream-keepalive-requests`).
+    pub requests: Option<u32>,
+    /// Time from its first request after which one is closed; `None` for no limit (ConfigMap `upstream-keepalive-time`).
+    pub age: Option<Duration>,
+}
+
+impl Default for UpstreamPool {
+    fn default() -> Self {
+        Self { connections: 320, idle: Duration::from_secs(60), requests: None, age: None }
     }
 }
 

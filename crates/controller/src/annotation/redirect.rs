@@ -52,7 +52,7 @@ pub(super) static GROUP: Group = Group {
             "preserve-trailing-slash",
             Scope::Route,
             |value, settings| {
-                settings.redirects.style.keeps_slash = boolean(value)?;
+                settings.redirects.keeps_slash = Some(boolean(value)?);
                 Ok(())
             },
             "Whether the redirect to HTTPS keeps a slash at the end, of which it drops one otherwise.",
@@ -61,7 +61,7 @@ pub(super) static GROUP: Group = Group {
             "relative-redirects",
             Scope::Route,
             |value, settings| {
-                settings.redirects.style.is_relative = boolean(value)?;
+                settings.redirects.is_relative = Some(boolean(value)?);
                 Ok(())
             },
             "Whether redirects within a host leave out scheme and host.",
@@ -91,7 +91,7 @@ pub(super) static GROUP: Group = Group {
             "use-port-in-redirects",
             Scope::Route,
             |value, settings| {
-                settings.redirects.style.has_port = boolean(value)?;
+                settings.redirects.has_port = boolean(value)?;
                 Ok(())
             },
             "Whether redirects within a host name the port.",
@@ -114,11 +114,24 @@ pub struct RedirectSettings {
     permanent_status: Option<u16>,
     temporal: Option<Box<str>>,
     temporal_status: Option<u16>,
-    /// `relative-redirects`, `use-port-in-redirects` and `preserve-trailing-slash`.
-    pub style: RedirectStyle,
+    /// `relative-redirects`.
+    pub is_relative: Option<bool>,
+    /// `use-port-in-redirects`.
+    pub has_port: bool,
+    /// `preserve-trailing-slash`.
+    pub keeps_slash: Option<bool>,
 }
 
 impl RedirectSettings {
+    /// How redirects are written, where the ConfigMap says `all`.
+    pub fn style(&self, all: RedirectStyle) -> RedirectStyle {
+        RedirectStyle {
+            is_relative: self.is_relative.unwrap_or(all.is_relative),
+            has_port: self.has_port,
+            keeps_slash: self.keeps_slash.unwrap_or(all.keeps_slash),
+        }
+    }
+
     /// The redirect of the routes (redirect.go Parse: the temporal one first).
     pub fn redirect(&self) -> Option<Redirect> {
         let temporal = self.temporal.clone().map(|location| (self.temporal_status.unwrap_or(302), location));

@@ -53,7 +53,7 @@ pub(super) fn is_server_name(text: &str) -> bool {
 }
 
 /// A duration with a unit: `500ms`, `30s`, `5m`, `1h`.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (digits, unit) = text.split_at(unit_at);

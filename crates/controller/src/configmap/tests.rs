@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_routing::backend::LoadBalance;
+use edgeward_routing::log_format::Escape;
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{BodySize, Faults, Policies, SslRedirect};
-use edgeward_routing::settings::Hsts;
+use edgeward_routing::settings::{Cipher, Hsts, TlsVersion};
 use proptest::prelude::*;
 
 use super::{Configuration, read, table};
@@ -28,6 +29,8 @@ fn read_with(compatibility: Compatibility, data: &[(&str, &str)]) -> (Configurat
 fn read_data(data: &[(&str, &str)]) -> (Configuration, Vec<Diagnostic>) {
     read_with(Compatibility::IngressNginx, data)
 }
+
+mod reference;
 
 type Check = (&'static str, &'static str, fn(&Configuration) -> bool);
 
@@ -100,6 +103,52 @@ const GOOD: &[Check] = &[
     ("proxy-next-upstream-tries", "0", |c| c.retry.tries == 100),
     ("proxy-ssl-location-only", "true", |c| c.upstream_tls_of_routes_only),
     ("retry-non-idempotent", "true", |c| c.settings.default_policies.retry.on.has_non_idempotent()),
+    ("keep-alive", "30", |c| c.settings.limits.keepalive_idle == Duration::from_secs(30)),
+    ("keep-alive", "0", |c| c.settings.limits.is_used_up(1)),
+    ("keep-alive-requests", "5", |c| c.settings.limits.keepalive_requests == 5),
+    ("keep-alive-requests", "0", |c| c.settings.limits.keepalive_requests == 1),
+    ("client-header-timeout", "3", |c| c.settings.limits.header_timeout == Duration::from_secs(3)),
+    ("client-body-timeout", "4", |c| c.settings.limits.body_timeout == Duration::from_secs(4)),
+    ("large-client-header-buffers", "4 16k", |c| {
+        let limits = &c.settings.limits;
+        (limits.uri_bytes, limits.line_bytes, limits.header_bytes) == (16 << 10, 16 << 10, 64 << 10)
+    }),
+    ("http2-max-concurrent-streams", "5", |c| c.settings.limits.h2_streams == 5),
+    ("use-http2", "false", |c| !c.settings.tls.http2),
+    ("use-proxy-protocol", "true", |c| c.settings.proxy_protocol.enabled),
+    ("proxy-protocol-header-timeout", "500ms", |c| c.settings.proxy_protocol.timeout == Duration::from_millis(500)),
+    ("ssl-protocols", "TLSv1.3", |c| c.settings.tls.min_version == TlsVersion::V1_3),
+    ("ssl-protocols", "TLSv1.2", |c| c.settings.tls.max_version == TlsVersion::V1_2),
+    ("ssl-ciphers", "ECDHE-RSA-AES128-GCM-SHA256:TLS_AES_128_GCM_SHA256:!aNULL", |c| {
+        c.settings.tls.ciphers.as_deref() == Some(&[Cipher::RsaAes128])
+    }),
+    ("ssl-ciphers", "HIGH:!ECDHE-RSA-AES128-GCM-SHA256", |c| c.settings.tls.ciphers.as_ref().unwrap().len() == 5),
+    ("ssl-ecdh-curve", "auto", |c| c.settings.tls.groups.is_none()),
+    ("ssl-ecdh-curve", "X25519:prime256v1:secp384r1", |c| c.settings.tls.groups.as_ref().unwrap().len() == 3),
+    ("ssl-early-data", "false", |_| true),
+    ("ssl-reject-handshake", "true", |c| c.settings.tls.rejects_unknown),
+    ("ssl-session-tickets", "false", |c| !c.settings.tls.tickets),
+    ("allow-snippet-annotations", "false", |_| true),
+    ("enable-access-log-for-default-backend", "false", |c| c.settings.default_policies.is_unlogged && !c.is_log_off),
+    ("enable-access-log-for-default-backend", "true", |c| !c.settings.default_policies.is_unlogged),
+    ("forwarded-host-header", "X-Host", |c| &*c.settings.forwarded_host == "x-host"),
+    ("generate-request-id", "false", |c| !c.settings.makes_request_id),
+    ("log-format-upstream", "$status", |c| c.settings.log.format.as_ref().unwrap().text() == "$status"),
+    ("log-format-upstream", "", |c| c.settings.log.format.is_none()),
+    ("log-format-escape-json", "true", |c| c.settings.log.format.as_ref().unwrap().escape() == Escape::Json),
+    ("log-format-escape-none", "true", |c| c.settings.log.format.as_ref().unwrap().escape() == Escape::None),
+    ("preserve-trailing-slash", "true", |c| c.redirect_style.keeps_slash),
+    ("proxy-add-original-uri-header", "true", |c| c.settings.adds_original_uri),
+    ("relative-redirects", "true", |c| c.settings.default_policies.redirect_style.is_relative),
+    ("skip-access-log-urls", "/health,~^/ping", |c| {
+        let skips = |target: &str| c.settings.log.skips(target.as_bytes());
+        skips("/health") && skips("/ping?x") && !skips("/health?x")
+    }),
+    ("upstream-keepalive-connections", "0", |c| c.settings.upstream_pool.connections == 0),
+    ("upstream-keepalive-requests", "7", |c| c.settings.upstream_pool.requests == Some(7)),
+    ("upstream-keepalive-time", "1h", |c| c.settings.upstream_pool.age == Some(Duration::from_secs(3600))),
+    ("upstream-keepalive-timeout", "9", |c| c.settings.upstream_pool.idle == Duration::from_secs(9)),
+    ("worker-shutdown-timeout", "240s", |c| c.settings.drain_timeout == Some(Duration::from_secs(240))),
     ("global-auth-always-set-cookie", "true", |c| c.external_auth.always_set_cookie),
     ("global-auth-cache-duration", "200 1m", |c| c.external_auth.cache_times.len() == 1),
     ("global-auth-cache-key", "$remote_user", |c| c.external_auth.cache_key.is_some()),
@@ -112,6 +161,37 @@ const GOOD: &[Check] = &[
 ];
 
 const BAD: &[(&str, &[&str])] = &[
+    ("allow-snippet-annotations", &["maybe"]),
+    ("enable-access-log-for-default-backend", &["on"]),
+    ("forwarded-host-header", &["", "x y"]),
+    ("generate-request-id", &["on"]),
+    ("log-format-upstream", &["nothing", "$nosuchvar", "$status ${"]),
+    ("log-format-escape-json", &["on"]),
+    ("log-format-escape-none", &["on"]),
+    ("preserve-trailing-slash", &["on"]),
+    ("proxy-add-original-uri-header", &["on"]),
+    ("relative-redirects", &["on"]),
+    ("skip-access-log-urls", &["~["]),
+    ("upstream-keepalive-connections", &["", "-1"]),
+    ("upstream-keepalive-requests", &["0", "many"]),
+    ("upstream-keepalive-time", &["0s", "1"]),
+    ("upstream-keepalive-timeout", &["0", "1m"]),
+    ("worker-shutdown-timeout", &["0s", "soon"]),
+    ("keep-alive", &["", "-1", "75s"]),
+    ("keep-alive-requests", &["", "many"]),
+    ("client-header-timeout", &["0", "60s"]),
+    ("client-body-timeout", &["0", "60s"]),
+    ("large-client-header-buffers", &["", "4", "8k", "0 8k", "4 0", "4 8k 1", "4 1m", "4 8x"]),
+    ("http2-max-concurrent-streams", &["0", "-1", "many"]),
+    ("use-http2", &["on"]),
+    ("use-proxy-protocol", &["on"]),
+    ("proxy-protocol-header-timeout", &["0s", "5", "soon"]),
+    ("ssl-protocols", &["", "TLSv1", "SSLv3 TLSv1.1", "tls"]),
+    ("ssl-ciphers", &["", "RC4", "!aNULL", "ECDHE-RSA-AES128-GCM-SHA256:!ECDHE-RSA-AES128-GCM-SHA256"]),
+    ("ssl-ecdh-curve", &["", "secp521r1", "X25519MLKEM768x"]),
+    ("ssl-early-data", &["true", "on"]),
+    ("ssl-reject-handshake", &["on"]),
+    ("ssl-session-tickets", &["on"]),
     ("global-auth-always-set-cookie", &["maybe"]),
     ("global-auth-cache-duration", &["x"]),
     ("global-auth-cache-key", &["$nosuchvar"]),
@@ -195,7 +275,9 @@ fn a_bad_value_leaves_the_default_and_says_what_is_allowed() {
     let default = read_data(&[]).0;
     for (key, values) in BAD {
         for value in *values {
-            let (configuration, diagnostics) = read_data(&[(key, value)]);
+            let (mut configuration, diagnostics) = read_data(&[(key, value)]);
+            // What was asked for, of which nothing came.
+            configuration.log_format = default.log_format.clone();
             assert_eq!(configuration, default, "{key}: {value}");
             assert_eq!((diagnostics[0].severity, diagnostics[0].code), (Severity::Error, "OptionInvalid"));
             assert_eq!(diagnostics[0].origin.as_ref().unwrap().field, format!("data[{key}]"));
@@ -211,11 +293,73 @@ fn good_networks_count_beside_bad_ones() {
 }
 
 #[test]
+fn snippets_are_refused_whatever_the_options_say() {
+    let (_, diagnostics) = read_data(&[("allow-snippet-annotations", "true")]);
+    assert_eq!((diagnostics[0].severity, diagnostics[0].code), (Severity::Warning, "OptionWithoutEffect"));
+}
+
+#[test]
+fn an_annotation_wins_over_how_all_redirects_are_written() {
+    let (configuration, _) = read_data(&[("relative-redirects", "true"), ("preserve-trailing-slash", "true")]);
+    let mut own = IngressSettings::default();
+    (own.redirects.is_relative, own.redirects.has_port) = (Some(false), true);
+    let style = policies(&configuration, &own, "/").redirect_style;
+    assert_eq!((style.is_relative, style.has_port, style.keeps_slash), (false, true, true));
+}
+
+#[test]
+fn every_key_that_is_not_honoured_says_why() {
+    assert!(table().iter().all(|key| key.why.is_empty() == (key.status == Status::Honoured)));
+}
+
+#[test]
+fn good_names_of_tls_count_beside_bad_ones() {
+    for (key, value, left_out) in [
+        ("ssl-protocols", "TLSv1 TLSv1.1 TLSv1.2 TLSv1.3", "`TLSv1`, `TLSv1.1`"),
+        ("ssl-protocols", "TLSv1.1 TLSv1.2", "`TLSv1.1`"),
+        ("ssl-ciphers", "ECDHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES128-GCM-SHA256", "`DHE-RSA-AES128-GCM-SHA256`"),
+        ("ssl-ecdh-curve", "secp521r1:secp384r1", "`secp521r1`"),
+    ] {
+        let (configuration, diagnostics) = read_data(&[(key, value)]);
+        assert_eq!(diagnostics[0].code, "OptionInvalid", "{key}");
+        assert!(diagnostics[0].mend.contains(&format!("({left_out} is left out)")), "{}", diagnostics[0].mend);
+        let tls = configuration.settings.tls;
+        assert!(
+            tls.min_version == TlsVersion::V1_2
+                && (key != "ssl-ciphers" || tls.ciphers.is_some())
+                && (key != "ssl-ecdh-curve" || tls.groups.is_some()),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn the_proxy_protocol_is_spoken_by_the_networks_that_are_trusted() {
+    let asked = ("use-proxy-protocol", "true");
+    let (configuration, diagnostics) = read_data(&[asked, ("proxy-real-ip-cidr", "10.0.0.0/8")]);
+    assert!(configuration.settings.proxy_protocol.trusts("10.1.2.3".parse().unwrap()));
+    assert_eq!(diagnostics, []);
+    let (configuration, diagnostics) = read_data(&[asked]);
+    assert!(configuration.settings.proxy_protocol.trusted.is_empty(), "its connections are closed");
+    assert_eq!((diagnostics[0].severity, diagnostics[0].code), (Severity::Error, "NoTrustedNetworks"));
+}
+
+#[test]
 fn what_is_not_honoured_or_unknown_is_never_silent() {
     for key in table().iter().filter(|key| key.parse.is_none()) {
-        let code = if key.guard { "RouteClosed" } else { "OptionNotHonoured" };
+        let code = match key.status {
+            _ if key.guard => "RouteClosed",
+            Status::NoEffect => "OptionWithoutEffect",
+            _ => "OptionNotHonoured",
+        };
         let (configuration, diagnostics) = read_data(&[(key.name, "x")]);
-        assert_eq!(diagnostics[0].code, code, "{}", key.name);
+        assert_eq!(
+            (diagnostics[0].severity == Severity::Error, diagnostics[0].code),
+            (key.guard, code),
+            "{}",
+            key.name
+        );
+        assert!(diagnostics[0].message.ends_with(key.why), "{}", key.name);
         assert_eq!(configuration.closed.is_some(), key.guard, "{}", key.name);
     }
     let (_, diagnostics) = read_data(&[("proxy-bodysize", "1m"), ("whatever", "x")]);

@@ -20,7 +20,7 @@ pub(super) fn switch(value: &str) -> Result<bool, String> {
     if value.is_empty() { Ok(false) } else { parse_bool(value).ok_or_else(|| "`true` or `false`".to_owned()) }
 }
 
-fn seconds(value: &str) -> Result<std::time::Duration, String> {
+pub(super) fn seconds(value: &str) -> Result<std::time::Duration, String> {
     parse_seconds(value).ok_or_else(|| "a whole number of seconds of at least 1, without a unit".to_owned())
 }
 
@@ -101,12 +101,32 @@ pub(super) fn compute_full_forwarded_for(value: &str, configuration: &mut Config
 }
 
 pub(super) fn forwarded_for_header(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.forwarded_for = header_name(value)?;
+    Ok(())
+}
+
+/// The name of a header, in lower case.
+pub(super) fn header_name(value: &str) -> Result<Box<str>, String> {
     let name = value.trim();
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(is_token) {
         return Err("the name of a header".to_owned());
     }
-    configuration.settings.forwarded_for = name.to_ascii_lowercase().into();
+    Ok(name.to_ascii_lowercase().into())
+}
+
+pub(super) fn allow_snippets(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.asks_for_snippets = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn relative_redirects(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.redirect_style.is_relative = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn preserve_trailing_slash(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.redirect_style.keeps_slash = switch(value)?;
     Ok(())
 }
 
@@ -255,7 +275,7 @@ pub(super) fn block_referers(value: &str, configuration: &mut Configuration) -> 
 }
 
 /// Patterns with commas between them, each in quotes where it needs them in nginx's configuration.
-fn patterns(value: &str) -> Result<Box<[Pattern]>, String> {
+pub(super) fn patterns(value: &str) -> Result<Box<[Pattern]>, String> {
     let unquoted = |item: &'_ str| {
         let in_quotes = |quote| item.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)).map(str::to_owned);
         in_quotes('"').or_else(|| in_quotes('\'')).unwrap_or_else(|| item.to_owned())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use edgeward_routing::certificate::Certificate;
 use edgeward_routing::policy::{BodySize, Timeouts};
-use edgeward_routing::settings::Ejection;
+use edgeward_routing::settings::{ClientLimits, Ejection, ProxyProtocol, TlsSettings, UpstreamPool};
 
 use crate::annotation::Refused;
 use crate::object::NamespacedName;
@@ -92,6 +92,14 @@ pub struct Options {
     pub body_size: BodySize,
     /// Limits on an endpoint where neither ConfigMap nor annotation says otherwise.
     pub timeouts: Timeouts,
+    /// What one client may take where the ConfigMap does not say otherwise.
+    pub limits: ClientLimits,
+    /// TLS with clients where the ConfigMap does not say otherwise.
+    pub tls: TlsSettings,
+    /// PROXY protocol with load balancers in front where the ConfigMap does not say otherwise.
+    pub proxy_protocol: ProxyProtocol,
+    /// Idle connections to endpoints where the ConfigMap does not say otherwise.
+    pub upstream_pool: UpstreamPool,
     /// Tries of one request where the ConfigMap does not say otherwise; at least 1.
     pub tries: u32,
     /// Passive ejection of failing endpoints.
@@ -128,6 +136,10 @@ impl Default for Options {
             health_path: "/healthz".to_owned(),
             body_size: BodySize::default(),
             timeouts: Timeouts::default(),
+            limits: ClientLimits::default(),
+            tls: TlsSettings::default(),
+            proxy_protocol: ProxyProtocol::default(),
+            upstream_pool: UpstreamPool::default(),
             tries: 3,
             ejection: Ejection::default(),
             clock: Clock::default(),

@@ -49,7 +49,7 @@ pub(crate) fn of_settings(configuration: &Configuration, settings: &IngressSetti
         host: None,
         redirect: redirects.redirect().map(Arc::new),
         rewrite: None,
-        redirect_style: redirects.style,
+        redirect_style: redirects.style(configuration.redirect_style),
         cors: settings.cors.cors().map(Arc::new),
         limits: None,
         networks: networks(configuration, &settings.networks).map(Arc::new),

@@ -174,5 +174,13 @@ pub(super) fn certificates_of(
 }
 
 pub(super) fn settings(settings: &Settings, previous: &Snapshot) -> Arc<Settings> {
-    if previous.settings.as_ref() == settings { Arc::clone(&previous.settings) } else { Arc::new(settings.clone()) }
+    if previous.settings.as_ref() == settings {
+        return Arc::clone(&previous.settings);
+    }
+    let mut settings = settings.clone();
+    if previous.settings.tls == settings.tls {
+        // With what the data plane has made of it.
+        settings.tls = previous.settings.tls.clone();
+    }
+    Arc::new(settings)
 }

@@ -207,9 +207,12 @@ options! {
         /// How long a request's header may take in all, from its first byte.
         #[arg(value_name = "TIME")]
         header_timeout: Period = Period::seconds(10);
-        /// The largest request header, in bytes (431 above it).
+        /// The largest request header, in bytes (400 above it). The ConfigMap sets it too.
         #[arg(value_name = "SIZE")]
         header_size: Size = Size::kib(32);
+        /// The longest line of a field in a request header, in bytes (400 above it). The ConfigMap sets it too.
+        #[arg(value_name = "SIZE")]
+        header_line_size: Size = Size::kib(8);
         /// The most fields in a request header (431 above it).
         #[arg(value_name = "NUMBER")]
         header_count: usize = 200;

@@ -11,6 +11,7 @@ use edgeward_controller::object::NamespacedName;
 use edgeward_controller::selector::{Selector, SelectorError};
 use edgeward_proxy::access_log::AccessLogFormat;
 use edgeward_proxy::metrics::Family;
+use edgeward_routing::log_format::ParseFormatError;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -275,7 +276,7 @@ impl FromStr for AccessLog {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|error: edgeward_proxy::access_log::ParseFormatError| error.to_string())
+        text.parse().map(Self).map_err(|error: ParseFormatError| error.to_string())
     }
 }
 

@@ -6,14 +6,17 @@ use crate::configuration::{MetricFamily, Network, Period};
 #[test]
 fn the_defaults_are_those_of_the_proxy_and_the_controller() {
     let configuration = Configuration::default();
-    let limits = limits(&configuration, u64::MAX);
-    assert_eq!(limits, Limits::default());
     assert_eq!(engine_options(&configuration), EngineOptions::default());
-    assert_eq!(drain_options(&configuration), DrainOptions::default());
+    assert_eq!(drain_options(&configuration, None), DrainOptions::default());
     let metrics = metrics_options(&configuration);
     let expected = MetricsOptions::default();
     assert_eq!((metrics.families, metrics.time_buckets), (expected.families, expected.time_buckets));
-    assert_eq!(listener_options(&configuration, limits).tls, TlsOptions::default());
+    let listener = listener_options(&configuration, u64::MAX);
+    let expected = ListenerOptions::default();
+    assert_eq!(
+        (listener.max_connections, listener.max_connections_per_client, listener.backlog),
+        (expected.max_connections, expected.max_connections_per_client, expected.backlog)
+    );
     let options = controller_options(&configuration, None);
     assert_eq!(format!("{options:?}"), format!("{:?}", translate::Options::for_directory()));
 }
@@ -21,23 +24,23 @@ fn the_defaults_are_those_of_the_proxy_and_the_controller() {
 #[test]
 fn port_zero_switches_a_listener_off() {
     let configuration = Configuration { http_port: 0, https_port: 8443, ..Configuration::default() };
-    let options = listener_options(&configuration, Limits::default());
-    assert!(options.listener.http.is_empty());
-    assert!(options.listener.https.iter().all(|address| address.port() == 8443));
+    let options = listener_options(&configuration, 1024);
+    assert!(options.http.is_empty());
+    assert!(options.https.iter().all(|address| address.port() == 8443));
 }
 
 #[test]
 fn an_address_that_was_asked_for_is_never_left_out() {
     let configuration =
         Configuration { bind_address: vec![Ipv6Addr::LOCALHOST.into()], http_port: 8080, ..Configuration::default() };
-    let options = listener_options(&configuration, Limits::default());
-    assert_eq!(options.listener.http, [SocketAddr::from((Ipv6Addr::LOCALHOST, 8080))]);
+    let options = listener_options(&configuration, 1024);
+    assert_eq!(options.http, [SocketAddr::from((Ipv6Addr::LOCALHOST, 8080))]);
 }
 
 #[test]
 fn a_cap_on_connections_that_was_asked_for_wins_over_the_limit_on_files() {
     let configuration = Configuration { max_connections: 5, ..Configuration::default() };
-    assert_eq!(limits(&configuration, 1_000_000).max_connections, 5);
+    assert_eq!(listener_options(&configuration, 1_000_000).max_connections, 5);
 }
 
 #[test]
@@ -52,7 +55,7 @@ fn options_reach_their_side() {
         compatibility: Compatibility::Strict,
         ..Configuration::default()
     };
-    let proxy_protocol = listener_options(&configuration, Limits::default()).proxy_protocol;
+    let proxy_protocol = controller_options(&configuration, None).proxy_protocol;
     assert!(proxy_protocol.enabled && proxy_protocol.trusted.len() == 1);
     let engine = engine_options(&configuration);
     assert_eq!((engine.upgraded_idle.as_secs(), engine.retry_percent), (7, 3));

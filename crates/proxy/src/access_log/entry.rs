@@ -7,9 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use edgeward_routing::backend::Backend;
+use edgeward_routing::log_format::Escape;
 use http::{HeaderName, Version};
 
-use super::escape::Escape;
+use super::escape;
 use crate::connection::AddressSource;
 use crate::record::{RequestRecord, Response, Try};
 
@@ -140,7 +141,7 @@ impl<'a> Line<'a> {
 
     /// Appends bytes from outside, escaped.
     pub(super) fn text(&mut self, value: impl AsRef<[u8]>) {
-        self.escape.push(self.out, value.as_ref());
+        escape::push(self.escape, self.out, value.as_ref());
     }
 
     /// Appends a number or an address.

@@ -1,30 +1,16 @@
 //! Escaping: what a client sends can neither end a line nor a field of it.
 
-/// How the values of variables are escaped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Escape {
-    /// As nginx does by default: quotes, backslashes, control bytes and everything outside ASCII as `\xXX`.
-    #[default]
-    Default,
-    /// For values inside JSON strings (ConfigMap `log-format-escape-json`). The line is valid UTF-8 whatever was sent:
-    /// bytes that are not become U+FFFD, and all that some reader takes for the end of a line is escaped.
-    Json,
-    /// Only control bytes, as `\xXX` (ConfigMap `log-format-escape-none`). nginx leaves these raw, too, and with them
-    /// lets a client forge lines.
-    None,
-}
+use edgeward_routing::log_format::Escape;
 
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 const LOWER: &[u8; 16] = b"0123456789abcdef";
 
-impl Escape {
-    /// Appends `value`, escaped.
-    pub(super) fn push(self, out: &mut Vec<u8>, value: &[u8]) {
-        match self {
-            Self::Default => push_hex(out, value, |b| matches!(b, b'"' | b'\\' | 0..0x20 | 0x7f..)),
-            Self::None => push_hex(out, value, |b| b.is_ascii_control()),
-            Self::Json => push_json(out, value),
-        }
+/// Appends `value`, escaped.
+pub(super) fn push(escape: Escape, out: &mut Vec<u8>, value: &[u8]) {
+    match escape {
+        Escape::Default => push_hex(out, value, |b| matches!(b, b'"' | b'\\' | 0..0x20 | 0x7f..)),
+        Escape::None => push_hex(out, value, |b| b.is_ascii_control()),
+        Escape::Json => push_json(out, value),
     }
 }
 
@@ -82,7 +68,7 @@ mod tests {
 
     fn escaped(escape: Escape, value: &[u8]) -> String {
         let mut out = Vec::new();
-        escape.push(&mut out, value);
+        push(escape, &mut out, value);
         String::from_utf8(out).expect("these values are escaped to text")
     }
 

@@ -126,6 +126,7 @@ pub(crate) fn connection() -> Connection {
         source: AddressSource::Peer,
         tls: None,
         accepted_at: std::time::Instant::now(),
+        settings: Arc::default(),
         lifecycle: Arc::clone(Arc::new(Registry::default()).register(false).lifecycle()),
     }
 }

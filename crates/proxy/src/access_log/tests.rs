@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 use edgeward_routing::decide::Reason;
 use http::Version;
 
+use edgeward_routing::log_format::Escape;
+
 use super::fixture::{self, Finished, endpoint_try, request};
 use super::*;
 use crate::connection::AddressSource;
 
 fn line(format: &str, finished: &Finished) -> String {
-    let template = format.parse::<AccessLogFormat>().unwrap().template().unwrap();
+    let template = format.parse::<AccessLogFormat>().unwrap().compiled().unwrap();
     let mut out = Vec::new();
-    finished.with(|record| template.write(record, &mut out));
+    finished.with(|record| format::write(&template, record, &mut out));
     String::from_utf8(out).unwrap()
 }
 
@@ -205,13 +207,13 @@ fn a_format_that_looks_like_json_is_escaped_for_json() {
     finished.request.insert_header("User-Agent", "a\"b").unwrap();
     assert_eq!(line(r#" {"ua":"$http_user_agent","u":"$remote_user"}"#, &finished), r#" {"ua":"a\"b","u":""}"#);
     assert_eq!(line("ua=$http_user_agent", &finished), r"ua=a\x22b");
-    let raw = Template::parse("$http_user_agent $remote_user", Escape::None).unwrap();
+    let raw = LogFormat::parse("$http_user_agent $remote_user", Escape::None).unwrap();
     assert_eq!(line_of(&raw, &finished), "a\"b -");
 }
 
-fn line_of(template: &Template, finished: &Finished) -> String {
+fn line_of(format: &LogFormat, finished: &Finished) -> String {
     let mut out = Vec::new();
-    finished.with(|record| template.write(record, &mut out));
+    finished.with(|record| format::write(format, record, &mut out));
     String::from_utf8(out).unwrap()
 }
 
@@ -279,8 +281,8 @@ impl Write for Gate {
 fn status_log(output: Output, max_lines: usize, max_bytes: usize) -> AccessLog {
     let dropped = dropped_counter();
     let queue = Queue::start("access-log", output, dropped.clone(), max_lines, max_bytes).unwrap();
-    let template = Template::parse("$status", Escape::Default).unwrap();
-    AccessLog { dropped, open: Some(Arc::new(Open { template, queue })) }
+    let template = LogFormat::parse("$status", Escape::Default).unwrap();
+    AccessLog { dropped, open: Some(Arc::new(Open { format: template, queue })) }
 }
 
 #[test]
@@ -288,10 +290,10 @@ fn a_blocked_writer_drops_lines_and_blocks_nobody() {
     for (max_lines, max_bytes) in [(8, QUEUED_BYTES), (QUEUED_LINES, 32)] {
         let (gate, Keeper { reached, open, written }) = Gate::new();
         let log = status_log(Output::stream(gate), max_lines, max_bytes);
-        Finished::default().with(|record| log.log(record));
+        Finished::default().with(|record| log.log(record, &LogSettings::default()));
         reached.recv().unwrap();
         let began = Instant::now();
-        Finished::default().with(|record| (0..100).for_each(|_| log.log(record)));
+        Finished::default().with(|record| (0..100).for_each(|_| log.log(record, &LogSettings::default())));
         assert!(began.elapsed() < Duration::from_secs(1));
         assert!(!log.flush(Duration::from_millis(20)), "the writer is blocked");
         let dropped = log.dropped().get();
@@ -300,7 +302,7 @@ fn a_blocked_writer_drops_lines_and_blocks_nobody() {
         drop(open);
         assert!(log.flush(Duration::from_secs(5)));
         assert_eq!(written.lock().unwrap().len() as u64, 4 * (101 - dropped));
-        Finished::default().with(|record| log.log(record));
+        Finished::default().with(|record| log.log(record, &LogSettings::default()));
         assert!(log.flush(Duration::from_secs(5)));
         assert_eq!(log.dropped().get(), dropped, "there is room again");
     }
@@ -339,7 +341,7 @@ fn a_full_disk_costs_lines_but_never_joins_two() {
         QUEUED_BYTES,
     );
     for _ in 0..4 {
-        Finished::default().with(|record| log.log(record));
+        Finished::default().with(|record| log.log(record, &LogSettings::default()));
         assert!(log.flush(Duration::from_secs(5)));
     }
     // The second line is cut, the third is lost, and the fourth begins a line of its own.
@@ -354,7 +356,7 @@ fn reopen_follows_a_rotated_file() {
     let (path, rotated) = (directory.join("access.log"), directory.join("access.log.1"));
     let log = AccessLog::open(&"$status".parse().unwrap(), &AccessLogDestination::File(path.clone())).unwrap();
     let write = || {
-        Finished::default().with(|record| log.log(record));
+        Finished::default().with(|record| log.log(record, &LogSettings::default()));
         assert!(log.flush(Duration::from_secs(5)));
     };
     write();
@@ -385,7 +387,7 @@ fn a_file_that_cannot_be_opened_is_an_error_at_the_start() {
 fn a_log_that_is_off_does_nothing() {
     let log = AccessLog::open(&AccessLogFormat::Off, &AccessLogDestination::Stdout).unwrap();
     assert!(!log.is_on());
-    Finished::default().with(|record| log.log(record));
+    Finished::default().with(|record| log.log(record, &LogSettings::default()));
     log.reopen();
     assert!(log.flush(Duration::ZERO));
 }

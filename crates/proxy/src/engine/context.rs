@@ -15,6 +15,7 @@ use edgeward_routing::policy::limits::{Over, UnderWay};
 use edgeward_routing::policy::{Fault, Policies};
 use edgeward_routing::respond::ResponseEdits;
 use edgeward_routing::route::{Route, Target};
+use edgeward_routing::settings::ClientLimits;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
@@ -125,6 +126,11 @@ impl RequestContext {
 
     pub(super) fn policies(&self) -> &Policies {
         self.route.as_ref().map_or(&self.snapshot.settings.default_policies, |route| &route.policies)
+    }
+
+    /// What its client may take.
+    pub(super) fn limits(&self) -> &ClientLimits {
+        &self.connection.as_ref().map_or(&self.snapshot.settings, |connection| &connection.settings).limits
     }
 
     /// Learns of the connection that the request came on.
@@ -358,7 +364,7 @@ impl RequestContext {
         };
         shared.metrics.record(&record);
         if !self.policies().is_unlogged {
-            shared.access_log.log(&record);
+            shared.access_log.log(&record, &self.snapshot.settings.log);
         }
         if let Some(connection) = &self.connection {
             connection.request_done();
@@ -401,7 +407,7 @@ pub(super) struct End<'a> {
     pub(super) body_bytes_sent: u64,
 }
 
-/// The request's identity: the client's `X-Request-ID`, or 32 hexadecimal digits.
+/// The request's identity: the client's `X-Request-ID`, or 32 hexadecimal digits; empty where it has none.
 #[derive(Default)]
 pub(super) struct RequestId(String);
 
@@ -409,14 +415,16 @@ impl RequestId {
     /// Longer ones than this are replaced: they go into every log line.
     const LONGEST: usize = 256;
 
-    pub(super) fn set(&mut self, head: Option<&impl RequestHead>) {
+    /// That of the client, or a new one if requests without one are to have one.
+    pub(super) fn set(&mut self, head: Option<&impl RequestHead>, is_made: bool) {
         // Visible ASCII and blanks: it goes into other heads.
         let is_text = |id: &&[u8]| id.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
         let sent =
             head.and_then(|head| head.header("x-request-id")).filter(|id| !id.is_empty() && id.len() <= Self::LONGEST);
         self.0 = match sent.filter(is_text).and_then(|id| std::str::from_utf8(id).ok()) {
             Some(id) => id.to_owned(),
-            None => record::new_request_id(),
+            None if is_made => record::new_request_id(),
+            None => String::new(),
         };
     }
 

@@ -60,7 +60,7 @@ pub(super) enum Served {
 impl FastPath {
     /// An engine for the worker whose runtime this is called in.
     pub(super) fn new(shared: &Arc<Shared>, auth: &Arc<Auth>) -> Self {
-        let pool = Arc::new(Pool::new(shared.options.upstream_pool, shared.options.upstream_idle));
+        let pool = Arc::new(Pool::default());
         tokio::spawn(pool::sweep(Arc::downgrade(&pool)));
         let (shared, auth) = (Arc::clone(shared), Arc::clone(auth));
         Self { shared, auth, pool, buffers: Buffers::default(), pipes: Pipes::default() }
@@ -75,7 +75,7 @@ impl FastPath {
     pub(super) async fn serve(&self, stream: &mut Stream) -> Served {
         let mut deadline = Deadline::default();
         loop {
-            match stream.next(self.shared.options.http2).await {
+            match stream.next().await {
                 Ok(Next::Request) => {}
                 Ok(Next::Http2) => return Served::ToHttp2,
                 Ok(Next::Nothing) | Err(_) => return Served::ToTheEnd,

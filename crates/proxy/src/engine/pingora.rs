@@ -33,6 +33,7 @@ use super::context::{Blame, End, RequestContext};
 use super::page::{self as pages, Answerer, Page, Turn};
 use super::{Shared, failure, upgrade};
 use crate::connection::Connection;
+use crate::limits::{h2_options, server_options};
 use crate::record::{Request, Response};
 use head::Head;
 use upstream_tls::Terms;
@@ -64,17 +65,20 @@ impl PingoraEngine {
     pub(super) fn proxy(shared: &Arc<Shared>, auth: &Arc<Auth>) -> HttpProxy<Self> {
         let conf = ServerConf {
             threads: 1,
-            upstream_keepalive_pool_size: shared.options.upstream_pool,
+            // Once and for all, as the rest that Pingora is told here.
+            upstream_keepalive_pool_size: shared.snapshots.load().settings.upstream_pool.connections,
             // The engine counts tries itself, with the snapshot's limit.
             max_retries: usize::MAX,
             ..ServerConf::default()
         };
         let engine = Self { shared: Arc::clone(shared), auth: Arc::clone(auth) };
         let mut proxy = http_proxy(&Arc::new(conf), engine);
-        let mut server_options = shared.limits.server_options();
-        server_options.h2c = shared.options.http2;
+        // Pingora has these once and for all connections. Where they are ours to serve, each has its own.
+        let settings = &shared.snapshots.load().settings;
+        let mut server_options = server_options();
+        server_options.h2c = settings.tls.http2;
         proxy.server_options = Some(server_options);
-        proxy.h2_options = Some(shared.limits.h2_options());
+        proxy.h2_options = Some(h2_options(&settings.limits));
         proxy
     }
 
@@ -101,26 +105,26 @@ impl ProxyHttp for PingoraEngine {
         if let Some(connection) = Connection::of(session) {
             connection.head_received();
             ctx.came_from(connection.downstream());
-            // Pingora counts from where it was handed the connection.
-            if self.limits.is_used_up(connection.requests_taken()) {
+            if connection.settings.limits.is_used_up(connection.requests_taken()) {
                 session.set_keepalive(None);
             }
             ctx.connection = Some(connection);
         }
+        let limits = ctx.limits();
         // It sets the keep-alive time to infinite after each HTTP/1.1 head.
         if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(self.limits.keepalive_idle.as_secs().max(1)));
+            session.set_keepalive(Some(limits.keepalive_idle.as_secs().max(1)));
         }
-        session.set_read_timeout(Some(self.limits.body_timeout));
-        session.set_write_timeout(Some(self.limits.write_timeout));
-        session.set_total_drain_timeout(Some(self.limits.body_timeout));
+        session.set_read_timeout(Some(limits.body_timeout));
+        session.set_write_timeout(Some(limits.write_timeout));
+        session.set_total_drain_timeout(Some(limits.body_timeout));
         Ok(())
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
         let head = Head::of(session.req_header());
-        ctx.request_id.set(head.as_ref());
-        if let Some((status, reason)) = breach(session.req_header(), &self.limits) {
+        ctx.request_id.set(head.as_ref(), ctx.snapshot.settings.makes_request_id);
+        if let Some((status, reason)) = breach(session.req_header(), ctx.limits()) {
             self.answer(session, ctx, Answer { status, location: None, reason }).await?;
             return Ok(true);
         }
@@ -189,9 +193,10 @@ impl ProxyHttp for PingoraEngine {
         let protocol = ctx.protocol();
         let timeouts = ctx.timeouts();
         let tls = protocol.is_tls(ctx.downstream.tls);
+        let idle = ctx.snapshot.settings.upstream_pool.idle;
         let own = ctx.policies().upstream_tls.as_deref().filter(|_| tls);
         let mut peer =
-            upstream::peer(endpoint.addr, tls && own.is_none(), protocol.is_http2(), &timeouts, &self.options);
+            upstream::peer(endpoint.addr, tls && own.is_none(), protocol.is_http2(), &timeouts, idle, &self.options);
         if let Some(own) = own {
             let name = Head::of(session.req_header()).and_then(|head| ctx.upstream_name(own, &head));
             let terms = name.and_then(|name| Terms::of(own, name, protocol, timeouts.connect));

@@ -101,6 +101,10 @@ impl RequestContext {
             }),
             (_, change) => edit(change),
         });
+        if self.answerer == Answerer::StandIn && !request_id.is_empty() {
+            // The template of ingress-nginx says it once for every backend, and once more for this one (recorded: c105).
+            edit(Edit::Append("x-request-id", request_id.as_bytes()));
+        }
         let asked = self.policies().host.as_ref().and_then(|host| host.client_certificates.as_ref());
         if let Some(asked) = asked {
             let client = self.connection.as_ref().and_then(|connection| connection.tls_client());

@@ -74,7 +74,7 @@ impl<A: Application> Worker<A> {
     fn admit(&self, tcp: TcpStream, peer: SocketAddr, local: Option<SocketAddr>, tls: bool) {
         let shared = &self.shared;
         shared.observer.observe(Event::Accepted { tls });
-        let cap = shared.limits.max_connections;
+        let cap = shared.max_connections;
         let before = shared.live.fetch_add(1, Ordering::Relaxed);
         if cap > 0 && before >= cap {
             shared.live.fetch_sub(1, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use edgeward_routing::settings::ProxyProtocol;
 use pingora::protocols::UniqueIDType;
 use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
@@ -77,9 +78,10 @@ impl Drop for Counted {
 async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
     let accepted_at = Instant::now();
     let Incoming { mut tcp, fd, peer, local, tls, registration, shared } = incoming;
+    let settings = Arc::clone(&shared.tls.snapshot().settings);
     let rejected = |reason| shared.observer.observe(Event::Rejected { peer, reason });
 
-    let proxied = match proxied(&mut tcp, peer, &shared).await {
+    let proxied = match proxied(&mut tcp, peer, &settings.proxy_protocol).await {
         Ok(proxied) => proxied,
         Err(HeaderError::Closed) => return,
         Err(HeaderError::Untrusted) => return rejected(Rejection::UntrustedProxy),
@@ -111,19 +113,20 @@ async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
         source: proxied.version,
         tls: session,
         accepted_at,
+        settings,
         lifecycle: Arc::clone(registration.lifecycle()),
     });
-    let stream = Stream::new(transport, fd, connection, Arc::clone(&shared.limits), Arc::clone(&shared.observer));
+    let linger = connection.settings.limits.linger;
+    let stream = Stream::new(transport, fd, connection, Arc::clone(&shared.observer));
     if let Some(parting) = app.serve(stream).await {
-        parting.finish(shared.limits.linger).await;
+        parting.finish(linger).await;
     }
     // To here the connection has its place in all counts.
     drop(registration);
 }
 
 /// Reads the PROXY protocol header, if there is to be one.
-async fn proxied(tcp: &mut TcpStream, peer: SocketAddr, shared: &Shared) -> Result<Proxied, HeaderError> {
-    let options = &shared.proxy_protocol;
+async fn proxied(tcp: &mut TcpStream, peer: SocketAddr, options: &ProxyProtocol) -> Result<Proxied, HeaderError> {
     if !options.enabled {
         return Ok(Proxied { source: None, destination: None, version: AddressSource::Peer });
     }
@@ -141,13 +144,13 @@ async fn handshake(
     shared: &Shared,
 ) -> Option<(Transport, TlsSession)> {
     let begun = Instant::now();
-    let deadline = tokio::time::Instant::from_std(begun + shared.limits.handshake_timeout);
+    let snapshot = shared.tls.snapshot();
+    let deadline = tokio::time::Instant::from_std(begun + snapshot.settings.limits.handshake_timeout);
     let failed = |failure: HandshakeFailure<'_>| {
         // Never louder: whoever scans the network would fill the log.
         tracing::debug!(%peer, %failure, "TLS handshake failed");
         shared.observer.observe(Event::HandshakeFailed { peer, failure });
     };
-    let snapshot = shared.tls.snapshot();
     let shaken = timeout_at(deadline, async {
         let hello = Hello::read(&mut tcp, snapshot.settings.passes_tls).await?;
         match Passthrough::of_name(snapshot, hello.server_name().as_deref()) {

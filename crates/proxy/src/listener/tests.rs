@@ -35,7 +35,7 @@ async fn a_session_finds_its_connection_on_every_protocol() {
 
 #[tokio::test]
 async fn connections_above_the_cap_are_closed_at_once() {
-    let fixture = Fixture::start(|options| options.limits.max_connections = 3).await;
+    let fixture = Fixture::start(|options| options.listener.max_connections = 3).await;
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut client = fixture.connect().await;
@@ -51,7 +51,7 @@ async fn connections_above_the_cap_are_closed_at_once() {
 
 #[tokio::test]
 async fn connections_above_a_clients_cap_are_closed() {
-    let fixture = Fixture::start(|options| options.limits.max_connections_per_client = 1).await;
+    let fixture = Fixture::start(|options| options.listener.max_connections_per_client = 1).await;
     let mut first = fixture.connect().await;
     assert_eq!(first.get("/echo").await.status, 200);
     assert_eq!(fixture.connect().await.rest().await, b"");

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use edgeward_routing::settings::ProxyProtocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::fixture::{Client, Fixture, tls_client};
-use crate::listener::Options;
+use crate::fixture::{Client, Fixture, Options, tls_client};
 
 const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 4321 443\r\n";
 const V1_V6: &[u8] = b"PROXY TCP6 2001:db8::7 2001:db8::1 4321 443\r\n";
@@ -102,7 +102,7 @@ fn trusting(network: &str) -> impl FnOnce(&mut Options) {
     let network = network.parse().unwrap();
     move |options| {
         options.proxy_protocol =
-            ProxyProtocolOptions { enabled: true, trusted: vec![network], timeout: Duration::from_millis(300) };
+            ProxyProtocol { enabled: true, trusted: vec![network], timeout: Duration::from_millis(300) };
     }
 }
 
@@ -160,8 +160,8 @@ async fn an_untrusted_peer_is_not_heard() {
 
 #[test]
 fn nobody_is_trusted_by_default() {
-    assert!(!ProxyProtocolOptions::default().trusts("127.0.0.1".parse().unwrap()));
+    assert!(!ProxyProtocol::default().trusts("127.0.0.1".parse().unwrap()));
     let trusted = vec!["192.0.2.0/24".parse().unwrap()];
-    let options = ProxyProtocolOptions { trusted, ..ProxyProtocolOptions::default() };
+    let options = ProxyProtocol { trusted, ..ProxyProtocol::default() };
     assert!(options.trusts("::ffff:192.0.2.1".parse().unwrap()));
 }

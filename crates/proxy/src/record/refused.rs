@@ -42,10 +42,10 @@ impl Refused<'_> {
             response: None,
             status: self.refusal.status,
             reason: Some(match self.refusal.status {
+                _ if self.refusal.is_of_size() => Reason::HeadersTooLarge,
                 405 => Reason::MethodNotAllowed,
                 408 => Reason::ClientTimeout,
                 414 => Reason::UriTooLong,
-                431 => Reason::HeadersTooLarge,
                 _ => Reason::BadRequest,
             }),
             started: now.checked_sub(duration).unwrap_or(now),

@@ -29,15 +29,14 @@ impl Stream {
         &self.connection
     }
 
-    /// Waits for the next request. The one before must have been read to its end, and reported as done. `http2` tells
-    /// whether a plain-text connection may begin with HTTP/2.
-    pub(crate) async fn next(&mut self, http2: bool) -> io::Result<Next> {
-        std::future::poll_fn(|cx| self.poll_next(cx, http2)).await
+    /// Waits for the next request. The one before must have been read to its end, and reported as done.
+    pub(crate) async fn next(&mut self) -> io::Result<Next> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>, http2: bool) -> Poll<io::Result<Next>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Next>> {
         self.check_cut()?;
-        if http2
+        if self.connection.settings.tls.http2
             && self.connection.tls().is_none()
             && self.requests == 0
             && matches!(self.protocol, Protocol::Head { .. })

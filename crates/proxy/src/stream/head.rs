@@ -4,13 +4,13 @@
 //! disagree on which host a request is for or where it ends, so this check comes first and refuses instead. It is as
 //! strict as RFC 9112 lets a server be, and where the RFC leaves a choice it takes nginx's.
 
+use edgeward_routing::settings::ClientLimits;
 use memchr::memchr;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::authority::validate_request_authority;
 
 use super::chunked::Chunked;
 use crate::head::lines;
-use crate::limits::Limits;
 
 /// Why a request is answered by the connection itself, which is closed behind the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +21,19 @@ pub struct Refusal {
     pub reason: &'static str,
 }
 
+const MANY_FIELDS: Refusal = Refusal::new(431, "too many header fields");
+// nginx has 400 for these (RFC 6585 has 431).
+const LARGE_FIELD: Refusal = Refusal::new(400, "header field too large");
+pub(super) const LARGE_HEAD: Refusal = Refusal::new(400, "request head too large");
+
 impl Refusal {
     pub(super) const fn new(status: u16, reason: &'static str) -> Self {
         Self { status, reason }
+    }
+
+    /// Whether the header fields were too large or too many.
+    pub(crate) fn is_of_size(self) -> bool {
+        [MANY_FIELDS, LARGE_FIELD, LARGE_HEAD].contains(&self)
     }
 
     fn phrase(self) -> &'static str {
@@ -145,7 +155,7 @@ pub(super) struct Faults {
 /// # Errors
 ///
 /// The answer to give instead of passing it on.
-pub(super) fn check(head: &[u8], limits: &Limits) -> Result<Checked, Refusal> {
+pub(super) fn check(head: &[u8], limits: &ClientLimits) -> Result<Checked, Refusal> {
     let mut lines = lines(head);
     let (target, http11, odd_target) = check_request_line(lines.next().unwrap_or_default(), limits)?;
     let mut fields = Fields::default();
@@ -153,12 +163,15 @@ pub(super) fn check(head: &[u8], limits: &Limits) -> Result<Checked, Refusal> {
     for line in lines.take_while(|line| !line.is_empty()) {
         count += 1;
         if count > limits.header_fields {
-            return Err(Refusal::new(431, "too many header fields"));
+            return Err(MANY_FIELDS);
+        }
+        if line.len() > limits.line_bytes {
+            return Err(LARGE_FIELD);
         }
         fields.read(line)?;
     }
     if head.len() > limits.header_bytes {
-        return Err(Refusal::new(431, "request head too large"));
+        return Err(LARGE_HEAD);
     }
     check_authority(target, fields.host)?;
     fields.finish(http11, odd_target)
@@ -210,7 +223,7 @@ fn encoded(target: &[u8]) -> Vec<u8> {
 }
 
 /// Checks `METHOD target HTTP/1.x`, and returns the target, whether it is HTTP/1.1, and whether the target must be mended.
-fn check_request_line<'a>(line: &'a [u8], limits: &Limits) -> Result<(&'a [u8], bool, bool), Refusal> {
+fn check_request_line<'a>(line: &'a [u8], limits: &ClientLimits) -> Result<(&'a [u8], bool, bool), Refusal> {
     let mut parts = line.split(|byte| *byte == b' ');
     let (method, target, version) = match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(method), Some(target), Some(version), None) => (method, target, version),

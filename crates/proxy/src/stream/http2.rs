@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
+use edgeward_routing::settings::ClientLimits;
 use tokio::time::Instant;
 
 use super::H2_PREFACE;
-use crate::limits::Limits;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -81,7 +81,7 @@ pub(super) struct TooManyCancels;
 
 impl Http2 {
     /// Before the client's preface.
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &ClientLimits) -> Self {
         let now = Instant::now();
         Self {
             preface_left: H2_PREFACE.len(),
@@ -106,7 +106,7 @@ impl Http2 {
     /// # Errors
     ///
     /// When it cancels more streams than `limits` allow, and most of those that it opens: a busy client may cancel some.
-    pub(super) fn receive(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), TooManyCancels> {
+    pub(super) fn receive(&mut self, bytes: &[u8], limits: &ClientLimits) -> Result<(), TooManyCancels> {
         let now = Instant::now();
         let preface = self.preface_left.min(bytes.len());
         self.preface_left -= preface;
@@ -171,7 +171,7 @@ impl Http2 {
     }
 
     /// When what the client is in the middle of must be done or go on.
-    pub(super) fn frame_deadline(&self, limits: &Limits) -> Option<Instant> {
+    pub(super) fn frame_deadline(&self, limits: &ClientLimits) -> Option<Instant> {
         if self.preface_left > 0 {
             return Some(self.quiet_since + limits.header_timeout);
         }
@@ -184,7 +184,7 @@ impl Http2 {
     ///
     /// A client without window waits for an endpoint, not the other way round. The HTTP/2 layer gives back what was used of
     /// a window by the half, so that what is left of it may be less than all.
-    pub(super) fn body_deadline(&self, limits: &Limits) -> Option<(Instant, u32)> {
+    pub(super) fn body_deadline(&self, limits: &ClientLimits) -> Option<(Instant, u32)> {
         if self.unfinished.is_some() || self.window < self.half_window {
             return None;
         }
@@ -347,8 +347,9 @@ mod tests {
     }
 
     /// A connection behind its preface, with limits of one second for a head and two for a pause in a body.
-    fn connection() -> (Http2, Limits) {
-        let limits = Limits { header_timeout: SECOND, body_timeout: 2 * SECOND, h2_cancels: 3, ..Limits::default() };
+    fn connection() -> (Http2, ClientLimits) {
+        let limits =
+            ClientLimits { header_timeout: SECOND, body_timeout: 2 * SECOND, h2_cancels: 3, ..ClientLimits::default() };
         let mut http2 = Http2::new(&limits);
         assert_eq!(http2.receive(H2_PREFACE, &limits), Ok(()));
         http2.send(&frame(WINDOW_UPDATE, 0, 0, &(limits.h2_connection_window - 65_535).to_be_bytes()));

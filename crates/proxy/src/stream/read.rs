@@ -59,8 +59,8 @@ impl Stream {
                 return Poll::Ready(Ok(()));
             }
             if n == H2_PREFACE.len() {
-                let mut http2 = Box::new(Http2::new(&self.limits));
-                let received = http2.receive(&self.inbox, &self.limits);
+                let mut http2 = Box::new(Http2::new(&self.connection.settings.limits));
+                let received = http2.receive(&self.inbox, &self.connection.settings.limits);
                 self.protocol = Protocol::Http2(http2);
                 self.ready = self.inbox.len();
                 self.read_deadline.clear();
@@ -102,13 +102,9 @@ impl Stream {
                 return Poll::Ready(Ok(()));
             }
             self.scanned = self.inbox.len();
-            if self.scanned > self.limits.header_bytes {
+            if self.scanned > self.connection.settings.limits.header_bytes {
                 let in_target = !self.inbox.contains(&b'\n');
-                self.refuse(if in_target {
-                    Refusal::new(414, "request target too long")
-                } else {
-                    Refusal::new(431, "request head too large")
-                });
+                self.refuse(if in_target { Refusal::new(414, "request target too long") } else { head::LARGE_HEAD });
                 return Poll::Ready(Ok(()));
             }
             match self.fill(cx) {
@@ -143,7 +139,7 @@ impl Stream {
 
     /// Checks the head that the inbox begins with, and makes it ready with what has come of its body.
     fn admit(&mut self, end: usize) {
-        let checked = head::check(&self.inbox[..end], &self.limits).and_then(|mut checked| {
+        let checked = head::check(&self.inbox[..end], &self.connection.settings.limits).and_then(|mut checked| {
             match checked.framing.advance(&self.inbox[end..]) {
                 Ok(body) => Ok((checked, body)),
                 Err(reason) => Err(Refusal::new(400, reason)),
@@ -188,11 +184,11 @@ impl Stream {
         let lifecycle = &self.connection.lifecycle;
         let waiting = self.inbox.is_empty();
         let limit = if self.requests == 0 {
-            *since + self.limits.header_timeout
+            *since + self.connection.settings.limits.header_timeout
         } else if let (Some(begun), false) = (*begun, waiting) {
-            begun + self.limits.header_timeout
+            begun + self.connection.settings.limits.header_timeout
         } else {
-            *since + self.limits.keepalive_idle
+            *since + self.connection.settings.limits.keepalive_idle
         };
         let limit = if waiting && lifecycle.phase() >= Phase::Draining {
             // A client that has just sent its next request must find the connection open, so it is not closed at once.
@@ -288,7 +284,7 @@ impl Stream {
         let read = &out.filled()[before..];
         self.ended = read.is_empty();
         let Protocol::Http2(http2) = &mut self.protocol else { return Poll::Ready(Ok(())) };
-        let received = http2.receive(read, &self.limits);
+        let received = http2.receive(read, &self.connection.settings.limits);
         Poll::Ready(self.tolerate(received))
     }
 
@@ -304,7 +300,7 @@ impl Stream {
     fn await_http2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let Protocol::Http2(http2) = &mut self.protocol else { return Poll::Pending };
-            let (limits, lifecycle) = (&*self.limits, &self.connection.lifecycle);
+            let (limits, lifecycle) = (&self.connection.settings.limits, &self.connection.lifecycle);
             let now = Instant::now();
             let draining = lifecycle.phase() >= Phase::Draining;
             let taken = lifecycle.requests_taken();

@@ -101,7 +101,7 @@ impl Stream {
             self.write_deadline.clear();
             return written;
         }
-        self.write_deadline.set_if_clear(|| Instant::now() + self.limits.write_timeout);
+        self.write_deadline.set_if_clear(|| Instant::now() + self.connection.settings.limits.write_timeout);
         ready!(self.write_deadline.poll(cx));
         self.observer.observe(Event::SlowReader { connection: &self.connection });
         // Nothing more can be said to this client.

@@ -6,22 +6,21 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwapOption;
 use edgeward_routing::host::Host;
 use edgeward_routing::policy::client_certificate::Verdict;
 use edgeward_routing::policy::{ClientAuthority, ClientCertificate, Verify};
-use edgeward_routing::{Snapshot, SnapshotReader};
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ServerConfig, ServerConnection};
-use rustls::{DigitallySignedStruct, DistinguishedName, PeerMisbehaved, SignatureScheme, SupportedProtocolVersion};
+use rustls::server::{ResolvesServerCert, ServerConfig, ServerConnection};
+use rustls::{DigitallySignedStruct, DistinguishedName, PeerMisbehaved, SignatureScheme};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::chain::{self, Trusted};
 use super::der::public_key;
-use super::name;
-use super::resolve::Resolver;
+use super::{Made, ServerConfigs, name};
 use crate::connection::AskedClient;
 
 /// The largest certificate of a client, in bytes. Connections keep them.
@@ -29,52 +28,62 @@ const LARGEST: usize = 16 << 10;
 
 /// What is kept of an authority for all handshakes.
 struct Parsed {
-    /// Asks for certificates. `None` where that is not possible.
-    config: Option<Arc<ServerConfig>>,
+    /// Asks for certificates, under the settings that were current when it was last needed.
+    asking: ArcSwapOption<Asking>,
     trusted: Trusted,
 }
 
-/// The configurations of all HTTPS listeners: one for hosts that ask for no certificate, and one for each authority.
-#[derive(Debug)]
-pub(crate) struct ServerConfigs {
-    pub(super) plain: Arc<ServerConfig>,
-    pub(super) provider: Arc<CryptoProvider>,
-    pub(super) versions: &'static [&'static SupportedProtocolVersion],
-    pub(super) snapshots: SnapshotReader,
+/// A configuration that asks for certificates.
+struct Asking {
+    /// That of hosts that do not.
+    plain: Arc<ServerConfig>,
+    config: Arc<ServerConfig>,
 }
 
 impl ServerConfigs {
-    /// The routes and settings of this moment.
-    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshots.load()
-    }
-
-    /// The configuration for a server name, and in whose name it asks for a certificate.
-    pub(super) fn of_name(&self, server_name: Option<&str>) -> (Arc<ServerConfig>, Option<Arc<ClientAuthority>>) {
+    /// The configuration for a server name, and in whose name it asks for a certificate. `None` where TLS cannot be spoken.
+    pub(super) fn of_name(
+        &self,
+        server_name: Option<&str>,
+    ) -> Option<(Arc<ServerConfig>, Option<Arc<ClientAuthority>>)> {
         let snapshot = self.snapshots.load();
+        let made = self.made(&snapshot.settings.tls)?;
         let host = server_name.and_then(Host::normalize);
         let routes = snapshot.routes.host(host.as_ref().map_or("", Host::as_str));
         let policies = routes.and_then(|routes| routes.routes().first()?.policies.host.as_ref());
         let asked = policies.and_then(|policies| policies.client_certificates.as_ref());
         let authority = asked.filter(|asked| asked.verify != Verify::Off).map(|asked| &asked.authority);
         let config = authority.and_then(|authority| {
-            let config = self.of_authority(authority)?.config.clone()?;
+            let config = self.asking(made, authority)?;
             Some((config, Arc::clone(authority)))
         });
-        match config {
+        Some(match config {
             Some((config, authority)) => (config, Some(authority)),
             // Without the question no certificate counts, so that the host refuses its clients.
-            None => (Arc::clone(&self.plain), None),
-        }
+            None => (Arc::clone(&made.config), None),
+        })
     }
 
     /// What is kept of an authority.
     fn of_authority<'a>(&self, authority: &'a ClientAuthority) -> Option<&'a Parsed> {
-        let parse = || Parsed { config: self.asking(authority), trusted: Trusted::by(authority) };
+        let parse = || Parsed { asking: ArcSwapOption::empty(), trusted: Trusted::by(authority) };
         authority.parsed.get_or_init(parse)
     }
 
-    fn asking(&self, authority: &ClientAuthority) -> Option<Arc<ServerConfig>> {
+    /// What asks for certificates in the name of an authority. `None` where that is not possible.
+    fn asking(&self, made: &Made, authority: &ClientAuthority) -> Option<Arc<ServerConfig>> {
+        let parsed = self.of_authority(authority)?;
+        let known = parsed.asking.load_full().filter(|asking| Arc::ptr_eq(&asking.plain, &made.config));
+        if let Some(known) = known {
+            return Some(Arc::clone(&known.config));
+        }
+        let config = self.make_asking(made, authority)?;
+        let asking = Asking { plain: Arc::clone(&made.config), config: Arc::clone(&config) };
+        parsed.asking.store(Some(Arc::new(asking)));
+        Some(config)
+    }
+
+    fn make_asking(&self, made: &Made, authority: &ClientAuthority) -> Option<Arc<ServerConfig>> {
         let subjects = authority.certificates.iter().filter_map(|der| {
             let (_, certificate) = X509Certificate::from_der(der).ok()?;
             Some(DistinguishedName::from(certificate.subject().as_raw().to_vec()))
@@ -83,17 +92,17 @@ impl ServerConfigs {
             subjects: subjects.collect(),
             algorithms: self.provider.signature_verification_algorithms,
         };
-        let built = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(self.versions)
+        let built = ServerConfig::builder_with_provider(Arc::clone(&made.provider))
+            .with_protocol_versions(made.versions)
             .map(|builder| {
                 builder
                     .with_client_cert_verifier(Arc::new(verifier))
-                    .with_cert_resolver(Arc::new(Resolver::new(self.snapshots.clone())))
+                    .with_cert_resolver(Arc::clone(&self.resolver) as Arc<dyn ResolvesServerCert>)
             });
         match built {
             Ok(mut config) => {
-                config.session_storage = Arc::clone(&self.plain.session_storage);
-                config.alpn_protocols.clone_from(&self.plain.alpn_protocols);
+                config.session_storage = Arc::clone(&made.config.session_storage);
+                config.alpn_protocols.clone_from(&made.config.alpn_protocols);
                 config.send_tls13_tickets = 0;
                 Some(Arc::new(config))
             }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use edgeward_routing::SnapshotReader;
 use edgeward_routing::certificate::{Certificate, KeyFormat};
-use edgeward_routing::host::Host;
+use edgeward_routing::host::{Host, HostPattern};
+use edgeward_routing::{Snapshot, SnapshotReader};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -24,6 +24,9 @@ impl Resolver {
     fn find(&self, server_name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let snapshot = self.snapshots.load();
         let host = server_name.and_then(Host::normalize);
+        if snapshot.settings.tls.rejects_unknown && !has_rules(&snapshot, host.as_ref()) {
+            return None;
+        }
         let table = &snapshot.certificates;
         let found = table.find(host.as_ref().map(Host::as_str)).and_then(|certificate| parsed(certificate));
         found.or_else(|| parsed(table.default.as_ref()?))
@@ -34,6 +37,12 @@ impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.find(hello.server_name())
     }
+}
+
+/// Whether a rule names this host, as itself or by a wildcard: a rule for all hosts names none.
+fn has_rules(snapshot: &Snapshot, host: Option<&Host>) -> bool {
+    let routes = host.and_then(|host| snapshot.routes.host(host.as_str()));
+    routes.is_some_and(|routes| routes.host != HostPattern::Any)
 }
 
 /// The certificate in the TLS library's form, made on first use and kept with the certificate. `None` when the library

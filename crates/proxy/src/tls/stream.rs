@@ -41,7 +41,8 @@ impl TlsStream {
     ///
     /// The two sides do not come to terms, which the client is told by an alert, or the client is gone.
     pub(crate) async fn accept(mut tcp: TcpStream, hello: Hello, configs: &ServerConfigs) -> io::Result<Box<Self>> {
-        let (config, asked) = configs.of_name(hello.server_name().as_deref());
+        let of_name = configs.of_name(hello.server_name().as_deref());
+        let (config, asked) = of_name.ok_or_else(|| io::Error::other("TLS cannot be set up"))?;
         let session = match hello.accepted.into_connection(config) {
             Ok(session) => session,
             Err((error, mut alert)) => {

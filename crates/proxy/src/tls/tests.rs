@@ -142,7 +142,7 @@ async fn options_rule_versions_protocols_and_key_exchange() {
 
     let fixture = Fixture::start(|options| {
         options.tls =
-            TlsOptions { min_version: TlsVersion::V1_3, post_quantum: false, http2: false, ..TlsOptions::default() };
+            TlsSettings { min_version: TlsVersion::V1_3, post_quantum: false, http2: false, ..TlsSettings::default() };
     })
     .await;
     let config = tls_client(&["h2", "http/1.1"], rustls::ALL_VERSIONS);

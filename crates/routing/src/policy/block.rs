@@ -61,7 +61,7 @@ impl Pattern {
         Some(Self { text: text.into(), regex: Some(regex) })
     }
 
-    fn matches(&self, value: &[u8]) -> bool {
+    pub(crate) fn matches(&self, value: &[u8]) -> bool {
         match &self.regex {
             Some(regex) => regex.is_match(value),
             None => value.eq_ignore_ascii_case(self.text.as_bytes()),

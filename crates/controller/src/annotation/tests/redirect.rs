@@ -11,11 +11,11 @@ pub(super) const GOOD: &[Good] = &[
     ("permanent-redirect", "https://a.test/x?y=1&z", |s| is_redirect(s, 301, "https://a.test/x?y=1&z")),
     ("permanent-redirect", "/relative", |s| is_redirect(s, 301, "/relative")),
     ("permanent-redirect-code", "308", |s| s.redirects.redirect().is_none()),
-    ("preserve-trailing-slash", "true", |s| s.redirects.style.keeps_slash),
-    ("relative-redirects", "true", |s| s.redirects.style.is_relative),
+    ("preserve-trailing-slash", "true", |s| s.redirects.keeps_slash == Some(true)),
+    ("relative-redirects", "true", |s| s.redirects.is_relative == Some(true)),
     ("temporal-redirect", "http://a.test", |s| is_redirect(s, 302, "http://a.test")),
     ("temporal-redirect-code", "307", |s| s.redirects.redirect().is_none()),
-    ("use-port-in-redirects", "true", |s| s.redirects.style.has_port),
+    ("use-port-in-redirects", "true", |s| s.redirects.has_port),
 ];
 
 fn is_redirect(settings: &IngressSettings, status: u16, location: &str) -> bool {

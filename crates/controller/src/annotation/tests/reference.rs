@@ -23,6 +23,7 @@ fn status(row: &Annotation) -> &'static str {
         Status::Honoured if row.differs.is_empty() => "honoured",
         Status::Honoured => "honoured, differs",
         Status::NotYet => "not yet",
+        Status::NoEffect => "no effect",
         Status::Refused => "refused",
         Status::Former => "unknown to ingress-nginx",
     }

@@ -23,6 +23,7 @@ use super::FastPath;
 use super::client::{self, Client};
 use super::download::{Download, Ends};
 use super::patience::Patience;
+use super::pool::Kept;
 use super::request;
 use super::response::{self, ConnectionField, Delivery, Length};
 use super::throttle::Throttle;
@@ -93,9 +94,9 @@ impl<'a, C: Client> Exchange<'a, C> {
         }
         let action = ctx.count(action);
         connection.head_received();
-        ctx.request_id.set(Some(&head));
+        ctx.request_id.set(Some(&head), ctx.snapshot.settings.makes_request_id);
         let options = ConnectionOptions::of(&head);
-        let is_last = engine.shared.limits.is_used_up(connection.requests_taken());
+        let is_last = connection.settings.limits.is_used_up(connection.requests_taken());
         let is_kept =
             !connection.is_draining() && !is_last && options.is_some_and(|options| options.keeps(head.is_http11()));
         ctx.connection = Some(connection);
@@ -235,14 +236,16 @@ impl<'a, C: Client> Exchange<'a, C> {
         let now = Instant::now();
         self.ctx.begin_try(endpoint, now);
         let timeouts = self.ctx.timeouts();
-        let kept = pool.take(address, now).filter(|tcp| failure::is_idempotent(self.head.method()) || is_open(tcp));
+        let is_usable = |kept: &Kept| failure::is_idempotent(self.head.method()) || is_open(&kept.tcp);
+        let kept = pool.take(address, now).filter(is_usable);
         let is_reused = kept.is_some();
-        let mut tcp = match kept {
-            Some(tcp) => tcp,
+        let Kept { mut tcp, past } = match kept {
+            Some(kept) => kept,
             None => {
                 let connecting = Box::pin(connect(address, timeouts.connect));
                 let connected = unless_left(&mut self.client, connecting).await;
-                connected.and_then(|connected| connected).map_err(|reason| Failure { reason, was_sent: false })?
+                let connected = connected.and_then(|connected| connected);
+                Kept::new(connected.map_err(|reason| Failure { reason, was_sent: false })?)
             }
         };
         shared.metrics.upstream_connection(is_reused);
@@ -253,7 +256,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         request::write(&mut head, &self.head, options, &self.ctx);
         let free = upload.begin(head, self.client.is_body_read() || !self.ctx.sends_body());
         buffers.put(free);
-        let patience = Patience::new(deadline, timeouts, shared.limits.body_timeout);
+        let patience = Patience::new(deadline, timeouts, self.ctx.limits().body_timeout);
         let is_body_unwanted = self.is_body_unwanted();
         let mut ends = Ends { client: &mut self.client, tcp: &mut tcp, buffers, pipes, patience };
         let mut buf = Vec::new();
@@ -340,7 +343,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         download.release(buffers, pipes);
         upload.release(buffers, pipes);
         if outcome.is_ok() && is_reusable && download.is_clean() && upload.is_done() {
-            pool.put(address, tcp);
+            pool.put(address, Kept { tcp, past }, &self.ctx.snapshot.settings.upstream_pool);
         }
         // A head that cannot be sent is answered for, as one that cannot be read.
         if download.has_begun() || !matches!(outcome, Err(Reason::UpstreamInvalid)) {

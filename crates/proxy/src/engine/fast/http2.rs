@@ -27,6 +27,7 @@ use super::super::pingora::PingoraEngine;
 use super::FastPath;
 use super::exchange::Exchange;
 use crate::connection::Connection;
+use crate::limits::h2_options;
 use crate::stream::{Deadline, Stream};
 use client::Http2Client;
 
@@ -54,9 +55,10 @@ pub(super) async fn serve(engine: &FastPath, stream: Stream, pingora: &Arc<HttpP
         proxy_digest: stream.get_proxy_digest(),
         socket_digest: stream.get_socket_digest(),
     });
-    let options = engine.shared.limits.h2_options();
+    let options = h2_options(&connection.settings.limits);
     let Ok(mut frames) = handshake(Box::new(stream), Some(options)).await else { return };
     let streams = Streams { engine, pingora, connection, digest };
+    let linger = streams.connection.settings.limits.linger;
     let mut requests = FuturesUnordered::new();
     let mut malformed = 0;
     let mut is_leaving = false;
@@ -88,7 +90,7 @@ pub(super) async fn serve(engine: &FastPath, stream: Stream, pingora: &Arc<HttpP
     // What is still under way finds its stream gone, and ends with that; or with the connection, whose end waits for this.
     drop(frames);
     let rest = async { while requests.next().await.is_some() {} };
-    let _ = timeout(engine.shared.limits.linger, rest).await;
+    let _ = timeout(linger, rest).await;
 }
 
 impl Streams<'_> {
@@ -107,11 +109,10 @@ impl Streams<'_> {
 
     /// Takes a request up. The future serves it.
     fn begin(&self, session: HttpSession) -> impl Future<Output = ()> {
-        let limits = &self.engine.shared.limits;
-        let begun = match head::of(&session, limits) {
+        let begun = match head::of(&session, &self.connection.settings.limits) {
             None => Err(session),
             Some(head) => {
-                let client = Http2Client::new(session, Arc::clone(&self.connection), limits);
+                let client = Http2Client::new(session, Arc::clone(&self.connection));
                 Exchange::begin(self.engine, client, head).map_err(|(client, _)| client.into_session())
             }
         };

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use edgeward_routing::settings::UpstreamPool;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use tokio::net::TcpStream;
@@ -16,62 +17,80 @@ use crate::pipe::Pipe;
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Idle connections to endpoints.
-pub(super) struct Pool {
-    idle: Mutex<Idle>,
-    most: usize,
-    time: Duration,
-}
+#[derive(Default)]
+pub(super) struct Pool(Mutex<Idle>);
 
 #[derive(Default)]
 struct Idle {
     /// By endpoint, the one that was used last at the end.
-    connections: HashMap<SocketAddr, Vec<Kept>, RandomState>,
+    connections: HashMap<SocketAddr, Vec<Waiting>, RandomState>,
     count: usize,
 }
 
-struct Kept {
-    tcp: TcpStream,
-    since: Instant,
+/// A connection to an endpoint.
+pub(super) struct Kept {
+    pub(super) tcp: TcpStream,
+    pub(super) past: Past,
+}
+
+/// What was done on a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Past {
+    began: Instant,
+    requests: u32,
 }
 
 impl Kept {
+    /// One that has served nothing yet.
+    pub(super) fn new(tcp: TcpStream) -> Self {
+        Self { tcp, past: Past { began: Instant::now(), requests: 0 } }
+    }
+}
+
+struct Waiting {
+    kept: Kept,
+    since: Instant,
+    until: Instant,
+}
+
+impl Waiting {
     /// Whether nothing has come on it, its end included. That is known without a system call.
     fn is_quiet(&self) -> bool {
-        matches!(self.tcp.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        matches!(self.kept.tcp.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 }
 
 impl Pool {
-    /// Keeps so many connections at most, and each for so long.
-    pub(super) fn new(most: usize, time: Duration) -> Self {
-        Self { idle: Mutex::default(), most, time }
-    }
-
     fn idle(&self) -> MutexGuard<'_, Idle> {
         // Nothing panics while it is held.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection to an endpoint that was used before, the one that was used last, if there is one.
-    pub(super) fn take(&self, address: SocketAddr, now: Instant) -> Option<TcpStream> {
+    pub(super) fn take(&self, address: SocketAddr, now: Instant) -> Option<Kept> {
         let idle = &mut *self.idle();
         let kept = idle.connections.get_mut(&address)?;
         while let Some(last) = kept.pop() {
             idle.count -= 1;
-            if last.is_quiet() && now.saturating_duration_since(last.since) < self.time {
-                return Some(last.tcp);
+            if last.is_quiet() && now < last.until {
+                return Some(last.kept);
             }
         }
         None
     }
 
-    /// Keeps a connection for the next request. When there are too many, the one that has been idle for longest goes.
-    pub(super) fn put(&self, address: SocketAddr, tcp: TcpStream) {
-        if self.most == 0 {
+    /// Keeps a connection that has served one more request for the next one, as `settings` have it. When there are too many,
+    /// those that have been idle for longest go.
+    pub(super) fn put(&self, address: SocketAddr, mut kept: Kept, settings: &UpstreamPool) {
+        let since = Instant::now();
+        kept.past.requests = kept.past.requests.saturating_add(1);
+        let is_used_up = settings.requests.is_some_and(|most| kept.past.requests >= most)
+            || settings.age.is_some_and(|age| since.duration_since(kept.past.began) >= age);
+        if settings.connections == 0 || is_used_up {
             return;
         }
         let idle = &mut *self.idle();
-        if idle.count >= self.most
+        while idle.count >= settings.connections
             && let Some((kept, _)) = idle
                 .connections
                 .values_mut()
@@ -81,16 +100,17 @@ impl Pool {
             kept.remove(0);
             idle.count -= 1;
         }
-        idle.connections.entry(address).or_default().push(Kept { tcp, since: Instant::now() });
+        idle.connections.entry(address).or_default().push(Waiting { kept, since, until: since + settings.idle });
         idle.count += 1;
     }
 
     /// Closes what has been idle for too long or was closed by the endpoint.
     fn sweep(&self) {
         let idle = &mut *self.idle();
+        let now = Instant::now();
         let mut count = 0;
         idle.connections.retain(|_, kept| {
-            kept.retain(|one| one.since.elapsed() < self.time && one.is_quiet());
+            kept.retain(|one| now < one.until && one.is_quiet());
             count += kept.len();
             !kept.is_empty()
         });

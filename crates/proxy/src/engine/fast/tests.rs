@@ -11,7 +11,7 @@ use edgeward_routing::backend::{Backend, Backends};
 use edgeward_routing::endpoint::{Endpoint, Readiness};
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::publish::Publisher;
-use edgeward_routing::settings::Settings;
+use edgeward_routing::settings::{ClientLimits, Settings};
 use edgeward_routing::snapshot::Snapshot;
 use edgeward_routing::table::RouteTable;
 
@@ -22,7 +22,6 @@ use crate::engine::auth::AuthShared;
 use crate::engine::budget::RetryBudget;
 use crate::engine::{EngineOptions, Shared};
 use crate::fixture::Events;
-use crate::limits::Limits;
 use crate::metrics::{Metrics, MetricsOptions};
 use crate::stream::Transport;
 
@@ -56,7 +55,6 @@ fn engine(endpoint: SocketAddr) -> FastPath {
     snapshot.backends = Arc::new(Backends::new(vec![Arc::new(backend)]));
     let shared = Shared {
         options: EngineOptions::default(),
-        limits: Limits { keepalive_requests: 0, ..Limits::default() },
         snapshots: Publisher::new(snapshot).reader(),
         retries: RetryBudget::new(20),
         metrics: Arc::new(Metrics::new(&MetricsOptions::default()).unwrap()),
@@ -86,9 +84,10 @@ fn allocations(request: &'static str, count: usize) -> u64 {
     let (tcp, _) = listener.accept().unwrap();
     tcp.set_nonblocking(true).unwrap();
     let (fd, tcp) = (tcp.as_raw_fd(), tokio::net::TcpStream::from_std(tcp).unwrap());
-    let connection: Connection = fixture::connection();
-    let limits = Arc::new(engine.shared.limits.clone());
-    let mut stream = Stream::new(Transport::Tcp(tcp), fd, Arc::new(connection), limits, Arc::new(Events::default()));
+    let limits = ClientLimits { keepalive_requests: 0, ..ClientLimits::default() };
+    let settings = Arc::new(Settings { limits, ..Settings::default() });
+    let connection = Connection { settings, ..fixture::connection() };
+    let mut stream = Stream::new(Transport::Tcp(tcp), fd, Arc::new(connection), Arc::new(Events::default()));
     let counted = allocation_counter::measure(|| {
         assert_eq!(runtime.block_on(engine.serve(&mut stream)), Served::ToTheEnd);
     });

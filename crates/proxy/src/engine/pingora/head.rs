@@ -1,12 +1,12 @@
 //! Pingora's request head, as the routing crate sees it.
 
 use edgeward_routing::decide::{Reason, RequestHead};
+use edgeward_routing::settings::ClientLimits;
 use http::Version;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::head::fields_length;
-use crate::limits::Limits;
 
 /// A request head whose target and authority are text.
 pub(super) struct Head<'a> {
@@ -56,13 +56,18 @@ impl RequestHead for Head<'_> {
 }
 
 /// What a request breaks of the limits on request heads, if anything.
-pub(in super::super) fn breach(request: &RequestHeader, limits: &Limits) -> Option<(u16, Reason)> {
+pub(in super::super) fn breach(request: &RequestHeader, limits: &ClientLimits) -> Option<(u16, Reason)> {
     if request.raw_path().len() > limits.uri_bytes {
         return Some((414, Reason::UriTooLong));
     }
-    let is_too_large =
-        request.headers.len() > limits.header_fields || fields_length(&request.headers) > limits.header_bytes;
-    is_too_large.then_some((431, Reason::HeadersTooLarge))
+    if request.headers.len() > limits.header_fields {
+        return Some((431, Reason::HeadersTooLarge));
+    }
+    let is_too_long = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        name.as_str().len() + b": ".len() + value.len() > limits.line_bytes
+    };
+    let is_too_large = fields_length(&request.headers) > limits.header_bytes || request.headers.iter().any(is_too_long);
+    is_too_large.then_some((400, Reason::HeadersTooLarge))
 }
 
 /// What the client expects (RFC 9110 section 10.1.1): an expectation of HTTP/1.0 is to be ignored.

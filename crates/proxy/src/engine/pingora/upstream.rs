@@ -21,6 +21,7 @@ pub(super) fn peer(
     tls: bool,
     http2: bool,
     timeouts: &Timeouts,
+    idle: Duration,
     options: &EngineOptions,
 ) -> HttpPeer {
     // No server name goes out, as in ingress-nginx without proxy-ssl-name (proxy_ssl_server_name off): TLS has none for an
@@ -35,7 +36,7 @@ pub(super) fn peer(
     peer.options.total_connection_timeout = Some(timeouts.connect);
     peer.options.read_timeout = Some(timeouts.read);
     peer.options.write_timeout = Some(timeouts.send);
-    peer.options.idle_timeout = Some(options.upstream_idle);
+    peer.options.idle_timeout = Some(idle);
     // The engine writes the upgrades that it lets pass by itself; kept ones would keep all that `Connection` names.
     peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Deny;
     peer.options.max_h2_streams = options.upstream_h2_streams;

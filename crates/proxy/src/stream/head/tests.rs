@@ -5,7 +5,7 @@ use super::*;
 fn verdict(head: &[u8]) -> Result<Checked, Refusal> {
     let end = find_end(head, 0).expect("a whole head");
     assert_eq!(end, head.len(), "{}", head.escape_ascii());
-    check(head, &Limits::default())
+    check(head, &ClientLimits::default())
 }
 
 #[test]
@@ -180,13 +180,17 @@ fn framing_comes_from_length_or_coding() {
 
 #[test]
 fn limits_have_their_own_statuses() {
-    let limits = Limits { uri_bytes: 10, header_fields: 3, header_bytes: 100, ..Limits::default() };
+    let limits =
+        ClientLimits { uri_bytes: 10, line_bytes: 60, header_fields: 3, header_bytes: 100, ..ClientLimits::default() };
     let status = |head: String| check(head.as_bytes(), &limits).err().map(|refusal| refusal.status);
     assert_eq!(status(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "b".repeat(9))), None);
     assert_eq!(status(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "b".repeat(10))), Some(414));
     assert_eq!(status("GET / HTTP/1.1\r\nHost: a\r\nB: c\r\nD: e\r\n\r\n".to_owned()), None);
     assert_eq!(status("GET / HTTP/1.1\r\nHost: a\r\nB: c\r\nD: e\r\nF: g\r\n\r\n".to_owned()), Some(431));
-    assert_eq!(status(format!("GET / HTTP/1.1\r\nHost: a\r\nB: {}\r\n\r\n", "c".repeat(90))), Some(431));
+    assert_eq!(status(format!("GET / HTTP/1.1\r\nHost: a\r\nB: {}\r\n\r\n", "c".repeat(57))), None);
+    assert_eq!(status(format!("GET / HTTP/1.1\r\nHost: a\r\nB: {}\r\n\r\n", "c".repeat(58))), Some(400));
+    let half = "c".repeat(40);
+    assert_eq!(status(format!("GET / HTTP/1.1\r\nHost: a\r\nB: {half}\r\nD: {half}\r\n\r\n")), Some(400));
 }
 
 #[test]
@@ -209,7 +213,7 @@ fn no_bytes_make_the_check_panic() {
         let mut head: Vec<u8> = (0..random.usize(0..60)).map(|_| alphabet[random.usize(..alphabet.len())]).collect();
         head.extend_from_slice(b"\r\n\r\n");
         let end = find_end(&head, 0).unwrap();
-        if let Ok(mut checked) = check(&head[..end], &Limits::default()) {
+        if let Ok(mut checked) = check(&head[..end], &ClientLimits::default()) {
             let _ = checked.framing.advance(&head[end..]);
             let kept = mended(&head[..end], Faults { fields: true, target: true });
             assert_eq!(find_end(&kept, 0), Some(kept.len()));

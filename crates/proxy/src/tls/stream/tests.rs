@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::fixture::{PATIENCE, certificate, tls_client};
-use crate::tls::{TlsOptions, server_config};
+use crate::tls::ServerConfigs;
 
 /// A client that looks at what comes over the wire.
 struct Client {
@@ -90,7 +90,7 @@ async fn connected(version: &'static rustls::SupportedProtocolVersion, request: 
     let default = Some(certificate(&["localhost"]));
     let certificates = Arc::new(CertificateTable { default, ..Default::default() });
     let publisher = Publisher::new(Snapshot { certificates, ..Snapshot::empty(Default::default()) });
-    let config = server_config(&TlsOptions::default(), publisher.reader()).unwrap();
+    let config = ServerConfigs::new(publisher.reader()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (mut tcp_of_server, _) = listener.accept().await.unwrap();

@@ -16,7 +16,6 @@ use super::super::super::failure;
 use super::super::client::{Behind, Client, Pieces};
 use super::head;
 use crate::connection::Connection;
-use crate::limits::Limits;
 use crate::stream::Deadline;
 
 /// See the [module](self).
@@ -37,7 +36,8 @@ pub(super) struct Http2Client {
 
 impl Http2Client {
     /// The client of a request that was taken up just now.
-    pub(super) fn new(session: HttpSession, connection: Arc<Connection>, limits: &Limits) -> Self {
+    pub(super) fn new(session: HttpSession, connection: Arc<Connection>) -> Self {
+        let write_timeout = connection.settings.limits.write_timeout;
         Self {
             session,
             connection,
@@ -45,7 +45,7 @@ impl Http2Client {
             is_ended: false,
             body: None,
             is_over: false,
-            write_timeout: limits.write_timeout,
+            write_timeout,
             write_deadline: Deadline::default(),
         }
     }

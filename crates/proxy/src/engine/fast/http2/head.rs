@@ -1,6 +1,7 @@
 //! Heads of HTTP/2 in the form of HTTP/1, which is what endpoints get, and back.
 
 use bytes::{BufMut, Bytes};
+use edgeward_routing::settings::ClientLimits;
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
@@ -9,11 +10,10 @@ use pingora::protocols::http::v2::server::HttpSession;
 use super::super::super::pingora::breach;
 use super::super::field::put_field;
 use crate::head::{RequestHead, fields_length, fields_of, joined_cookies, lines};
-use crate::limits::Limits;
 
 /// The head of a request. `None` when it is one for the other engine, which refuses it or knows what to do: beyond the
 /// limits, of a method that asks for a tunnel, or with an expectation.
-pub(super) fn of(session: &HttpSession, limits: &Limits) -> Option<RequestHead> {
+pub(super) fn of(session: &HttpSession, limits: &ClientLimits) -> Option<RequestHead> {
     let request = session.req_header();
     let target = request.raw_path();
     let is_plain = request.method != Method::CONNECT

@@ -18,7 +18,7 @@ fn passed(fields: &str) -> Vec<String> {
     let head = head(fields);
     let mut ctx = RequestContext::new(Arc::new(Snapshot::empty(Settings::default())));
     ctx.forwarded = decide(&ctx.snapshot, &ctx.downstream, &head).forwarded;
-    ctx.request_id.set(Some(&head));
+    ctx.request_id.set(Some(&head), true);
     let mut out = Vec::new();
     write(&mut out, &head, ConnectionOptions::of(&head).unwrap(), &ctx);
     let text = String::from_utf8(out.to_vec()).unwrap();

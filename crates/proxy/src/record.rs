@@ -61,7 +61,7 @@ pub(crate) fn new_request_id() -> String {
     for (pair, byte) in digits.chunks_exact_mut(2).zip(fastrand::u128(..).to_ne_bytes()) {
         pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
-    String::from_utf8_lossy(&digits).into_owned()
+    String::from_utf8(digits.into()).expect("digits are ASCII")
 }
 
 /// One try at one endpoint.

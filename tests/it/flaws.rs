@@ -181,6 +181,7 @@ async fn router_guard_and_application_see_the_same_path() {
         "/x/..%5cadmin",
         "/x%2fy/../admin",
         "/public//x/../../admin",
+        "/public/;/../admin/x",
         "/admin/..%2fpublic",
         "/admin//../public",
         "/admin%00",

@@ -220,7 +220,8 @@ fn is_ambiguous(raw: &[u8]) -> Result<bool, BadPath> {
                     has_parent |= dots == 2;
                 }
                 has_other_separator |= byte == b'\\' || width > 1;
-                has_empty |= dots + others == 0 && !has_parameter && !is_end;
+                // An empty name is empty whatever its parameters.
+                has_empty |= dots + others == 0 && !is_end;
                 (dots, others, has_parameter) = (0, 0, false);
             }
             b';' => has_parameter = true,

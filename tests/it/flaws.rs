@@ -265,6 +265,33 @@ async fn names_of_two_namespaces_never_meet() {
 }
 
 #[tokio::test]
+async fn one_namespace_takes_no_guard_off_the_host_of_another() {
+    let _turn = turn::shared().await;
+    let site = site().await;
+    site.manifests.write("users.yaml", secret("users", &json!({"auth": "u:{PLAIN}p"})));
+    site.ingress(&basic("web", "users").created("2026-01-01T00:00:00Z").host("web.test", "web"));
+    let theirs = Start::default().recording(&site.recording).addr(pod()).start("theirs").await;
+    site.manifests.write("theirs-service.yaml", service_in("theirs", "theirs", theirs.addr().port()));
+    let endpoints = [(theirs.addr(), edgeward_tests::manifest::Pod::Ready)];
+    site.manifests.write("theirs-slice.yaml", slice_in("theirs", "theirs", "theirs", &endpoints));
+    let theirs = |name: &str| Ingress::new(name).namespace("theirs");
+    let canary = theirs("canary").annotation("canary", "true").annotation("canary-weight", "100");
+    site.ingress(&canary.host("web.test", "theirs"));
+    let passed = theirs("passed").annotation("ssl-passthrough", "true");
+    site.ingress(&passed.path("web.test", "Prefix", "/x", "theirs"));
+    let edgeward = site.launch().argument("--enable-ssl-passthrough").start().await;
+    for path in ["/", "/y"] {
+        let request = Request::get("web.test", path);
+        let mut secure = Connection::open_tls(edgeward.https, &Hello::name("web.test")).await;
+        assert_eq!(secure.exchange(&request).await.status(), 401, "{path}");
+        assert_eq!(send(edgeward.http, &request).await.status(), 401, "{path}");
+        let known = request.header("Authorization", "Basic dTpw");
+        assert_eq!(send(edgeward.http, &known).await.backend(), Some("web"), "{path}");
+    }
+    serves_the_neighbour(&edgeward).await;
+}
+
+#[tokio::test]
 async fn the_port_for_probes_tells_no_more_than_three_pages() {
     let _turn = turn::shared().await;
     let site = site().await;

@@ -89,6 +89,8 @@ pub struct Policies {
     pub networks: Option<Arc<Networks>>,
     /// Whether one guard that lets a request pass is enough.
     pub satisfy: Satisfy,
+    /// Whether TLS is passed on as it comes to its endpoints, where it is the route for `/` (`ssl-passthrough`).
+    pub passes_tls: bool,
     /// Who may pass with which password.
     pub basic_auth: Option<Arc<BasicAuth>>,
     /// Who is asked whether a request may pass.

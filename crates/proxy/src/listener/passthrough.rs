@@ -40,9 +40,10 @@ impl Passthrough {
         }
         let host = Host::normalize(server_name?)?;
         let RouteMatch::Route(_, route) = snapshot.routes.find(host.as_str(), b"/") else { return None };
-        let passes = route.policies.host.as_ref().is_some_and(|host| host.passes_tls && host.refused.is_none());
+        let policies = &route.policies;
+        let is_refused = policies.host.as_ref().is_some_and(|host| host.refused.is_some());
         let Target::Backend(id) = route.target else { return None };
-        if !passes || route.policies.closed.is_some() {
+        if !policies.passes_tls || is_refused || policies.closed.is_some() {
             return None;
         }
         let (route, backend) = (Arc::clone(route), Arc::clone(snapshot.backends.by_id(id)?));

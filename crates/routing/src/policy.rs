@@ -109,6 +109,17 @@ impl Policies {
     pub fn asks_who(&self) -> bool {
         self.basic_auth.is_some() || self.external_auth.is_some()
     }
+
+    /// Whether it has guards which let in others than those of `other` do.
+    pub(crate) fn is_guarded_unlike(&self, other: &Self) -> bool {
+        let guards = |policies: &Self| (policies.closed.is_some(), policies.networks.is_some(), policies.asks_who());
+        guards(self) != (false, false, false)
+            && (guards(self) != guards(other)
+                || self.networks != other.networks
+                || self.satisfy != other.satisfy
+                || self.basic_auth != other.basic_auth
+                || self.external_auth != other.external_auth)
+    }
 }
 
 #[cfg(test)]

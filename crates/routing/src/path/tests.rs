@@ -90,6 +90,22 @@ fn what_guard_and_application_could_read_differently_is_refused() {
 }
 
 #[test]
+fn a_path_has_another_reading_where_it_has_parameters_or_backslashes() {
+    for (target, read) in [
+        ("/admin;x/y", "/admin/y"),
+        ("/admin%3Bx=1;y", "/admin"),
+        ("/a;/b;c=/d;", "/a/b/d"),
+        ("/;x/admin", "/admin"),
+        ("/a;x\\b/%5Cc", "/a/b/c"),
+        ("/a\\\\b\\", "/a/b/"),
+    ] {
+        let path = NormalizedPath::parse(target).unwrap();
+        assert_eq!(path.without_parameters().as_deref(), Some(read.as_bytes()), "{target}");
+    }
+    assert_eq!(NormalizedPath::parse("/a/b.c?d;e").unwrap().without_parameters(), None);
+}
+
+#[test]
 fn a_malformed_target_is_refused() {
     for (target, expected) in [
         ("", BadPath::NoPath),

@@ -147,10 +147,12 @@ async fn handshake(
         tracing::debug!(%peer, %failure, "TLS handshake failed");
         shared.observer.observe(Event::HandshakeFailed { peer, failure });
     };
-    let snapshot = shared.tls.snapshot();
     let shaken = timeout_at(deadline, async {
-        let hello = Hello::read(&mut tcp, snapshot.settings.passes_tls).await?;
-        match Passthrough::of_name(snapshot, hello.server_name().as_deref()) {
+        let is_kept = shared.tls.snapshot().settings.passes_tls;
+        let hello = Hello::read(&mut tcp, is_kept).await?;
+        // What holds now: the client may have taken its time.
+        let snapshot = Some(shared.tls.snapshot()).filter(|_| is_kept);
+        match snapshot.and_then(|snapshot| Passthrough::of_name(snapshot, hello.server_name().as_deref())) {
             Some(passthrough) => Ok(Shaken::Passed(passthrough, tcp, hello.into_bytes())),
             None => TlsStream::accept(tcp, hello, &shared.tls).await.map(Shaken::Here),
         }

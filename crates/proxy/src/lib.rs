@@ -25,6 +25,7 @@ pub mod proxy_protocol;
 pub mod record;
 pub mod ring;
 mod session;
+mod shortage;
 mod stream;
 mod subrequest;
 pub mod tls;

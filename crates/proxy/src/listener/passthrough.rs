@@ -18,6 +18,8 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::shortage::is_ours;
+
 /// Bytes that are read at once, each way.
 const BUFFER: usize = 16 << 10;
 
@@ -90,6 +92,7 @@ impl Passthrough {
                     let _ = upstream.set_nodelay(true);
                     return Some((endpoint, upstream));
                 }
+                Ok(Err(error)) if is_ours(&error) => return None,
                 Ok(Err(_)) | Err(_) => {
                     balance::record_failure(&self.backend, endpoint, ejection);
                     tried.push(endpoint.addr);

@@ -1,13 +1,16 @@
 //! TLS that is passed on to endpoints as it comes (`ssl-passthrough`).
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use edgeward_routing::Snapshot;
 use edgeward_routing::backend::Backend;
 use edgeward_routing::balance;
-use edgeward_routing::endpoint::Endpoint;
+use edgeward_routing::endpoint::InFlight;
 use edgeward_routing::host::Host;
 use edgeward_routing::policy::networks::Verdict;
 use edgeward_routing::route::{Route, Target};
@@ -18,6 +21,7 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::connection::{Lifecycle, Phase};
 use crate::shortage::is_ours;
 
 /// Bytes that are read at once, each way.
@@ -52,19 +56,27 @@ impl Passthrough {
         Some(Self { snapshot, route, backend })
     }
 
-    /// Passes a connection on until one side is gone, `hello` before the rest. A client whose network is refused, or for which
-    /// no endpoint is there, is only disconnected: there is no way to tell it anything.
-    pub(super) async fn serve(&self, mut downstream: TcpStream, hello: Vec<u8>, client: IpAddr) {
+    /// Passes a connection on until one side is gone or a drain closes tunnels, `hello` before the rest. A client whose network is
+    /// refused, or for which no endpoint is there, is only disconnected: there is no way to tell it anything.
+    pub(super) async fn serve(self, mut downstream: TcpStream, hello: Vec<u8>, client: IpAddr, lifecycle: &Lifecycle) {
         if self.refuses(client) {
             return tracing::debug!(%client, backend = %self.backend.name, "TLS is not passed on: the network is refused");
         }
-        let Some((endpoint, mut upstream)) = self.connect().await else {
+        let Some((_in_flight, mut upstream)) = self.connect().await else {
             return tracing::debug!(%client, backend = %self.backend.name, "TLS is not passed on: no endpoint can be reached");
         };
-        let _in_flight = endpoint.state.begin();
-        if upstream.write_all(&hello).await.is_ok() {
-            // An end that breaks off ends the other one as well.
-            let _ = copy_bidirectional_with_sizes(&mut downstream, &mut upstream, BUFFER, BUFFER).await;
+        // It may go on for days: of all this it keeps only its count.
+        drop(self);
+        let is_sent = upstream.write_all(&hello).await.is_ok();
+        drop(hello);
+        if is_sent {
+            let mut copy = pin!(copy_bidirectional_with_sizes(&mut downstream, &mut upstream, BUFFER, BUFFER));
+            poll_fn(|cx| match lifecycle.phase() >= Phase::Closing {
+                true => Poll::Ready(()),
+                // An end that breaks off ends the other one as well.
+                false => copy.as_mut().poll(cx).map(|_| ()),
+            })
+            .await;
         }
     }
 
@@ -75,7 +87,7 @@ impl Passthrough {
     }
 
     /// A connection to an endpoint, of as many as the route may try.
-    async fn connect(&self) -> Option<(&Endpoint, TcpStream)> {
+    async fn connect(&self) -> Option<(InFlight, TcpStream)> {
         let ejection = &self.snapshot.settings.ejection;
         let mut tried = SmallVec::<[_; 3]>::new();
         for _ in 0..self.route.policies.retry.tries.max(1) {
@@ -90,7 +102,7 @@ impl Passthrough {
                     // Without these it is only slower to notice and to answer.
                     let _ = SockRef::from(&upstream).set_tcp_keepalive(&keepalive);
                     let _ = upstream.set_nodelay(true);
-                    return Some((endpoint, upstream));
+                    return Some((endpoint.state.begin(), upstream));
                 }
                 Ok(Err(error)) if is_ours(&error) => return None,
                 Ok(Err(_)) | Err(_) => {

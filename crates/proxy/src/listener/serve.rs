@@ -164,8 +164,9 @@ async fn handshake(
             Some((Transport::Tls(stream), session))
         }
         Ok(Ok(Shaken::Passed(passthrough, tcp, read))) => {
-            registration.lifecycle().enter(ConnectionState::Tunnel);
-            passthrough.serve(tcp, read, client).await;
+            let lifecycle = registration.lifecycle();
+            lifecycle.upgraded(false);
+            passthrough.serve(tcp, read, client, lifecycle).await;
             None
         }
         Ok(Err(error)) => {

@@ -24,6 +24,7 @@ mod pipe;
 pub mod proxy_protocol;
 pub mod record;
 pub mod ring;
+mod seats;
 mod session;
 mod shortage;
 mod stream;

@@ -5,12 +5,11 @@
 
 mod accept;
 mod bind;
-mod clients;
 mod observer;
 mod passthrough;
 mod serve;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -23,10 +22,10 @@ use tokio::sync::{Notify, watch};
 use crate::connection::{Connections, Registry};
 use crate::limits::Limits;
 use crate::proxy_protocol::ProxyProtocolOptions;
+use crate::seats::Seats;
 use crate::stream::{Parting, Stream};
 use crate::tls::{self, TlsOptions};
 use accept::Worker;
-use clients::Clients;
 
 pub(crate) use serve::LAST_WORDS;
 
@@ -97,7 +96,7 @@ pub(crate) struct Shared {
     proxy_protocol: ProxyProtocolOptions,
     tls: tls::ServerConfigs,
     observer: Arc<dyn Observer>,
-    clients: Clients,
+    clients: Seats<IpAddr>,
     /// Connections at this moment, for the cap.
     live: AtomicUsize,
     /// Accept loops at this moment.
@@ -157,7 +156,7 @@ where
     let (accepting, _) = watch::channel(true);
     let (exit, _) = watch::channel(false);
     let shared = Arc::new(Shared {
-        clients: Clients::new(limits.max_connections_per_client),
+        clients: Seats::new(limits.max_connections_per_client),
         limits: Arc::new(limits),
         proxy_protocol,
         tls: config,

@@ -16,6 +16,7 @@ use super::passthrough::Passthrough;
 use super::{Application, Shared};
 use crate::connection::{AddressSource, Connection, ConnectionState, Phase, Registration, TlsSession};
 use crate::proxy_protocol::{self, HeaderError, Proxied};
+use crate::seats;
 use crate::stream::{Stream, Transport};
 use crate::tls::{self, Hello, TlsStream};
 
@@ -88,7 +89,7 @@ async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
     };
     let Some(local) = local.or_else(|| tcp.local_addr().ok()) else { return };
     let client = proxied.source.unwrap_or(peer);
-    let Ok(_seat) = shared.clients.seat(client.ip()) else {
+    let Ok(_seat) = shared.clients.seat(seats::network(client.ip())) else {
         return rejected(Rejection::TooManyFromClient);
     };
 

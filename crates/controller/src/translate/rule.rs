@@ -193,7 +193,7 @@ pub(super) fn plan<'a>(
         }
     });
     let policies = policies.collect();
-    let asked = owned.iter().map(|owned| client_certificate::of_ingress(index, owned, diagnostics)).collect();
+    let asked = owned.iter().map(|owned| client_certificate::of_ingress(index, options, owned, diagnostics)).collect();
     let (leftovers, doubtful, canaries) = (Vec::new(), Vec::new(), Vec::new());
     let mut planner = Planner {
         options,

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use edgeward_tests::backend::{Persona, Start};
 use edgeward_tests::certificate::{Authority, KeyKind, Pair, Validity};
 use edgeward_tests::client::{Connection, Request, send};
 use edgeward_tests::edgeward::Edgeward;
 use edgeward_tests::h2_client::H2Client;
-use edgeward_tests::manifest::{Ingress, secret};
+use edgeward_tests::manifest::{Ingress, config_map, secret};
 use edgeward_tests::message::Message;
 use edgeward_tests::tls::Hello;
 use edgeward_tests::turn;
@@ -89,6 +90,33 @@ async fn only_who_shows_a_good_certificate_is_let_in() {
     }
     assert_eq!(send(edgeward.http, &Request::get(SECURE, "/")).await.status(), 200, "there is no redirect to HTTPS");
     assert_eq!(site.recording.take().remove(0).header("ssl-client-verify"), None);
+}
+
+#[tokio::test]
+async fn a_service_that_is_asked_learns_of_the_certificate_and_of_no_forged_one() {
+    let _turn = turn::shared().await;
+    let authority = Authority::new();
+    let site = site(&authority, |ingress| ingress).await;
+    let service = Start::default().persona(Persona::Auth).recording(&site.recording).start("auth").await;
+    let secure = Ingress::new("secure").host(SECURE, "web").annotation("auth-tls-secret", "default/ca");
+    let secure = secure.annotation("auth-tls-verify-client", "optional");
+    site.ingress(&secure.annotation("auth-url", &format!("http://{}/allow", service.addr())));
+    // Of a proxy that is believed it takes such fields from clients of other hosts.
+    let options = json!({"enable-real-ip": "true", "proxy-real-ip-cidr": "127.0.0.0/8"});
+    site.manifests.write("options.yaml", config_map("default", "options", &options));
+    let edgeward = site.launch().argument("--configmap=default/options").start().await;
+    let names = ["ssl-client-verify", "ssl-client-subject-dn", "ssl-client-issuer-dn", "ssl-client-cert"];
+    let forged = names.iter().fold(Request::get(SECURE, "/"), |request, name| request.header(name, "forged"));
+    for (hello, expected) in [
+        (with(&authority.client("alice")), [Some("SUCCESS"), Some("CN=alice"), Some("CN=Edgeward tests"), None]),
+        (Hello::name(SECURE), [Some("NONE"), None, None, None]),
+    ] {
+        let mut connection = Connection::open_tls(edgeward.https, &hello).await;
+        assert_eq!(connection.exchange(&forged).await.status(), 200);
+        for received in site.recording.take() {
+            assert_eq!(names.map(|name| received.header(name)), expected, "{}", received.backend);
+        }
+    }
 }
 
 #[tokio::test]

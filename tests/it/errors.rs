@@ -21,6 +21,23 @@ fn asking(name: &str, statuses: &str) -> Ingress {
 }
 
 #[tokio::test]
+async fn a_page_gets_no_body_without_end() {
+    let _turn = turn::shared().await;
+    let site = site().await;
+    let ingress =
+        asking("web", "403").annotation("proxy-body-size", "100").annotation("denylist-source-range", "0.0.0.0/0");
+    site.ingress(&ingress.host("web.test", "web"));
+    let edgeward = site.serve().await;
+    let post = |length| Request::post("web.test", "/", "x".repeat(length)).chunked();
+    let answer = send(edgeward.http, &post(100)).await;
+    assert_eq!((answer.status(), answer.backend()), (403, Some("errs")));
+    assert_eq!(site.recording.take().pop().unwrap().body_length, 100);
+    let answer = send(edgeward.http, &post(100_000)).await;
+    assert_eq!((answer.status(), answer.backend()), (413, None));
+    assert!(site.recording.take().iter().all(|received| received.body_length <= 100));
+}
+
+#[tokio::test]
 async fn an_answer_with_a_listed_status_is_a_page_of_the_default_backend() {
     let _turn = turn::shared().await;
     let site = site().await;

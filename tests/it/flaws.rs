@@ -181,6 +181,13 @@ async fn router_guard_and_application_see_the_same_path() {
         "/x/..%5cadmin",
         "/x%2fy/../admin",
         "/public//x/../../admin",
+        "/public/;/../admin/x",
+        "/admin;x",
+        "/admin;x=1/y",
+        "/admin%3bx/y",
+        "/;/admin",
+        "/admin\\y",
+        "/admin%5cy",
         "/admin/..%2fpublic",
         "/admin//../public",
         "/admin%00",
@@ -191,9 +198,9 @@ async fn router_guard_and_application_see_the_same_path() {
         assert!(matches!(answer.status(), 400 | 401), "{target}: {}", answer.status());
     }
     assert!(site.recording.take().is_empty());
-    for target in ["/public", "/public#/../admin"] {
+    for (target, passed_on) in [("/public", "/public"), ("/public#/../admin", "/public"), ("/public;x", "/public;x")] {
         assert_eq!(get(edgeward.http, "app.test", target).await.status(), 200);
-        assert_eq!(site.recording.take()[0].target, "/public");
+        assert_eq!(site.recording.take()[0].target, passed_on);
     }
 }
 
@@ -261,6 +268,33 @@ async fn names_of_two_namespaces_never_meet() {
         assert_eq!(get(edgeward.http, &format!("{namespace}.test"), "/").await.backend(), Some(namespace));
     }
     assert_eq!(get(edgeward.http, "x.test", "/").await.status(), 503);
+}
+
+#[tokio::test]
+async fn one_namespace_takes_no_guard_off_the_host_of_another() {
+    let _turn = turn::shared().await;
+    let site = site().await;
+    site.manifests.write("users.yaml", secret("users", &json!({"auth": "u:{PLAIN}p"})));
+    site.ingress(&basic("web", "users").created("2026-01-01T00:00:00Z").host("web.test", "web"));
+    let theirs = Start::default().recording(&site.recording).addr(pod()).start("theirs").await;
+    site.manifests.write("theirs-service.yaml", service_in("theirs", "theirs", theirs.addr().port()));
+    let endpoints = [(theirs.addr(), edgeward_tests::manifest::Pod::Ready)];
+    site.manifests.write("theirs-slice.yaml", slice_in("theirs", "theirs", "theirs", &endpoints));
+    let theirs = |name: &str| Ingress::new(name).namespace("theirs");
+    let canary = theirs("canary").annotation("canary", "true").annotation("canary-weight", "100");
+    site.ingress(&canary.host("web.test", "theirs"));
+    let passed = theirs("passed").annotation("ssl-passthrough", "true");
+    site.ingress(&passed.path("web.test", "Prefix", "/x", "theirs"));
+    let edgeward = site.launch().argument("--enable-ssl-passthrough").start().await;
+    for path in ["/", "/y"] {
+        let request = Request::get("web.test", path);
+        let mut secure = Connection::open_tls(edgeward.https, &Hello::name("web.test")).await;
+        assert_eq!(secure.exchange(&request).await.status(), 401, "{path}");
+        assert_eq!(send(edgeward.http, &request).await.status(), 401, "{path}");
+        let known = request.header("Authorization", "Basic dTpw");
+        assert_eq!(send(edgeward.http, &known).await.backend(), Some("web"), "{path}");
+    }
+    serves_the_neighbour(&edgeward).await;
 }
 
 #[tokio::test]

@@ -1,12 +1,17 @@
 //! TLS that is passed on to endpoints as it comes.
 
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
 use edgeward_tests::backend::Start;
 use edgeward_tests::certificate::{Authority, Pair};
 use edgeward_tests::client::{Connection, Request, get};
-use edgeward_tests::edgeward::{Edgeward, Launch};
+use edgeward_tests::edgeward::{Edgeward, Launch, Signal};
 use edgeward_tests::manifest::Ingress;
 use edgeward_tests::tls::{Hello, describe};
 use edgeward_tests::turn;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::site::Site;
 
@@ -66,6 +71,50 @@ async fn without_the_flag_tls_ends_here_and_that_is_told() {
     let edgeward = site.serve().await;
     assert_ne!(shown(&edgeward, "passed.test").await, "inner.test");
     assert!(edgeward.diagnostics().await.text().contains("--enable-ssl-passthrough"));
+}
+
+#[tokio::test]
+async fn a_drain_closes_what_is_passed_on_before_its_end() {
+    let _turn = turn::shared().await;
+    let site = site(&Authority::new().pair("inner.test")).await;
+    site.ingress(&passed("passed"));
+    let drain = ["--shutdown-grace-period=0", "--drain-timeout=4", "--drain-websocket-window=3"];
+    let launch =
+        drain.into_iter().fold(allowing(&site).access_log("off"), |launch, argument| launch.argument(argument));
+    let mut edgeward = launch.start().await;
+    let mut connection = Connection::open_tls(edgeward.https, &Hello::name("passed.test")).await;
+    assert_eq!(connection.exchange(&Request::get("passed.test", "/")).await.status(), 200);
+    let terminated = Instant::now();
+    edgeward.signal(Signal::Terminate);
+    assert!(connection.is_closed_within(Duration::from_secs(5)).await);
+    let closed_after = terminated.elapsed();
+    assert!((Duration::from_millis(800)..Duration::from_millis(3_800)).contains(&closed_after), "{closed_after:?}");
+    assert!(edgeward.wait_exit(Duration::from_secs(5)).await.success());
+}
+
+#[tokio::test]
+async fn a_first_message_that_takes_its_time_goes_where_it_does_by_then() {
+    let _turn = turn::shared().await;
+    let site = site(&Authority::new().pair("inner.test")).await;
+    site.ingress(&passed("passed"));
+    let edgeward = allowing(&site).start().await;
+    assert_eq!(shown(&edgeward, "passed.test").await, "inner.test");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let relay = listener.local_addr().unwrap();
+    let client = tokio::spawn(async move { Connection::open_tls(relay, &Hello::name("passed.test")).await });
+    let (mut client_side, _) = listener.accept().await.unwrap();
+    let mut proxy_side = TcpStream::connect(edgeward.https).await.unwrap();
+    let mut beginning = [0; 16];
+    client_side.read_exact(&mut beginning).await.unwrap();
+    proxy_side.write_all(&beginning).await.unwrap();
+    // Until the proxy has begun to read it.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    site.ingress(&Ingress::new("passed").host("passed.test", "secure"));
+    while shown(&edgeward, "passed.test").await == "inner.test" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::spawn(async move { copy_bidirectional(&mut client_side, &mut proxy_side).await });
+    assert_ne!(describe(client.await.unwrap().certificate_der()).1, ["inner.test"]);
 }
 
 #[tokio::test]

@@ -51,7 +51,8 @@ impl Running {
     /// - HTTP/1 responses say `Connection: close` (the engine asks [`is_draining`](crate::connection::Connection::is_draining));
     ///   connections between two requests get `idle_grace`.
     /// - HTTP/2 connections get a GOAWAY, and finish their streams; a client that does not answer it has `idle_grace`.
-    /// - WebSockets live on until `tunnel_window` before the end, then get a close frame with status 1001.
+    /// - WebSockets live on until `tunnel_window` before the end, then get a close frame with status 1001. TLS that is passed on
+    ///   ends as they do, without a word.
     pub async fn drain(&self, options: &DrainOptions) -> Drained {
         let begun = Instant::now();
         let end = begun + options.timeout;

@@ -5,12 +5,11 @@
 
 mod accept;
 mod bind;
-mod clients;
 mod observer;
 mod passthrough;
 mod serve;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -22,10 +21,10 @@ use tokio::sync::{Notify, watch};
 
 use crate::connection::{Connections, Registry};
 use crate::limits::MOST_CONNECTIONS;
+use crate::seats::Seats;
 use crate::stream::{Parting, Stream};
 use crate::tls::ServerConfigs;
 use accept::Worker;
-use clients::Clients;
 
 pub(crate) use serve::LAST_WORDS;
 
@@ -93,7 +92,7 @@ pub(crate) struct Shared {
     max_connections: usize,
     tls: ServerConfigs,
     observer: Arc<dyn Observer>,
-    clients: Clients,
+    clients: Seats<IpAddr>,
     /// Connections at this moment, for the cap.
     live: AtomicUsize,
     /// Accept loops at this moment.
@@ -152,7 +151,7 @@ where
     let (accepting, _) = watch::channel(true);
     let (exit, _) = watch::channel(false);
     let shared = Arc::new(Shared {
-        clients: Clients::new(options.max_connections_per_client),
+        clients: Seats::new(options.max_connections_per_client),
         max_connections: options.max_connections,
         tls,
         observer,

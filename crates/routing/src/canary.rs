@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use crate::backend::{Backend, BackendId, Backends};
 use crate::decide::RequestHead;
 use crate::forward::joined;
+use crate::pattern;
 use crate::template::cookie;
 
 /// The alternative of a backend.
@@ -48,7 +49,7 @@ pub enum HeaderValue {
     AlwaysOrNever,
     /// This value is for the canary; another one says nothing.
     Equal(Box<str>),
-    /// A value in which the pattern is found is for the canary; another one says nothing.
+    /// A value in which the pattern is found is for the canary; another one, or one of more than 8 KiB, says nothing.
     Match(Pattern),
 }
 
@@ -59,15 +60,11 @@ pub struct Pattern {
     compiled: Option<Regex>,
 }
 
-/// What a compiled pattern may take, in bytes.
-const PATTERN_SIZE: usize = 1 << 20;
-
 impl Pattern {
     /// Compiles a pattern. One that is none, or is too large, is kept as such: ingress-nginx sends every request with the
     /// header to the main backend then (recorded: c238).
     pub fn new(text: &str) -> Self {
-        let compiled = RegexBuilder::new(text).unicode(false).size_limit(PATTERN_SIZE).build().ok();
-        Self { text: text.into(), compiled }
+        Self { text: text.into(), compiled: pattern::limited(text, false).ok() }
     }
 
     /// Whether it is a pattern.
@@ -134,8 +131,8 @@ impl HeaderRule {
         match &self.value {
             HeaderValue::AlwaysOrNever => always_or_never(&value),
             HeaderValue::Equal(wanted) => (*value == *wanted.as_bytes()).then_some(true),
-            HeaderValue::Match(pattern) => match &pattern.compiled {
-                Some(compiled) => compiled.is_match(&value).then_some(true),
+            HeaderValue::Match(wanted) => match &wanted.compiled {
+                Some(compiled) => (value.len() <= pattern::LONGEST_FIELD && compiled.is_match(&value)).then_some(true),
                 None => Some(false),
             },
         }

@@ -331,6 +331,10 @@ pub fn decide_for(
         RouteMatch::NoPath(_) | RouteMatch::NoHost => (None, false),
     };
     let policies = route.map_or(&settings.default_policies, |route| &route.policies);
+    if path.without_parameters().is_some_and(|read| is_guarded_otherwise(&snapshot.routes.find(host, &read), policies))
+    {
+        return Decision { forwarded: Some(forwarded), ..Decision::respond(400, Reason::BadPath, downstream) };
+    }
     let request = Request { downstream, head, host, path: &path, forwarded: &forwarded, policies };
     // What holds for a host holds for paths that none of its rules takes.
     let of_host = match found {
@@ -544,6 +548,15 @@ fn is_health(found: &RouteMatch<'_>, health_path: &str) -> bool {
         RouteMatch::Route(routes, route) | RouteMatch::AddSlash(routes, route) => {
             routes.host == HostPattern::Any && route.path.as_str() != health_path
         }
+    }
+}
+
+/// Whether a path that some servers read in another way leads to guards there that those of its route do not stand for: what is
+/// `/admin` to them would be served without.
+fn is_guarded_otherwise(found: &RouteMatch<'_>, policies: &Policies) -> bool {
+    match found {
+        RouteMatch::Route(_, other) | RouteMatch::AddSlash(_, other) => other.policies.is_guarded_unlike(policies),
+        RouteMatch::NoPath(_) | RouteMatch::NoHost => false,
     }
 }
 

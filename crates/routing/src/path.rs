@@ -135,6 +135,31 @@ impl<'a> NormalizedPath<'a> {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The path as servers have it that take the parameters (`;...`) off segments, as servlet containers do, and a backslash for a
+    /// slash; `None` where that is the same. No segment becomes one of dots by it: that would be [ambiguous](BadPath::Ambiguous).
+    pub(crate) fn without_parameters(&self) -> Option<Vec<u8>> {
+        let bytes = self.as_bytes();
+        if !bytes.iter().any(|byte| matches!(byte, b';' | b'\\')) {
+            return None;
+        }
+        let mut out = Vec::with_capacity(bytes.len());
+        let mut is_parameter = false;
+        for &byte in bytes {
+            match byte {
+                b'/' | b'\\' => {
+                    is_parameter = false;
+                    if out.last() != Some(&b'/') {
+                        out.push(b'/');
+                    }
+                }
+                b';' => is_parameter = true,
+                _ if is_parameter => {}
+                byte => out.push(byte),
+            }
+        }
+        Some(out)
+    }
 }
 
 /// The path part of a request target, raw.
@@ -220,7 +245,8 @@ fn is_ambiguous(raw: &[u8]) -> Result<bool, BadPath> {
                     has_parent |= dots == 2;
                 }
                 has_other_separator |= byte == b'\\' || width > 1;
-                has_empty |= dots + others == 0 && !has_parameter && !is_end;
+                // An empty name is empty whatever its parameters.
+                has_empty |= dots + others == 0 && !is_end;
                 (dots, others, has_parameter) = (0, 0, false);
             }
             b';' => has_parameter = true,

@@ -20,6 +20,9 @@ const CACHE: usize = 128 * 1024;
 /// How deep groups may be nested.
 const NESTING: u32 = 64;
 
+/// A longer text has none of the expressions in it that are matched with whole fields.
+pub(crate) const LONGEST_FIELD: usize = 8 * 1024;
+
 /// How many plain `{` are taken.
 const PLAIN_BRACES: usize = 32;
 
@@ -95,18 +98,22 @@ impl Parsed {
 
     /// The program.
     pub(crate) fn compile(&self) -> Result<Regex, PatternError> {
-        let compiled = RegexBuilder::new(&self.source)
-            .unicode(false)
-            .case_insensitive(true)
-            .nest_limit(NESTING)
-            .size_limit(PROGRAM)
-            .dfa_size_limit(CACHE)
-            .build();
-        compiled.map_err(|error| match error {
+        limited(&self.source, true).map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
             error => PatternError::Syntax(error.to_string()),
         })
     }
+}
+
+/// A regular expression over bytes, within what one user's may cost all others.
+pub(crate) fn limited(source: &str, is_caseless: bool) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(source)
+        .unicode(false)
+        .case_insensitive(is_caseless)
+        .nest_limit(NESTING)
+        .size_limit(PROGRAM)
+        .dfa_size_limit(CACHE)
+        .build()
 }
 
 /// The text with every character outside ASCII as its bytes: PCRE, as nginx uses it, knows no others.

@@ -89,6 +89,8 @@ pub struct Policies {
     pub networks: Option<Arc<Networks>>,
     /// Whether one guard that lets a request pass is enough.
     pub satisfy: Satisfy,
+    /// Whether TLS is passed on as it comes to its endpoints, where it is the route for `/` (`ssl-passthrough`).
+    pub passes_tls: bool,
     /// Who may pass with which password.
     pub basic_auth: Option<Arc<BasicAuth>>,
     /// Who is asked whether a request may pass.
@@ -106,6 +108,17 @@ impl Policies {
     /// Whether a client has to say who it is.
     pub fn asks_who(&self) -> bool {
         self.basic_auth.is_some() || self.external_auth.is_some()
+    }
+
+    /// Whether it has guards which let in others than those of `other` do.
+    pub(crate) fn is_guarded_unlike(&self, other: &Self) -> bool {
+        let guards = |policies: &Self| (policies.closed.is_some(), policies.networks.is_some(), policies.asks_who());
+        guards(self) != (false, false, false)
+            && (guards(self) != guards(other)
+                || self.networks != other.networks
+                || self.satisfy != other.satisfy
+                || self.basic_auth != other.basic_auth
+                || self.external_auth != other.external_auth)
     }
 }
 

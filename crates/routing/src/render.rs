@@ -224,10 +224,10 @@ fn policies(policies: &Policies) -> String {
     if let Some(backend) = &policies.stand_in {
         let _ = write!(out, " [stand-in {backend}]");
     }
+    if policies.passes_tls {
+        out.push_str(" [passes TLS]");
+    }
     if let Some(host) = &policies.host {
-        if host.passes_tls {
-            out.push_str(" [passes TLS]");
-        }
         if let Some(root) = &host.app_root {
             let _ = write!(out, " [app-root {root}]");
         }

@@ -18,7 +18,7 @@ pub(super) static GROUP: Group = Group {
                 settings.canary.is_canary = parse_bool(value).ok_or_else(|| invalid(BOOL))?;
                 Ok(())
             },
-            "Marks an Ingress as the alternative of another one with the same hosts and paths.",
+            "Marks an Ingress as the alternative of another one of its namespace with the same hosts and paths.",
         ),
         Annotation::honoured(
             "canary-by-cookie",

@@ -19,7 +19,10 @@ pub(super) static GROUP: Group = Group {
             "Passes TLS of the hosts on, by the name that the client sends, to the endpoints of the path `/`; it needs \
              `--enable-ssl-passthrough`. No other annotation has an effect on it but those about networks.",
         )
-        .differing("the endpoints are connected to, not the address of their Service"),
+        .differing(
+            "the endpoints are connected to, not the address of their Service; the Ingress with the path `/` must be in the same \
+             namespace, and where that asks who the clients are, it must have the annotation itself",
+        ),
         Annotation::later("ssl-prefer-server-ciphers", Scope::Host, "Whether the order of those ciphers counts.")
             .meanwhile("the order of the client counts"),
     ],

@@ -223,6 +223,10 @@ impl<'a> References<'a> {
         if main == canary {
             return Alternative::Refused("it names the Service port that it would be an alternative to");
         }
+        // Whoever may write Ingresses in one namespace takes no request from another one.
+        if self.all[main.0].key.namespace != self.all[canary.0].key.namespace {
+            return Alternative::Refused("its main Ingress is in another namespace");
+        }
         if self.all[main.0].by.is_some_and(Owned::is_canary) {
             return Alternative::Refused("an older Ingress has the Service port of its main Ingress as a canary");
         }

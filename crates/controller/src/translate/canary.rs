@@ -66,7 +66,7 @@ impl<'a> Planner<'a, '_> {
             }
             if let Err(why) = found {
                 let message = format!("no request goes to this canary: {why}");
-                let mend = "give it the host, path and path type of its main Ingress, and a Service port of its own";
+                let mend = "give it the namespace, host, path and path type of its main Ingress, and a Service port of its own";
                 self.say(Severity::Warning, "CanaryIgnored", by.origin.at(place.to_string()), message, mend);
             }
         }

@@ -9,6 +9,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use super::class::Owned;
+use super::options::Options;
 use crate::annotation;
 use crate::certificate::{AUTHORITY_KEY, REVOCATION_KEY};
 use crate::diagnostic::{Diagnostic, Severity};
@@ -20,18 +21,25 @@ use crate::object::NamespacedName;
 pub(super) type Asked = Option<Result<ClientCertificates, Box<str>>>;
 
 /// Whether an Ingress names a CA, be it in a value that is none.
-pub(super) fn is_asked(owned: &Owned<'_>) -> bool {
-    let mut annotations = owned.ingress.meta.annotations.iter();
-    let is_named = annotations.any(|(key, value)| key.ends_with(SECRET) && !value.trim().is_empty());
-    is_named && owned.settings.client_certificates.verify != Verify::Off
+pub(super) fn is_asked(options: &Options, owned: &Owned<'_>) -> bool {
+    let secret = owned.ingress.meta.annotations.get(&key(options));
+    secret.is_some_and(|secret| !secret.trim().is_empty()) && owned.settings.client_certificates.verify != Verify::Off
 }
 
-const SECRET: &str = "/auth-tls-secret";
+/// The annotation with the Secret.
+fn key(options: &Options) -> String {
+    format!("{}/auth-tls-secret", options.annotations_prefix)
+}
 
 /// What an Ingress asks of the clients of its hosts. One that a value drops lets nobody in where it would have asked.
-pub(super) fn of_ingress(index: &Index, owned: &Owned<'_>, diagnostics: &mut Vec<Diagnostic>) -> Asked {
+pub(super) fn of_ingress(
+    index: &Index,
+    options: &Options,
+    owned: &Owned<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Asked {
     if owned.is_dropped() {
-        return is_asked(owned).then(|| Err("the Ingress with auth-tls-secret is dropped".into()));
+        return is_asked(options, owned).then(|| Err("the Ingress with auth-tls-secret is dropped".into()));
     }
     let settings = &owned.settings.client_certificates;
     let secret = settings.secret.as_deref()?;
@@ -46,8 +54,7 @@ pub(super) fn of_ingress(index: &Index, owned: &Owned<'_>, diagnostics: &mut Vec
         }),
         Err(why) => {
             let message = format!("{why}: all requests of the hosts of this Ingress answer 403");
-            let key = owned.ingress.meta.annotations.keys().find(|key| key.ends_with(SECRET));
-            let origin = owned.origin.at(annotation::field(key.map_or("auth-tls-secret", String::as_str)));
+            let origin = owned.origin.at(annotation::field(&key(options)));
             let mend = "name a Secret of the same namespace whose `ca.crt` holds the CA's certificate in PEM";
             diagnostics.push(Diagnostic::new(Severity::Error, "HostRefused", origin, message, mend));
             Err("auth-tls-secret cannot be read".into())

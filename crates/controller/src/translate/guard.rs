@@ -41,7 +41,7 @@ pub(super) fn find(
 ) {
     owned.retain_mut(|owned| {
         if owned.is_dropped() {
-            owned.settings.is_guarded = is_guarded(configuration, owned);
+            owned.settings.is_guarded = is_guarded(options, configuration, owned);
         }
         !owned.is_dropped() || owned.settings.is_guarded
     });
@@ -53,10 +53,10 @@ pub(super) fn find(
 }
 
 /// Whether an Ingress guards anything that other Ingresses of its hosts do not.
-fn is_guarded(configuration: &Configuration, owned: &Owned<'_>) -> bool {
+fn is_guarded(options: &Options, configuration: &Configuration, owned: &Owned<'_>) -> bool {
     let settings = &owned.settings;
     let asks_all = configuration.global_auth.is_some() && !settings.no_global_auth;
-    !owned.is_canary() && (settings.is_guarded || asks_all || client_certificate::is_asked(owned))
+    !owned.is_canary() && (settings.is_guarded || asks_all || client_certificate::is_asked(options, owned))
 }
 
 struct Finder<'f, 'a> {

@@ -175,21 +175,29 @@ impl Options {
                     || v4.is_loopback()
                     || v4.is_link_local()
                     || v4.is_multicast()
-                    || v4.is_broadcast())
+                    || v4.is_broadcast()
+                    || v4 == INSTANCE_METADATA_V4)
             }
             IpAddr::V6(v6) => {
                 !(v6.is_unspecified()
                     || v6.is_loopback()
                     || v6.is_unicast_link_local()
                     || v6.is_multicast()
-                    || v6 == INSTANCE_METADATA)
+                    || INSTANCE_METADATA_V6.contains(&v6))
             }
         }
     }
 }
 
-/// Where instances at AWS are told their credentials; with IPv4 that is a link-local address.
-const INSTANCE_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Where instances at AWS, Google and Oracle are told their credentials; with IPv4 that is a link-local address.
+const INSTANCE_METADATA_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+];
+
+/// And at Alibaba, where it is none.
+const INSTANCE_METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 
 /// The IPv4 address that an IPv6 one stands for, mapped (RFC 4291) or translated on its way (NAT64, RFC 6052 section 2.1).
 fn with_v4(address: IpAddr) -> IpAddr {

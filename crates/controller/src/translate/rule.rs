@@ -69,6 +69,8 @@ pub(super) struct HostPlan<'a> {
     from_to_www: Option<usize>,
     /// The first Ingress with a rule for the host that names a CA for its endpoints.
     upstream_tls: Option<usize>,
+    /// The Ingresses with a rule for the host that ask for its TLS to be passed on.
+    passes_tls: Vec<usize>,
     /// What holds for all its routes.
     policies: HostPolicies,
     /// The first Ingress that asks for certificates of its clients.
@@ -125,6 +127,7 @@ impl HostPlan<'_> {
             closed: BTreeMap::new(),
             from_to_www: None,
             upstream_tls: None,
+            passes_tls: Vec::new(),
             policies: HostPolicies::default(),
             client_certificates: None,
             routes: Vec::new(),
@@ -190,7 +193,7 @@ pub(super) fn plan<'a>(
         }
     });
     let policies = policies.collect();
-    let asked = owned.iter().map(|owned| client_certificate::of_ingress(index, owned, diagnostics)).collect();
+    let asked = owned.iter().map(|owned| client_certificate::of_ingress(index, options, owned, diagnostics)).collect();
     let (leftovers, doubtful, canaries) = (Vec::new(), Vec::new(), Vec::new());
     let mut planner = Planner {
         options,
@@ -224,6 +227,7 @@ pub(super) fn plan<'a>(
     planner.add_alternatives();
     planner.match_patterns(previous);
     planner.add_other_names();
+    planner.pass_tls();
     planner.add_host_policies();
     planner.share_upstream_tls();
     planner.close_hosts();
@@ -287,9 +291,10 @@ impl<'a> Planner<'a, '_> {
                     if upstream_tls.is_some_and(|tls| !tls.authorities.is_empty()) {
                         plan.upstream_tls.get_or_insert(at);
                     }
-                    plan.policies.passes_tls |= owned.settings.passes_tls
-                        && self.options.enable_ssl_passthrough
-                        && plan.host != HostPattern::Any;
+                    let passes_tls = owned.settings.passes_tls && self.options.enable_ssl_passthrough;
+                    if passes_tls && plan.host != HostPattern::Any && plan.passes_tls.last() != Some(&at) {
+                        plan.passes_tls.push(at);
+                    }
                     if owned.settings.redirects.from_to_www {
                         plan.from_to_www.get_or_insert(at);
                     }

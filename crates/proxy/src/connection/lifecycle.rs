@@ -167,13 +167,14 @@ impl Lifecycle {
         self.done.load(Ordering::Relaxed)
     }
 
-    pub(super) fn upgraded(&self, websocket: bool) {
+    /// Notes that what follows, in both directions, is no HTTP.
+    pub(crate) fn upgraded(&self, websocket: bool) {
         self.websocket.store(websocket, Ordering::Relaxed);
         self.upgraded.store(true, Ordering::Relaxed);
         self.enter(ConnectionState::Tunnel);
     }
 
-    /// Whether the engine upgraded the connection.
+    /// Whether the connection was upgraded, or is passed on as it comes.
     pub(crate) fn is_tunnel(&self) -> bool {
         self.upgraded.load(Ordering::Relaxed)
     }

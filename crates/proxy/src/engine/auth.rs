@@ -146,7 +146,10 @@ impl Auth {
         let policies = ctx.policies();
         let is_one_enough = policies.satisfy == Satisfy::Any;
         let by_password = match &policies.basic_auth {
-            Some(basic_auth) => Some(self.ask_basic(shared, basic_auth, head).await),
+            Some(basic_auth) => {
+                let client = ctx.forwarded.as_ref().map_or(ctx.downstream.client, |forwarded| forwarded.client);
+                Some(self.ask_basic(shared, basic_auth, client, head).await)
+            }
             None => None,
         };
         match (by_password, &policies.external_auth) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use edgeward_routing::backend::Backend;
 use edgeward_routing::decide::{Reason, RequestHead};
 use edgeward_routing::error_request::ErrorRequest;
-use edgeward_routing::policy::{BackendProtocol, ErrorPages, Retry, Timeouts};
+use edgeward_routing::policy::{BackendProtocol, BodySize, ErrorPages, Retry, Timeouts};
 use edgeward_routing::route::Target;
 
 use super::answer::DRAINED_BODY;
@@ -163,9 +163,15 @@ impl RequestContext {
         if self.page().is_some() { Retry::default() } else { self.policies().retry }
     }
 
-    /// Whether a body of so many bytes is within the limit: that of a page was let pass before.
-    pub(super) fn allows_body(&self, bytes: u64) -> bool {
-        self.page().is_some() || self.policies().body_size.allows(bytes)
+    /// How large a body may be that goes to the backend for error pages: a declared length was let pass before.
+    pub(super) fn page_body_size(&self, declared: Option<u64>) -> BodySize {
+        declared.map_or(self.policies().body_size, |_| BodySize(None))
+    }
+
+    /// Whether a body of so many bytes is within the limit.
+    pub(super) fn allows_body(&self, bytes: u64, declared: impl FnOnce() -> Option<u64>) -> bool {
+        let limit = self.page().map_or(self.policies().body_size, |_| self.page_body_size(declared()));
+        limit.allows(bytes)
     }
 
     /// Time since the first try at an endpoint of the backend.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use edgeward_routing::decide::{Action, Reason, decide_for};
+use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide_for};
 use edgeward_routing::forward::{Edit, is_forwardable};
 use edgeward_routing::policy::Fault;
 use http::Version;
@@ -316,7 +316,8 @@ impl ProxyHttp for PingoraEngine {
             return Ok(());
         }
         // What follows an upgrade is not a body.
-        if session.was_upgraded() || ctx.allows_body(ctx.request_body_bytes) {
+        let declared = || Head::of(session.req_header())?.content_length();
+        if session.was_upgraded() || ctx.allows_body(ctx.request_body_bytes, declared) {
             ctx.mirror_body(body.as_deref(), end_of_stream);
             return Ok(());
         }

@@ -105,14 +105,19 @@ impl RequestContext {
             // The template of ingress-nginx says it once for every backend, and once more for this one (recorded: c105).
             edit(Edit::Append("x-request-id", request_id.as_bytes()));
         }
-        let asked = self.policies().host.as_ref().and_then(|host| host.client_certificates.as_ref());
-        if let Some(asked) = asked {
-            let client = self.connection.as_ref().and_then(|connection| connection.tls_client());
-            asked.edit_upstream_headers(client, &mut *edit);
-        }
+        self.edit_certificate(&mut *edit);
         if self.policies().basic_auth.is_some() {
             // The password is none of the upstream's business, even where the network was enough (nginx.tmpl).
             edit(Edit::Remove("authorization"));
+        }
+    }
+
+    /// Tells `edit` what others learn of the certificate that the client showed, where its host asks for one.
+    pub(super) fn edit_certificate<'a>(&'a self, edit: impl FnMut(Edit<'a, '_>)) {
+        let asked = self.policies().host.as_ref().and_then(|host| host.client_certificates.as_ref());
+        if let Some(asked) = asked {
+            let client = self.connection.as_ref().and_then(|connection| connection.tls_client());
+            asked.edit_upstream_headers(client, edit);
         }
     }
 }

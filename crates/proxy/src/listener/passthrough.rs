@@ -1,13 +1,16 @@
 //! TLS that is passed on to endpoints as it comes (`ssl-passthrough`).
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use edgeward_routing::Snapshot;
 use edgeward_routing::backend::Backend;
 use edgeward_routing::balance;
-use edgeward_routing::endpoint::Endpoint;
+use edgeward_routing::endpoint::InFlight;
 use edgeward_routing::host::Host;
 use edgeward_routing::policy::networks::Verdict;
 use edgeward_routing::route::{Route, Target};
@@ -17,6 +20,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::connection::{Lifecycle, Phase};
+use crate::shortage::is_ours;
 
 /// Bytes that are read at once, each way.
 const BUFFER: usize = 16 << 10;
@@ -40,28 +46,37 @@ impl Passthrough {
         }
         let host = Host::normalize(server_name?)?;
         let RouteMatch::Route(_, route) = snapshot.routes.find(host.as_str(), b"/") else { return None };
-        let passes = route.policies.host.as_ref().is_some_and(|host| host.passes_tls && host.refused.is_none());
+        let policies = &route.policies;
+        let is_refused = policies.host.as_ref().is_some_and(|host| host.refused.is_some());
         let Target::Backend(id) = route.target else { return None };
-        if !passes || route.policies.closed.is_some() {
+        if !policies.passes_tls || is_refused || policies.closed.is_some() {
             return None;
         }
         let (route, backend) = (Arc::clone(route), Arc::clone(snapshot.backends.by_id(id)?));
         Some(Self { snapshot, route, backend })
     }
 
-    /// Passes a connection on until one side is gone, `hello` before the rest. A client whose network is refused, or for which
-    /// no endpoint is there, is only disconnected: there is no way to tell it anything.
-    pub(super) async fn serve(&self, mut downstream: TcpStream, hello: Vec<u8>, client: IpAddr) {
+    /// Passes a connection on until one side is gone or a drain closes tunnels, `hello` before the rest. A client whose network is
+    /// refused, or for which no endpoint is there, is only disconnected: there is no way to tell it anything.
+    pub(super) async fn serve(self, mut downstream: TcpStream, hello: Vec<u8>, client: IpAddr, lifecycle: &Lifecycle) {
         if self.refuses(client) {
             return tracing::debug!(%client, backend = %self.backend.name, "TLS is not passed on: the network is refused");
         }
-        let Some((endpoint, mut upstream)) = self.connect().await else {
+        let Some((_in_flight, mut upstream)) = self.connect().await else {
             return tracing::debug!(%client, backend = %self.backend.name, "TLS is not passed on: no endpoint can be reached");
         };
-        let _in_flight = endpoint.state.begin();
-        if upstream.write_all(&hello).await.is_ok() {
-            // An end that breaks off ends the other one as well.
-            let _ = copy_bidirectional_with_sizes(&mut downstream, &mut upstream, BUFFER, BUFFER).await;
+        // It may go on for days: of all this it keeps only its count.
+        drop(self);
+        let is_sent = upstream.write_all(&hello).await.is_ok();
+        drop(hello);
+        if is_sent {
+            let mut copy = pin!(copy_bidirectional_with_sizes(&mut downstream, &mut upstream, BUFFER, BUFFER));
+            poll_fn(|cx| match lifecycle.phase() >= Phase::Closing {
+                true => Poll::Ready(()),
+                // An end that breaks off ends the other one as well.
+                false => copy.as_mut().poll(cx).map(|_| ()),
+            })
+            .await;
         }
     }
 
@@ -72,7 +87,7 @@ impl Passthrough {
     }
 
     /// A connection to an endpoint, of as many as the route may try.
-    async fn connect(&self) -> Option<(&Endpoint, TcpStream)> {
+    async fn connect(&self) -> Option<(InFlight, TcpStream)> {
         let ejection = &self.snapshot.settings.ejection;
         let mut tried = SmallVec::<[_; 3]>::new();
         for _ in 0..self.route.policies.retry.tries.max(1) {
@@ -87,8 +102,9 @@ impl Passthrough {
                     // Without these it is only slower to notice and to answer.
                     let _ = SockRef::from(&upstream).set_tcp_keepalive(&keepalive);
                     let _ = upstream.set_nodelay(true);
-                    return Some((endpoint, upstream));
+                    return Some((endpoint.state.begin(), upstream));
                 }
+                Ok(Err(error)) if is_ours(&error) => return None,
                 Ok(Err(_)) | Err(_) => {
                     balance::record_failure(&self.backend, endpoint, ejection);
                     tried.push(endpoint.addr);

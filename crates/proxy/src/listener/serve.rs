@@ -17,6 +17,7 @@ use super::passthrough::Passthrough;
 use super::{Application, Shared};
 use crate::connection::{AddressSource, Connection, ConnectionState, Phase, Registration, TlsSession};
 use crate::proxy_protocol::{self, HeaderError, Proxied};
+use crate::seats;
 use crate::stream::{Stream, Transport};
 use crate::tls::{self, Hello, TlsStream};
 
@@ -90,7 +91,7 @@ async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
     };
     let Some(local) = local.or_else(|| tcp.local_addr().ok()) else { return };
     let client = proxied.source.unwrap_or(peer);
-    let Ok(_seat) = shared.clients.seat(client.ip()) else {
+    let Ok(_seat) = shared.clients.seat(seats::network(client.ip())) else {
         return rejected(Rejection::TooManyFromClient);
     };
 
@@ -152,8 +153,11 @@ async fn handshake(
         shared.observer.observe(Event::HandshakeFailed { peer, failure });
     };
     let shaken = timeout_at(deadline, async {
-        let hello = Hello::read(&mut tcp, snapshot.settings.passes_tls).await?;
-        match Passthrough::of_name(snapshot, hello.server_name().as_deref()) {
+        let is_kept = shared.tls.snapshot().settings.passes_tls;
+        let hello = Hello::read(&mut tcp, is_kept).await?;
+        // What holds now: the client may have taken its time.
+        let snapshot = Some(shared.tls.snapshot()).filter(|_| is_kept);
+        match snapshot.and_then(|snapshot| Passthrough::of_name(snapshot, hello.server_name().as_deref())) {
             Some(passthrough) => Ok(Shaken::Passed(passthrough, tcp, hello.into_bytes())),
             None => TlsStream::accept(tcp, hello, &shared.tls).await.map(Shaken::Here),
         }
@@ -165,8 +169,9 @@ async fn handshake(
             Some((Transport::Tls(stream), session))
         }
         Ok(Ok(Shaken::Passed(passthrough, tcp, read))) => {
-            registration.lifecycle().enter(ConnectionState::Tunnel);
-            passthrough.serve(tcp, read, client).await;
+            let lifecycle = registration.lifecycle();
+            lifecycle.upgraded(false);
+            passthrough.serve(tcp, read, client, lifecycle).await;
             None
         }
         Ok(Err(error)) => {

@@ -60,6 +60,11 @@ fn a_hostile_pattern_takes_no_unbounded_time() {
     let evil = header(HeaderValue::Match(Pattern::new("^(a+)+$")));
     assert!(!evil.takes(&get().with("x-can", &format!("{}b", "a".repeat(8_000)))));
     assert!(!Pattern::new("((a{1000}){1000}){1000}").is_valid(), "too large");
+    assert!(!Pattern::new("([ac]b){2000}").is_valid(), "too much for each byte");
+    let any = header(HeaderValue::Match(Pattern::new("b")));
+    for (length, takes) in [(8 << 10, true), ((8 << 10) + 1, false)] {
+        assert_eq!(any.takes(&get().with("x-can", &"b".repeat(length))), takes, "{length} bytes");
+    }
     assert!(began.elapsed() < std::time::Duration::from_secs(5));
 }
 

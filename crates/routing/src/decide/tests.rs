@@ -7,6 +7,7 @@ use crate::backend::{BackendId, Backends, LoadBalance};
 use crate::canary::{Canary, CanaryRule, Weight};
 use crate::fixture::{Head, backend, downstream, route, snapshot};
 use crate::path::TrailingSlash;
+use crate::policy::basic_auth::{BasicAuth, Password, Users};
 use crate::policy::block::Pattern;
 use crate::policy::cors::{OriginPattern, Origins};
 use crate::policy::{Block, BodySize, ClientAuthority, ClientCertificates, Cors, Networks, Redirect, Verify};
@@ -559,6 +560,39 @@ fn preflights_redirects_and_networks_have_their_order() {
         let decision = decide(&plain(vec![route]), &downstream(false), &head);
         let seen = (short(&decision), decision.response.cors.is_some(), decision.is_counted);
         assert_eq!(seen, (expected.to_owned(), is_granted, is_counted), "{head:?}");
+    }
+}
+
+#[test]
+fn a_path_that_is_a_guarded_one_to_some_servers_is_refused() {
+    let guarded = |path: &str, backend, user: &str| {
+        let mut route = route("a.test", path, backend);
+        let users = Users::new(vec![(user.as_bytes().into(), Password::Plain(b"p"[..].into()))]);
+        route.policies.basic_auth = Some(Arc::new(BasicAuth { realm: "".into(), users: Arc::new(users) }));
+        route
+    };
+    let mut closed = route("a.test", "Prefix /closed", 4);
+    closed.policies.closed = Some("x".into());
+    let open = [route("a.test", "Prefix /", 1), route("a.test", "Prefix /open", 2)];
+    let snapshot = plain(open.into_iter().chain([guarded("Prefix /admin", 3, "u"), closed]).collect());
+    for (target, expected) in [
+        ("/admin;x/secret", "400 bad_path"),
+        ("/admin%3bx", "400 bad_path"),
+        ("/;x/admin", "400 bad_path"),
+        ("/x\\..y/admin", "s1"),
+        ("/\\admin", "400 bad_path"),
+        ("/admin%5csecret", "400 bad_path"),
+        ("/closed;", "400 bad_path"),
+        ("/admin/x;y", "s3"),
+        ("/open;jsessionid=1", "s1"),
+        ("/x;/y", "s1"),
+    ] {
+        assert_eq!(decided(&snapshot, false, &Head::get("a.test", target)), expected, "{target}");
+    }
+    // Who is let in under both readings has passed the guard.
+    for (user, expected) in [("u", "s1"), ("v", "400 bad_path")] {
+        let snapshot = plain(vec![guarded("Prefix /", 1, user), guarded("Prefix /app", 3, "u")]);
+        assert_eq!(decided(&snapshot, false, &Head::get("a.test", "/app;jsessionid=1")), expected, "{user}");
     }
 }
 

@@ -66,12 +66,18 @@ fn what_guard_and_application_could_read_differently_is_refused() {
         // Whether `x%2fy` is one segment or two, and an empty one is none or one, decides where this leads.
         "/x%2fy/../admin",
         "/public//x/../../admin",
+        // Without its parameters a segment is empty.
+        "/public/;/../admin/x",
+        "/public/;a=b/%2e%2e/admin",
+        "/public/%3b/../admin",
+        "/;/../admin",
     ] {
         assert_eq!(NormalizedPath::parse(target), Err(BadPath::Ambiguous), "{target}");
     }
     for (target, path) in [
         ("/a;b=../c", "/a;b=../c"),
         ("/a;v=1/../b", "/b"),
+        ("/;/./a", "/;/a"),
         ("/...;/a", "/...;/a"),
         ("/a\\b/%5c", "/a\\b/\\"),
         ("/a%2fb/c.", "/a/b/c."),
@@ -81,6 +87,22 @@ fn what_guard_and_application_could_read_differently_is_refused() {
     ] {
         assert_eq!(normalized(target), path, "{target}");
     }
+}
+
+#[test]
+fn a_path_has_another_reading_where_it_has_parameters_or_backslashes() {
+    for (target, read) in [
+        ("/admin;x/y", "/admin/y"),
+        ("/admin%3Bx=1;y", "/admin"),
+        ("/a;/b;c=/d;", "/a/b/d"),
+        ("/;x/admin", "/admin"),
+        ("/a;x\\b/%5Cc", "/a/b/c"),
+        ("/a\\\\b\\", "/a/b/"),
+    ] {
+        let path = NormalizedPath::parse(target).unwrap();
+        assert_eq!(path.without_parameters().as_deref(), Some(read.as_bytes()), "{target}");
+    }
+    assert_eq!(NormalizedPath::parse("/a/b.c?d;e").unwrap().without_parameters(), None);
 }
 
 #[test]

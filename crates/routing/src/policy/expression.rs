@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
-/// The most memory that an expression may take once compiled, in bytes.
-const MOST: usize = 256 << 10;
+use crate::pattern::{LONGEST_FIELD, limited};
 
 /// A regular expression over bytes. Two are equal when they are written alike.
 #[derive(Clone)]
@@ -41,20 +40,20 @@ impl Expression {
     }
 
     fn compile(text: &str, is_caseless: bool) -> Result<Self, ParseExpressionError> {
-        let built = RegexBuilder::new(text).unicode(false).case_insensitive(is_caseless).size_limit(MOST).build();
-        match built {
+        match limited(text, is_caseless) {
             Ok(regex) => Ok(Self { regex, is_caseless }),
             Err(_) => Err(ParseExpressionError { text: text.into() }),
         }
     }
 
-    /// Whether it is somewhere in the text.
+    /// Whether it is somewhere in the text, which has 8 KiB at most.
     pub fn is_in(&self, text: &[u8]) -> bool {
-        self.regex.is_match(text)
+        text.len() <= LONGEST_FIELD && self.regex.is_match(text)
     }
 
-    /// `to`, with `$0` to `$9` standing for groups, if the expression is somewhere in the text.
+    /// `to`, with `$0` to `$9` standing for groups, if the expression is somewhere in the text, which has 8 KiB at most.
     pub fn replaced(&self, text: &[u8], to: &str) -> Option<Vec<u8>> {
+        let text = Some(text).filter(|text| text.len() <= LONGEST_FIELD)?;
         let groups = self.regex.captures(text)?;
         let mut out = Vec::with_capacity(to.len());
         let mut pieces = to.split('$');
@@ -88,5 +87,23 @@ impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let case = if self.is_caseless { "*" } else { "" };
         write!(f, "{case}{}", self.regex.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn neither_an_expression_nor_its_text_costs_without_end() {
+        assert!(Expression::new("([ac]b){2000}").is_err());
+        let expression = Expression::caseless("b$").unwrap();
+        for (length, is_in) in [(8 << 10, true), ((8 << 10) + 1, false)] {
+            let text = "B".repeat(length);
+            assert_eq!(expression.is_in(text.as_bytes()), is_in, "{length} bytes");
+            assert_eq!(expression.replaced(text.as_bytes(), "x").is_some(), is_in, "{length} bytes");
+        }
     }
 }

@@ -32,8 +32,6 @@ pub struct HostPolicies {
     pub other_name: Option<Box<str>>,
     /// The certificates that its clients have to show.
     pub client_certificates: Option<ClientCertificates>,
-    /// Whether TLS is passed on as it comes to the endpoints of the route for `/` (`ssl-passthrough`).
-    pub passes_tls: bool,
     /// Why all requests of the host are refused with 403: whose certificates are good cannot be read. For the log.
     pub refused: Option<Box<str>>,
 }

@@ -199,7 +199,7 @@ impl Rewrite {
         }
         // A target that does not begin with a slash goes on as it is (recorded: c042), as long as it is no other form of target.
         let is_other_form = path[0] != b'/' && path.iter().any(|byte| b":@*".contains(byte));
-        if is_other_form || path.split(|byte| *byte == b'/').any(|segment| segment == b"." || segment == b"..") {
+        if is_other_form || has_dot_segment(&path) {
             return Some(Rewritten::Escaping);
         }
         let mut target = escaped(&path);
@@ -210,6 +210,12 @@ impl Rewrite {
         });
         Some(Rewritten::Target { target: target.into(), prefix })
     }
+}
+
+/// Whether a segment is one of dots to some server: to those too that take a backslash for a slash, and parameters (`..;`) off.
+fn has_dot_segment(path: &[u8]) -> bool {
+    let mut segments = path.split(|byte| matches!(byte, b'/' | b'\\'));
+    segments.any(|segment| matches!(segment.split(|byte| *byte == b';').next(), Some(b"." | b"..")))
 }
 
 fn push_query(target: &mut String, query: &str) {

@@ -2,11 +2,15 @@
 
 use edgeward_routing::certificate::CertificateTable;
 use edgeward_routing::host::HostPattern;
+use edgeward_routing::origin::Origin;
 use edgeward_routing::policy::HostPolicies;
 use hashbrown::HashSet;
 
 use super::{HostPlan, Place, Plan, Planner};
 use crate::diagnostic::Severity;
+
+/// The most routes that a host has under its other names: each of them has all routes of the host.
+const ROUTES: usize = 65_536;
 
 impl Plan<'_> {
     /// Learns which other names have a certificate: those that the one of their host is for (controller.go
@@ -31,18 +35,23 @@ impl Planner<'_, '_> {
         let mut expressions = HashSet::new();
         for (name, main, by) in named {
             let by = &self.owned[by];
+            let mut left = ROUTES / self.plan.hosts[main].routes.len().max(1);
             for alias in &by.settings.paths.aliases {
-                // Of two hosts with the same expression the first takes all.
-                if matches!(alias, HostPattern::Regex(_)) && !expressions.insert(alias) {
-                    self.report_alias(main, alias, alias, by.origin.at(Place::Rules.to_string()));
-                    continue;
-                }
                 // `*.x` is a name like the wildcard host; what is one label below it may have a certificate.
                 let wildcard = match alias {
                     HostPattern::Below(suffix) => Some(HostPattern::Wildcard(suffix.clone())),
                     _ => None,
                 };
                 let names: Vec<HostPattern> = [alias.as_alias_of(&name)].into_iter().chain(wildcard).collect();
+                let Some(rest) = left.checked_sub(names.len()) else {
+                    self.report_left_out(main, alias, by.origin.at(Place::Rules.to_string()));
+                    break;
+                };
+                // Of two hosts with the same expression the first takes all.
+                if matches!(alias, HostPattern::Regex(_)) && !expressions.insert(alias) {
+                    self.report_alias(main, alias, alias, by.origin.at(Place::Rules.to_string()));
+                    continue;
+                }
                 let taken = names.iter().find_map(|name| self.plan.of_pattern(name));
                 if let Some(taken) = taken {
                     if taken.host != self.plan.hosts[main].host {
@@ -50,6 +59,7 @@ impl Planner<'_, '_> {
                     }
                     continue;
                 }
+                left = rest;
                 for name in names {
                     self.add_alias(main, name);
                 }
@@ -68,17 +78,21 @@ impl Planner<'_, '_> {
         plan.routes = routes;
     }
 
-    fn report_alias(
-        &mut self,
-        main: usize,
-        alias: &HostPattern,
-        taken: &HostPattern,
-        origin: edgeward_routing::origin::Origin,
-    ) {
+    fn report_alias(&mut self, main: usize, alias: &HostPattern, taken: &HostPattern, origin: Origin) {
         let host = &self.plan.hosts[main].host;
         let message = format!("`{alias}` is no other name of `{host}`: there is a host `{taken}`");
         let mend = "take it off `server-alias`, or remove the other one";
         self.say(Severity::Warning, "AliasConflict", origin, message, mend);
+    }
+
+    fn report_left_out(&mut self, main: usize, alias: &HostPattern, origin: Origin) {
+        let host = &self.plan.hosts[main].host;
+        let message = format!(
+            "`{alias}` and what `server-alias` has behind it are no other names of `{host}`, which would have more than {ROUTES} \
+             routes under them"
+        );
+        let mend = "split the paths of the host, or write rules for these names";
+        self.say(Severity::Error, "AliasesLeftOut", origin, message, mend);
     }
 
     /// Reports the other names that an Ingress asks for, where those of another one count (controller.go createServers).

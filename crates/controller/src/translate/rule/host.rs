@@ -97,6 +97,37 @@ impl Planner<'_, '_> {
         }
     }
 
+    /// Has TLS passed on to routes for whose host that is asked (`ssl-passthrough`), in their own namespace: the route for `/` gets
+    /// all connections of the host, and none of its guards but the networks. Where it asks who the clients are, its own
+    /// Ingress has to say that it does without.
+    pub(super) fn pass_tls(&mut self) {
+        let owned = self.owned;
+        for host in 0..self.plan.hosts.len() {
+            let HostPlan { host, passes_tls, policies, routes, .. } = &mut self.plan.hosts[host];
+            let asks = policies.client_certificates.as_ref().is_some_and(|asked| asked.verify != Verify::Off);
+            let asking = std::mem::take(passes_tls);
+            for route in routes.iter_mut() {
+                route.policies.passes_tls = asking.iter().any(|at| match asks || route.policies.asks_who() {
+                    true => std::ptr::eq(&owned[*at], route.by),
+                    false => owned[*at].namespace() == route.by.namespace(),
+                });
+            }
+            let root =
+                [Path::Exact("/"), ROOT].into_iter().find_map(|path| routes.iter().find(|route| route.path == path));
+            let Some(root) = root.filter(|root| !root.policies.passes_tls) else { continue };
+            let (host, root) = (host.to_string(), root.by.origin.at(root.place.to_string()));
+            for at in asking {
+                let message = format!(
+                    "TLS of host `{host}` is not passed on (`ssl-passthrough`): its path `/` is that of {root}, which is in \
+                     another namespace, or asks who the clients are"
+                );
+                let mend = "write `ssl-passthrough` into that Ingress";
+                let origin = owned[at].origin.at(Place::Rules.to_string());
+                self.say(Severity::Warning, "PassthroughIgnored", origin, message, mend);
+            }
+        }
+    }
+
     /// Gives the routes of each host what holds for it as a whole.
     pub(super) fn add_host_policies(&mut self) {
         for plan in &mut self.plan.hosts {

@@ -87,6 +87,22 @@ fn a_path_that_has_no_main_route_takes_nothing_from_one_that_has() {
 }
 
 #[test]
+fn a_canary_takes_nothing_from_another_namespace() {
+    let theirs = || ingress("theirs/canary").created(1).annotated("canary", "true").annotated("canary-weight", "100");
+    for canary in [theirs().rule("a.test", &["Prefix / new"]), theirs().default_backend("new")] {
+        let mut objects = vec![main_of("a.test", &["Prefix / web"]).object(), canary.object()];
+        objects.push(ingress("all").created(2).default_backend("rest").object());
+        objects.extend(services(&["web", "theirs/new", "rest"]));
+        let translation = run(objects);
+        assert_eq!((alternative(&translation, "web"), alternative(&translation, "rest")), (None, None));
+        assert!(translation.snapshot.backends.all().iter().all(|backend| *backend.key.service != *"new"));
+        let [diagnostic] = &translation.diagnostics[..] else { panic!("{:?}", translation.diagnostics) };
+        assert_eq!(diagnostic.code, "CanaryIgnored");
+        assert!(diagnostic.message.contains("another namespace"), "{}", diagnostic.message);
+    }
+}
+
+#[test]
 fn types_that_mean_prefix_are_the_same() {
     let mut objects = vec![main_of("a.test", &["ImplementationSpecific /foo web"]).object()];
     objects.push(canary(3).rule("a.test", &["Prefix /foo new"]).object());

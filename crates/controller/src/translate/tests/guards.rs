@@ -204,7 +204,10 @@ fn what_guards_nothing_or_shares_no_host_is_left_out_when_it_is_dropped() {
     let harmless = ingress("a").annotated("limit-rps", "x").rule("a.test", &["Prefix /admin web"]);
     let canary =
         ingress("c").annotated("canary", "true").annotated("auth-type", "Basic").rule("a.test", &["Prefix / web"]);
-    let translation = run(with_services([harmless, canary, other()]));
+    // What another controller is asked for.
+    let foreign = ingress("d").annotated("limit-rps", "x").annotated("other.test/auth-tls-secret", "default/ca");
+    let foreign = foreign.rule("a.test", &["Prefix /foreign web"]);
+    let translation = run(with_services([harmless, canary, foreign, other()]));
     assert_eq!(routes(&translation), ["a.test Prefix / -> other:80"]);
     let alone = ingress("a").annotated("auth-type", "Basic").rule("x.test", &["Prefix / web"]).tls(&["a.test"], "");
     let as_well = ingress("c").annotated("auth-type", "Basic").rule("x.test", &["Prefix / web"]);

@@ -5,7 +5,7 @@ use edgeward_routing::policy::{HostPolicies, Verify};
 use super::*;
 use crate::change::Change;
 use crate::index::{Around, Dirty};
-use crate::object::{ConfigMap, Kind, Object, ObjectRef, Secret};
+use crate::object::{ConfigMap, Ingress, Kind, Object, ObjectRef, Secret};
 use crate::translate::fixture::{config_map, ingress, meta, name, secret_for, web};
 use crate::translate::{Current, refresh_ingresses};
 
@@ -161,6 +161,35 @@ fn certificates_that_requests_in_the_clear_need_not_show_are_told() {
         let translation =
             run([asking.object(), secret("ca", &[("ca.crt", &pem)])].into_iter().chain(web("web", "10.0.0.1")));
         assert_eq!(codes(&translation).contains(&"ClientCertificateClear"), is_told, "{annotations:?} {has_tls}");
+    }
+}
+
+#[test]
+fn tls_is_passed_on_by_those_whose_host_it_is() {
+    let options = Options { enable_ssl_passthrough: true, ..options() };
+    let passed = |name: &str| ingress(name).annotated("ssl-passthrough", "true");
+    let root = |ingress: Ingress| ingress.created(1).rule("a.test", &["Prefix / web"]);
+    let open = || root(ingress("root"));
+    let asking = |ingress: Ingress| ingress.annotated("auth-type", "basic").annotated("auth-secret", "users");
+    let mutual = |ingress: Ingress| ingress.annotated("auth-tls-secret", "default/ca");
+    let beside = |ingress: Ingress| ingress.created(2).rule("a.test", &["Prefix /x web"]);
+    for (what, root, other, is_passed) in [
+        ("its own", root(passed("root")), None, true),
+        ("its own, guarded", asking(root(passed("root"))), None, true),
+        ("of its namespace", open(), Some(beside(passed("other"))), true),
+        ("of its namespace, guarded", asking(open()), Some(beside(passed("other"))), false),
+        ("of its namespace, with client certificates", mutual(open()), Some(beside(passed("other"))), false),
+        ("of its namespace, with client certificates elsewhere", open(), Some(mutual(beside(passed("other")))), false),
+        ("of another namespace", open(), Some(beside(passed("theirs/other"))), false),
+    ] {
+        let objects = [Some(root), other].into_iter().flatten().map(Ingress::object).chain(web("web", "10.0.0.1"));
+        let objects = objects.chain(web("theirs/web", "10.0.0.2"));
+        let objects =
+            objects.chain([secret("ca", &[("ca.crt", &authority())]), secret("users", &[("auth", b"u:{PLAIN}p")])]);
+        let translation = run_with(&options, objects);
+        assert_eq!(route(&translation, "a.test", "Prefix /").policies.passes_tls, is_passed, "{what}");
+        let is_told = codes(&translation).contains(&"PassthroughIgnored");
+        assert_eq!(is_told, !is_passed, "{what}");
     }
 }
 

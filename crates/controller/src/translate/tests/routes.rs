@@ -463,6 +463,24 @@ fn a_path_that_asks_for_it_makes_patterns_of_all_of_its_host() {
 }
 
 #[test]
+fn other_names_that_would_have_too_many_routes_are_left_out() {
+    let names: Vec<String> = (0..256).map(|number| format!("n{number:03}.test")).collect();
+    let hosts = |paths: usize| {
+        let paths: Vec<String> = (0..paths).map(|number| format!("Exact /{number} web")).collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let many = ingress("a").annotated("server-alias", &names.join(",")).rule("a.test", &paths);
+        let other = ingress("b").annotated("server-alias", "b.b.test").rule("b.test", &["Prefix / web"]);
+        let translation = run(with_services([many, other]));
+        assert!(translation.snapshot.routes.host("b.b.test").is_some());
+        let is_told = found(&translation).iter().any(|line| line.starts_with("AliasesLeftOut Ingress default/a"));
+        (translation.snapshot.routes.hosts().len(), is_told)
+    };
+    // The rest of a host is a route too.
+    assert_eq!(hosts(255), (256 + 3, false));
+    assert_eq!(hosts(256), (255 + 3, true));
+}
+
+#[test]
 fn a_backend_that_speaks_no_http_is_closed() {
     let fcgi = ingress("a").annotated("backend-protocol", "FCGI").rule("a.test", &["Prefix / web"]);
     let translation = run(with_services([fcgi]));

@@ -160,12 +160,19 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         let cookies: Vec<_> = head.header_values("cookie").collect();
         set("cookie", &cookies.join(&b"; "[..]))?;
         let mut is_set = true;
+        let mut take = |edit: Edit<'_, '_>| {
+            is_set &= match edit {
+                Edit::Set(name, value) | Edit::Append(name, value) => set(name, value).is_some(),
+                Edit::Remove(name) => set(name, b"").is_some(),
+            };
+        };
         let request_id = ctx.request_id.as_str().as_bytes();
         edit_upstream_headers(forwarded, *head, settings, ctx.downstream.client, request_id, |edit| {
-            if let Edit::Set(name @ ("x-request-id" | "x-real-ip" | "x-forwarded-for"), value) = edit {
-                is_set &= set(name, value).is_some();
+            if let Edit::Set("x-request-id" | "x-real-ip" | "x-forwarded-for", _) = edit {
+                take(edit);
             }
         });
+        ctx.edit_certificate(take);
         if !is_set {
             return None;
         }

@@ -31,6 +31,7 @@ use super::tunnel::Tunnel;
 use super::upload::Upload;
 use crate::head::{BodyLength, RequestHead, elements};
 use crate::record::{Request, Response};
+use crate::shortage::is_ours;
 use crate::stream::Deadline;
 
 /// What tells a client to send its body.
@@ -441,12 +442,6 @@ async fn connect(address: SocketAddr, time: Duration) -> Result<TcpStream, Reaso
             Ok(tcp)
         }
     }
-}
-
-/// Whether it is this machine that has no file, port or memory left for a connection: EMFILE, ENFILE, ENOMEM, ENOBUFS,
-/// EADDRNOTAVAIL.
-fn is_ours(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(24 | 23 | 12 | 105 | 99))
 }
 
 /// Whether a kept connection is still open as far as the kernel knows, which is news that may not have come up yet. Worth a

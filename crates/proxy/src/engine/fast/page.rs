@@ -20,11 +20,12 @@ impl<C: Client> Exchange<'_, C> {
             return self.respond(Answer { status, location: None, reason }).await;
         };
         self.ctx.reason = Some(reason);
-        let page = Page::instead_of(status, reason, self.head.content_length());
+        let declared = self.head.content_length();
+        let page = Page::instead_of(status, reason, declared);
         if page.has_body {
             self.let_body_come().await?;
         }
-        let upload = Upload::new(self.head.body(), BodySize(None), true);
+        let upload = Upload::new(self.head.body(), self.ctx.page_body_size(declared), true);
         Box::pin(self.send_page(page, upload, options, deadline)).await
     }
 

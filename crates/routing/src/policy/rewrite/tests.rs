@@ -47,7 +47,12 @@ fn paths_are_rewritten_as_nginx_does() {
         ("/foo/(.*)", "$scheme://o.test/$1", "/foo/%0D%09", "302 http://o.test/%0D%09"),
         ("/foo(.*)", "/$1", "/foo../x", "Some(Escaping)"),
         ("/foo(.*)", "/a/$1", "/foo./x", "Some(Escaping)"),
+        ("/foo(.*)", "/a/$1", "/foo..;x/y", "Some(Escaping)"),
+        ("/foo(.*)", "/a/$1", "/foo.;", "Some(Escaping)"),
+        ("/foo(.*)", "/a/$1", "/foo..\\x", "Some(Escaping)"),
+        ("/foo(.*)", "/a\\$1", "/foo../x", "Some(Escaping)"),
         ("/foo(.*)", "/a$1", "/foo../x", "/a../x"),
+        ("/foo(.*)", "/a$1", "/foo..;x/y;z", "/a..;x/y;z"),
         ("/foo(.*)", "$1", "/foo", "Some(Empty)"),
         ("/foo(.*)", "$1", "/foohttp://x.test/", "Some(Escaping)"),
         ("/foo(.*)", "$1", "/foo*", "Some(Escaping)"),
@@ -95,7 +100,7 @@ proptest! {
     fn nothing_panics_and_what_goes_on_is_normal_and_visible(
         path in "/[ab.]{0,2}([ab.(|)*/]){0,6}",
         to in "/?([ab./]|\\$1|\\$2|\\$http_x_name|\\$request_uri){0,5}",
-        of in "/([ab./{}]|%2e|%2F|%25|%0a|%C3%A9|é){0,12}(\\?[a%/.]{0,4})?",
+        of in "/([ab./{};\\\\]|%2e|%2F|%25|%0a|%C3%A9|é){0,12}(\\?[a%/.]{0,4})?",
     ) {
         let from = RewriteFrom::Anywhere(path.into());
         let Ok(to) = to.parse::<Replacement>() else { return Ok(()) };

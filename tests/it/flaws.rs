@@ -386,19 +386,23 @@ async fn an_unknown_user_takes_as_long_as_a_known_one() {
     site.manifests.write("users.yaml", secret("users", &json!({"auth": users})));
     site.ingress(&basic("web", "users").host("web.test", "web"));
     let edgeward = site.serve().await;
-    let fastest = async |user: &str| {
-        let mut fastest = Duration::MAX;
-        for attempt in 0..5 {
-            let request =
-                Request::get("web.test", "/").header("Authorization", &base64_of(&format!("{user}:wrong{attempt}")));
-            let started = Instant::now();
-            assert_eq!(send(edgeward.http, &request).await.status(), 401);
-            fastest = fastest.min(started.elapsed());
-        }
-        fastest
+    let time_of = async |user: &str, attempt: usize| {
+        let request =
+            Request::get("web.test", "/").header("Authorization", &base64_of(&format!("{user}:wrong{attempt}")));
+        let started = Instant::now();
+        assert_eq!(send(edgeward.http, &request).await.status(), 401);
+        started.elapsed()
     };
-    let (known, unknown) = (fastest("u").await, fastest("nobody").await);
-    assert!(unknown > known / 3 && known > unknown / 3, "known {known:?}, unknown {unknown:?}");
+    // Whatever else the machine does makes requests slower, and the fastest of each tell the truth in the end.
+    let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+    for attempt in 0..20 {
+        known = known.min(time_of("u", attempt).await);
+        unknown = unknown.min(time_of("nobody", attempt).await);
+        if unknown > known / 3 && known > unknown / 3 {
+            return;
+        }
+    }
+    panic!("known {known:?}, unknown {unknown:?}");
 }
 
 /// `Authorization` with a user and a password.

@@ -233,7 +233,7 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
     }
     configuration.global_auth = configuration.external_auth.policy(Vec::new()).map(Arc::new);
     headers::read(index, &mut configuration, diagnostics);
-    configuration.settings.hsts = configuration.is_hsts_on.then(|| configuration.hsts.clone());
+    configuration.settings.hsts = configuration.is_hsts_on.then(|| configuration.hsts.to_string().into());
     let block = std::mem::take(&mut configuration.block);
     configuration.settings.block = Some(block).filter(|block| !block.is_empty()).map(Arc::new);
     // What no route takes is answered by the default backend under these (createServers, the `_` server): the redirect and

@@ -32,7 +32,7 @@ impl ResponseEdits {
         if let (true, Some(hsts)) = (self.hsts, &settings.hsts)
             && fields.get(HSTS).is_none()
         {
-            edit(Edit::Set(HSTS, hsts.to_string().as_bytes()));
+            edit(Edit::Set(HSTS, hsts.as_bytes()));
         }
         for (name, value) in fields.iter() {
             edit(if value.is_empty() { Edit::Remove(name) } else { Edit::Set(name, value.as_bytes()) });

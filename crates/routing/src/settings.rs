@@ -44,7 +44,7 @@ pub struct Settings {
     /// What a trailing slash in a path pattern means.
     pub trailing_slash: TrailingSlash,
     /// `Strict-Transport-Security` on every response over TLS; `None` leaves the backend's own.
-    pub hsts: Option<Hsts>,
+    pub hsts: Option<Box<str>>,
     /// Status of redirects to HTTPS (ConfigMap `http-redirect-code`): 301, 302, 307 or 308.
     pub redirect_status: u16,
     /// Whether `X-Forwarded-*` of clients in `trusted` are believed (ConfigMap `use-forwarded-headers`).
@@ -96,7 +96,7 @@ impl Default for Settings {
             forwarded_host: "x-forwarded-host".into(),
             adds_original_uri: false,
             trailing_slash: TrailingSlash::default(),
-            hsts: Some(Hsts::default()),
+            hsts: Some(Hsts::default().to_string().into()),
             redirect_status: 308,
             use_forwarded_headers: false,
             enable_real_ip: false,

@@ -7,7 +7,7 @@ use edgeward_routing::backend::LoadBalance;
 use edgeward_routing::log_format::Escape;
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{BodySize, Faults, Policies, SslRedirect};
-use edgeward_routing::settings::{Cipher, Hsts, TlsVersion};
+use edgeward_routing::settings::{Cipher, Settings, TlsVersion};
 use proptest::prelude::*;
 
 use super::{Configuration, read, table};
@@ -39,9 +39,9 @@ const GOOD: &[Check] = &[
     ("ssl-redirect", "", |c| !c.ssl_redirect),
     ("force-ssl-redirect", "true", |c| c.force_ssl_redirect),
     ("hsts", "false", |c| c.settings.hsts.is_none()),
-    ("hsts-max-age", "60", |c| c.settings.hsts.as_ref().unwrap().max_age == 60),
-    ("hsts-include-subdomains", "false", |c| !c.settings.hsts.as_ref().unwrap().include_subdomains),
-    ("hsts-preload", "true", |c| c.settings.hsts.as_ref().unwrap().preload),
+    ("hsts-max-age", "60", |c| c.settings.hsts.as_deref() == Some("max-age=60; includeSubDomains")),
+    ("hsts-include-subdomains", "false", |c| c.settings.hsts.as_deref() == Some("max-age=31536000")),
+    ("hsts-preload", "true", |c| c.settings.hsts.as_ref().unwrap().ends_with("; includeSubDomains; preload")),
     ("http-redirect-code", "301", |c| c.settings.redirect_status == 301),
     ("no-auth-locations", "/a, /b,", |c| c.no_auth == ["/a", "/b"]),
     ("allow-cross-namespace-resources", "true", |c| c.allow_cross_namespace),
@@ -427,7 +427,7 @@ fn forwarded_headers_need_a_trusted_network() {
 #[test]
 fn strict_asks_for_nothing_that_was_not_asked_for() {
     let (nginx, _) = read_data(&[]);
-    assert_eq!((nginx.ssl_redirect, &nginx.settings.hsts), (true, &Some(Hsts::default())));
+    assert_eq!((nginx.ssl_redirect, nginx.settings.hsts), (true, Settings::default().hsts));
     assert_eq!(nginx.settings.trailing_slash, TrailingSlash::Redirect);
     let (strict, _) = read_with(Compatibility::Strict, &[]);
     assert_eq!((strict.ssl_redirect, &strict.settings.hsts), (false, &None));

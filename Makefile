@@ -9,7 +9,7 @@ TOOLS := cc cmake curl
 TEST_TOOLS := $(TOOLS) ip strace valgrind nginx
 
 .PHONY: demo build test check fmt clippy doc deny build-tests unit integration cluster scale guards scale-cluster manifests \
-        manifests-check bench setup setup-test
+        manifests-check bench fuzz setup setup-test
 
 demo: build
 	./target/release/edgeward demo
@@ -88,6 +88,16 @@ manifests:
 
 manifests-check:
 	deploy/static/generate.sh --check
+
+# Annotations and requests that nobody thought of, for so many seconds. What cargo-fuzz does, on a stable compiler: coverage is
+# counted, and memory is not watched, for there is no unsafe code to watch.
+FUZZ_SECONDS ?= 60
+COVERAGE := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+            -Cllvm-args=-sanitizer-coverage-pc-table -Clink-dead-code
+fuzz: setup
+	host=$$(rustc -vV | sed -n 's/^host: //p') && mkdir -p target/fuzz/corpus && \
+	RUSTFLAGS="--cfg fuzzing $(COVERAGE)" $(CARGO) build --release --manifest-path fuzz/Cargo.toml --target $$host --target-dir target/fuzz && \
+	target/fuzz/$$host/release/annotations target/fuzz/corpus -max_total_time=$(FUZZ_SECONDS) -timeout=10
 
 # CPU per request beside its peers; benches/README.md says how to read it.
 bench: build

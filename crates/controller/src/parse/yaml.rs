@@ -139,12 +139,14 @@ pub struct SyntaxError {
 /// The documents of a text, one after the other, where all of it is in the block style. Empty ones are left out. After
 /// [`Unusual`], which says that it is not, nothing that came before counts.
 pub(crate) fn block_documents(text: &str) -> impl Iterator<Item = Result<Node, Unusual>> {
-    block::Documents::new(without_mark(text))
+    let mut documents = block::Documents::new(without_mark(text));
+    until_refused(move || documents.document())
 }
 
 /// As [`block_documents`], where all of the text is plain in whatever style. [`full_documents`] reads what is not.
 pub(crate) fn plain_documents(text: &str) -> impl Iterator<Item = Result<Node, Unusual>> {
-    plain::Documents::new(without_mark(text))
+    let mut documents = plain::Documents::new(without_mark(text));
+    until_refused(move || documents.document())
 }
 
 /// The documents of a text. Empty ones are left out.
@@ -155,6 +157,21 @@ pub(crate) fn plain_documents(text: &str) -> impl Iterator<Item = Result<Node, U
 pub(crate) fn documents(text: &str) -> Result<Vec<Node>, SyntaxError> {
     let in_block_style: Result<_, Unusual> = block_documents(text).collect();
     in_block_style.or_else(|Unusual| plain_documents(text).collect()).or_else(|Unusual| full_documents(text))
+}
+
+/// What `next` gives, up to the first time that it has none, or refuses.
+fn until_refused(
+    mut next: impl FnMut() -> Result<Option<Node>, Unusual>,
+) -> impl Iterator<Item = Result<Node, Unusual>> {
+    let mut is_over = false;
+    std::iter::from_fn(move || {
+        if is_over {
+            return None;
+        }
+        let document = next();
+        is_over = !matches!(document, Ok(Some(_)));
+        document.transpose()
+    })
 }
 
 fn without_mark(text: &str) -> &str {

@@ -21,13 +21,12 @@ pub(super) struct Documents<'t> {
     depth: usize,
     /// Whether a look at the text was enough to leave it alone.
     is_refused: bool,
-    is_over: bool,
 }
 
 impl<'t> Documents<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let is_refused = text.len() > MAX_FILE_BYTES || !is_ordinary(text);
-        let mut documents = Self { rest: text, number: 0, line: None, depth: 0, is_refused, is_over: false };
+        let mut documents = Self { rest: text, number: 0, line: None, depth: 0, is_refused };
         documents.advance();
         documents
     }
@@ -50,7 +49,8 @@ impl<'t> Documents<'t> {
         }
     }
 
-    fn document(&mut self) -> Result<Option<Node>, Unusual> {
+    /// The next one; `None` at the end.
+    pub(super) fn document(&mut self) -> Result<Option<Node>, Unusual> {
         if self.is_refused {
             return Err(Unusual);
         }
@@ -179,19 +179,6 @@ impl<'t> Documents<'t> {
         text.extend(std::iter::repeat_n('\n', kept));
         self.advance();
         Ok(Node { at: first.position(first.indent), value: Value::Text(text) })
-    }
-}
-
-impl Iterator for Documents<'_> {
-    type Item = Result<Node, Unusual>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let document = self.document();
-        self.is_over = !matches!(document, Ok(Some(_)));
-        document.transpose()
     }
 }
 

@@ -16,7 +16,6 @@ pub(super) struct Documents<'t> {
     parser: Parser<'t, StrInput<'t>>,
     events: usize,
     scalar_bytes: usize,
-    is_over: bool,
 }
 
 impl<'t> Documents<'t> {
@@ -27,7 +26,7 @@ impl<'t> Documents<'t> {
         let parser = Parser::new_from_str_with_options(text, options);
         // Of a text that is too large none is left.
         let events = if text.len() > MAX_FILE_BYTES { MAX_FILE_BYTES } else { 0 };
-        Self { parser, events, scalar_bytes: 0, is_over: false }
+        Self { parser, events, scalar_bytes: 0 }
     }
 
     fn event(&mut self) -> Result<(Event<'t>, Span), Unusual> {
@@ -38,7 +37,8 @@ impl<'t> Documents<'t> {
         }
     }
 
-    fn document(&mut self) -> Result<Option<Node>, Unusual> {
+    /// The next one; `None` at the end.
+    pub(super) fn document(&mut self) -> Result<Option<Node>, Unusual> {
         // Without recursion, for the stack may be a small one.
         let mut open: Vec<Collection> = Vec::new();
         loop {
@@ -113,19 +113,6 @@ impl Collection {
             }
             Self::Mapping(..) => Err(Unusual),
         }
-    }
-}
-
-impl Iterator for Documents<'_> {
-    type Item = Result<Node, Unusual>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let document = self.document();
-        self.is_over = !matches!(document, Ok(Some(_)));
-        document.transpose()
     }
 }
 
@@ -213,17 +200,17 @@ fn float(text: &str) -> Option<f64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::full_documents;
+    use super::super::{full_documents, plain_documents};
     use super::*;
 
     /// What this reader and the full one have to agree on: nothing where this one gives up.
     fn is_alike(text: &str) -> bool {
-        let plain: Result<Vec<Node>, Unusual> = Documents::new(text).collect();
+        let plain: Result<Vec<Node>, Unusual> = plain_documents(text).collect();
         plain.is_err() || full_documents(text).is_ok_and(|full| plain == Ok(full))
     }
 
     fn is_plain(text: &str) -> bool {
-        Documents::new(text).all(|document| document.is_ok())
+        plain_documents(text).all(|document| document.is_ok())
     }
 
     const SCALARS: [&str; 60] = [
@@ -300,7 +287,7 @@ mod tests {
             assert!(is_plain(&format!("- '{scalar}'")), "{scalar:?}");
         }
         assert!(
-            Documents::new(".nan").flatten().any(|node| matches!(node.value, Value::Float(number) if number.is_nan()))
+            plain_documents(".nan").flatten().any(|node| matches!(node.value, Value::Float(number) if number.is_nan()))
         );
     }
 

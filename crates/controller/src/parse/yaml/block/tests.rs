@@ -1,17 +1,17 @@
 use proptest::prelude::*;
 
-use super::super::full_documents;
 use super::super::line::MAX_FLOW_BYTES;
+use super::super::{block_documents, full_documents};
 use super::*;
 
 /// What this reader and the full one have to agree on: nothing where this one gives up.
 fn is_alike(text: &str) -> bool {
-    let block: Result<Vec<Node>, Unusual> = Documents::new(text).collect();
+    let block: Result<Vec<Node>, Unusual> = block_documents(text).collect();
     block.is_err() || full_documents(text).is_ok_and(|full| block == Ok(full))
 }
 
 fn is_read(text: &str) -> bool {
-    Documents::new(text).all(|document| document.is_ok())
+    block_documents(text).all(|document| document.is_ok())
 }
 
 /// Lines that manifests are made of, of every form, and some that are wrong.

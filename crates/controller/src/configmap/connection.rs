@@ -12,6 +12,11 @@ use crate::annotation::parse_duration;
 /// The largest request head that can be asked for, in bytes: every connection may hold as much.
 const LARGEST_HEAD: usize = 1 << 20;
 
+fn positive(value: &str) -> Result<u32, String> {
+    let number = value.trim().parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "a whole number of at least 1".to_owned())
+}
+
 /// Zero ends a connection behind its first request.
 pub(super) fn keep_alive(value: &str, configuration: &mut Configuration) -> Read {
     let seconds: Option<u32> = value.trim().parse().ok();
@@ -56,8 +61,7 @@ pub(super) fn large_client_header_buffers(value: &str, configuration: &mut Confi
 }
 
 pub(super) fn http2_max_concurrent_streams(value: &str, configuration: &mut Configuration) -> Read {
-    let streams = value.trim().parse().ok().filter(|streams| *streams > 0);
-    configuration.settings.limits.h2_streams = streams.ok_or_else(|| "a whole number of at least 1".to_owned())?;
+    configuration.settings.limits.h2_streams = positive(value)?;
     Ok(())
 }
 
@@ -193,9 +197,7 @@ pub(super) fn upstream_keepalive_connections(value: &str, configuration: &mut Co
 }
 
 pub(super) fn upstream_keepalive_requests(value: &str, configuration: &mut Configuration) -> Read {
-    let requests = value.trim().parse().ok().filter(|requests| *requests > 0);
-    let requests = requests.ok_or_else(|| "a whole number of at least 1".to_owned())?;
-    configuration.settings.upstream_pool.requests = Some(requests);
+    configuration.settings.upstream_pool.requests = Some(positive(value)?);
     Ok(())
 }
 

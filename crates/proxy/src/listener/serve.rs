@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use edgeward_routing::settings::ProxyProtocol;
+use edgeward_routing::settings::{ProxyProtocol, Settings};
 use pingora::protocols::UniqueIDType;
 use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
@@ -97,10 +97,8 @@ async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
 
     let (transport, session) = if tls {
         // Apart: most connections need the place for something else, and all of them for longer.
-        let Some((transport, session)) = Box::pin(handshake(tcp, peer, client.ip(), &registration, &shared)).await
-        else {
-            return;
-        };
+        let shaken = Box::pin(handshake(tcp, peer, client.ip(), &registration, &settings, &shared)).await;
+        let Some((transport, session)) = shaken else { return };
         (transport, Some(session))
     } else {
         (Transport::Tcp(tcp), None)
@@ -142,21 +140,20 @@ async fn handshake(
     peer: SocketAddr,
     client: IpAddr,
     registration: &Registration,
+    settings: &Settings,
     shared: &Shared,
 ) -> Option<(Transport, TlsSession)> {
     let begun = Instant::now();
-    let snapshot = shared.tls.snapshot();
-    let deadline = tokio::time::Instant::from_std(begun + snapshot.settings.limits.handshake_timeout);
+    let deadline = tokio::time::Instant::from_std(begun + settings.limits.handshake_timeout);
     let failed = |failure: HandshakeFailure<'_>| {
         // Never louder: whoever scans the network would fill the log.
         tracing::debug!(%peer, %failure, "TLS handshake failed");
         shared.observer.observe(Event::HandshakeFailed { peer, failure });
     };
     let shaken = timeout_at(deadline, async {
-        let is_kept = shared.tls.snapshot().settings.passes_tls;
-        let hello = Hello::read(&mut tcp, is_kept).await?;
+        let hello = Hello::read(&mut tcp, settings.passes_tls).await?;
         // What holds now: the client may have taken its time.
-        let snapshot = Some(shared.tls.snapshot()).filter(|_| is_kept);
+        let snapshot = settings.passes_tls.then(|| shared.tls.snapshot());
         match snapshot.and_then(|snapshot| Passthrough::of_name(snapshot, hello.server_name().as_deref())) {
             Some(passthrough) => Ok(Shaken::Passed(passthrough, tcp, hello.into_bytes())),
             None => TlsStream::accept(tcp, hello, &shared.tls).await.map(Shaken::Here),

@@ -273,6 +273,14 @@ pub(crate) fn fields_of<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Itera
     })
 }
 
+/// The value of a `Content-Length`: digits alone, and no more than a signed number holds, which is what some servers read.
+pub(crate) fn parse_length(digits: &[u8]) -> Option<u64> {
+    let add =
+        |sum: i64, byte: &u8| sum.checked_mul(10)?.checked_add(byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?);
+    let length = digits.iter().try_fold(0, add).filter(|_| !digits.is_empty())?;
+    length.try_into().ok()
+}
+
 /// How many bytes fields take in HTTP/1.
 pub(crate) fn fields_length(fields: &HeaderMap) -> usize {
     fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()

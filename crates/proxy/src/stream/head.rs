@@ -10,7 +10,7 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::authority::validate_request_authority;
 
 use super::chunked::Chunked;
-use crate::head::lines;
+use crate::head::{lines, parse_length};
 
 /// Why a request is answered by the connection itself, which is closed behind the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -347,10 +347,7 @@ impl<'a> Fields<'a> {
         if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
             return Err(Refusal::new(400, "malformed Content-Length"));
         }
-        let length =
-            value.iter().try_fold(0_i64, |sum, digit| sum.checked_mul(10)?.checked_add(i64::from(digit - b'0')));
-        let length = length.and_then(|length| u64::try_from(length).ok());
-        self.length = Some(length.ok_or(Refusal::new(400, "Content-Length too large"))?);
+        self.length = Some(parse_length(value).ok_or(Refusal::new(400, "Content-Length too large"))?);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use pingora::protocols::http::date::get_cached_date;
 use super::super::connection_options::Named;
 use super::super::context::RequestContext;
 use super::field::{Edited, put_field, put_unfolded};
-use crate::head::{Field, ResponseHead, elements};
+use crate::head::{Field, ResponseHead, elements, parse_length};
 
 /// Where the body of a response ends (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +51,6 @@ impl Length {
             (None, None) => Self::Connection,
         })
     }
-}
-
-fn parse_length(digits: &[u8]) -> Option<u64> {
-    // What no signed number holds is what some servers cannot read.
-    let add =
-        |sum: i64, byte: &u8| sum.checked_mul(10)?.checked_add(byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?);
-    let length = digits.iter().try_fold(0, add).filter(|_| !digits.is_empty())?;
-    length.try_into().ok()
 }
 
 /// Whether an endpoint takes another request on its connection (RFC 9112 section 9.3).

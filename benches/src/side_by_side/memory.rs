@@ -1,8 +1,8 @@
 //! What proxies take in memory.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::args::Args;
 use crate::report::{Measurement, Quantity};
@@ -14,9 +14,17 @@ use crate::{cpu, probe};
 /// Some put away what a request, or their start, has needed a moment later.
 const MOMENT: Duration = Duration::from_secs(2);
 
+/// How long it may take to open all connections. Each has a time-out, and thousands of them would take hours.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// What connections cost that wait for their next request.
 pub(crate) fn idle(target: &Target<'_>, subject: &Subject, connections: u32) -> Result<Measurement> {
-    let held = (0..connections).map(|_| probe::open(target)).collect::<Result<Vec<_>>>()?;
+    let started = Instant::now();
+    let mut held = Vec::new();
+    for number in 0..connections {
+        ensure!(started.elapsed() < PATIENCE, "{number} connections took more than {PATIENCE:?} to open");
+        held.push(probe::open(target)?);
+    }
     std::thread::sleep(MOMENT);
     let grown = cpu::resident_kib(&subject.process.family()).saturating_sub(subject.resident_kib);
     Ok(Measurement::of([(Quantity::Cost, grown as f64 / held.len() as f64)]))

@@ -95,6 +95,8 @@ pub(crate) fn trusting_config(target: &Target<'_>) -> Result<ClientConfig> {
 
 fn connect(address: SocketAddr) -> Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    // A request that follows a handshake must not wait for its acknowledgement.
+    stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     Ok(stream)

@@ -216,6 +216,15 @@ pub(crate) fn named_kind(name: &str) -> Option<Kind> {
     NAMES.get(name)?.object
 }
 
+/// Whether an annotation of this name, without its prefix, is about the Services that its Ingress names: about how requests are
+/// spread over their endpoints, or what else is said of them there.
+pub(crate) fn concerns_services(name: &str) -> bool {
+    let rows = [NAMES.get(name), OWN_NAMES.get(name)];
+    rows.into_iter().flatten().any(|row| row.scope == Scope::Backend)
+        // A Service that stands in; what is wrong with the health checks of one that speaks something else.
+        || matches!(name, "default-backend" | "backend-protocol")
+}
+
 type Names = HashMap<&'static str, &'static Annotation>;
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| names(table().chain(former_table())));

@@ -287,10 +287,9 @@ impl Owner {
 
     /// Translates what is around the changes, if that is little. `None` asks for everything; so does a panic, a fault of ours.
     fn translate_part(&self, dirty: &Dirty) -> Option<Translation> {
-        let mut around = dirty.around.clone();
-        around.services.extend(dirty.endpoints.iter().cloned());
+        let Dirty { around, endpoints, .. } = dirty;
         let current = Current { snapshot: &self.current, diagnostics: &self.diagnostics, owned: &self.owned };
-        catch_unwind(AssertUnwindSafe(|| refresh_ingresses(&self.index, &self.options, current, &around)))
+        catch_unwind(AssertUnwindSafe(|| refresh_ingresses(&self.index, &self.options, current, around, endpoints)))
             .inspect_err(|_| tracing::error!("a fault in Edgeward itself: translating everything"))
             .ok()
             .flatten()

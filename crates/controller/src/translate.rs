@@ -21,9 +21,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use edgeward_routing::Snapshot;
-use edgeward_routing::backend::{Backend, BackendKey};
 use edgeward_routing::host::HostPattern;
+use edgeward_routing::route::Target;
 
+use self::backend::name_of;
 use crate::annotation;
 use crate::configmap;
 use crate::diagnostic::Diagnostic;
@@ -109,13 +110,15 @@ pub struct Current<'c> {
 }
 
 /// Translates again what is around a change: every Ingress that names a host or a Service that the changed ones name, and
-/// so on. All others have nothing to do with it, so that this is what [`translate`] would give, at a cost that does not
+/// so on, and renews the endpoints of some Services. All others have nothing to do with it, so that this is what
+/// [`translate`] would give, at a cost that does not
 /// depend on how many there are. `None` where it would be too many, or where more than their own hosts is concerned.
 pub fn refresh_ingresses(
     index: &Index,
     options: &Options,
     current: Current<'_>,
     around: &Around,
+    endpoints: &BTreeSet<NamespacedName>,
 ) -> Option<Translation> {
     let part = index.neighbourhood(around, NEIGHBOURS)?;
     // Whether a wildcard has a certificate matters to the hosts below it, whoever names them; and which of two names that are
@@ -145,11 +148,20 @@ pub fn refresh_ingresses(
     let default_backend = names_default.then(|| references.add_default(&mut said));
     let mut plan = rule::plan(options, &configuration, index, &owned, &mut references, previous, &mut said);
     plan.others = Some(&previous.routes);
-    let concerns = |backend: &Backend| {
-        let BackendKey { namespace, service, .. } = &backend.key;
-        part.services.contains(&NamespacedName { namespace: namespace.clone(), name: service.clone() })
-    };
-    let others = previous.backends.all().iter().filter(|backend| !concerns(backend)).cloned();
+    let before = part.hosts.iter().filter_map(|host| previous.routes.of_pattern(host)).flat_map(|host| host.routes());
+    let before = before.filter_map(|route| match route.target {
+        Target::Backend(id) => previous.backends.by_id(id),
+        Target::Default => None,
+    });
+    if !references.are_kept(&part.named, before, previous.backends.all()) {
+        return None;
+    }
+    let others = previous.backends.all().iter().filter(|backend| !part.services.contains(&name_of(&backend.key)));
+    let others = others.map(|old| match endpoints.contains(&name_of(&old.key)) {
+        true => backend::with_endpoints(index, options, old, &mut said),
+        false => Arc::clone(old),
+    });
+    let others: Vec<_> = others.collect();
     let built = references.build(&configuration, previous, others, &mut reader, &mut said);
     let known = part.hosts.iter().filter_map(|host| previous.certificates.by_host.get(host));
     let known = known.chain(&previous.certificates.default);
@@ -169,7 +181,10 @@ pub fn refresh_ingresses(
             let name = NamespacedName { namespace: origin.namespace.clone(), name: origin.name.clone() };
             match origin.kind {
                 kind if kind == Kind::Ingress.name() => part.ingresses.contains(&name),
-                kind if kind == Kind::Service.name() => part.services.contains(&name),
+                kind if kind == Kind::Service.name() => {
+                    let is_renewed = endpoints.contains(&name) && ENDPOINT_CODES.contains(&diagnostic.code);
+                    is_renewed || part.services.contains(&name)
+                }
                 _ => false,
             }
         })

@@ -48,6 +48,13 @@ pub(super) fn services(ingress: &Ingress) -> impl Iterator<Item = NamespacedName
     named.chain(stand_ins)
 }
 
+/// Whether an Ingress has an annotation about the Services that it names, and so about what others get of them, whatever its
+/// prefix.
+pub(super) fn says_of_services(ingress: &Ingress) -> bool {
+    let mut names = ingress.meta.annotations.keys().filter_map(|key| key.split_once('/'));
+    names.any(|(_, name)| annotation::concerns_services(name))
+}
+
 /// The Secrets and ConfigMaps that the annotations of an Ingress name, whatever their prefix.
 fn objects(ingress: &Ingress) -> impl Iterator<Item = (Kind, NamespacedName)> {
     ingress.meta.annotations.iter().filter_map(|(key, value)| {
@@ -62,6 +69,8 @@ fn objects(ingress: &Ingress) -> impl Iterator<Item = (Kind, NamespacedName)> {
 pub(super) struct Namers {
     hosts: HashMap<HostPattern, Names>,
     services: HashMap<NamespacedName, Names>,
+    /// Of the Services those that somebody who names them says something about, and who.
+    discussed: HashMap<NamespacedName, Names>,
     objects: HashMap<(Kind, NamespacedName), Names>,
 }
 
@@ -90,6 +99,10 @@ impl Names {
         self.0.is_empty()
     }
 
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn iter(&self) -> std::slice::Iter<'_, NamespacedName> {
         self.0.iter()
     }
@@ -98,12 +111,18 @@ impl Names {
 /// Hosts in a neighbourhood for each Ingress that it may have: more are translated with everything, on a thread of its own.
 const HOSTS: usize = 4;
 
+/// Where no more Ingresses than this name a Service, all of them are looked at.
+const FEW: usize = if cfg!(test) { 1 } else { 8 };
+
 impl Namers {
     pub(super) fn add(&mut self, ingress: &Ingress) {
         for host in hosts(ingress) {
             self.hosts.entry(host).or_default().insert(&ingress.meta.name);
         }
         for service in services(ingress) {
+            if says_of_services(ingress) {
+                self.discussed.entry(service.clone()).or_default().insert(&ingress.meta.name);
+            }
             self.services.entry(service).or_default().insert(&ingress.meta.name);
         }
         for object in objects(ingress) {
@@ -117,6 +136,7 @@ impl Namers {
         }
         for service in services(ingress) {
             take(&mut self.services, &service, &ingress.meta.name);
+            take(&mut self.discussed, &service, &ingress.meta.name);
         }
         for object in objects(ingress) {
             take(&mut self.objects, &object, &ingress.meta.name);
@@ -128,16 +148,18 @@ impl Namers {
         self.objects.get(&(kind, name.clone())).into_iter().flat_map(Names::iter)
     }
 
-    /// What has to do with what changed: no other Ingress names any of it. `None` where it has more than `most` Ingresses.
+    /// What has to do with what changed: no other Ingress names any of it, but for Services that many name and nobody says
+    /// anything about. `None` where it has more than `most` Ingresses.
     pub(super) fn neighbourhood<'i>(
         &self,
         around: &Around,
         ingress: impl Fn(&NamespacedName) -> Option<&'i Ingress>,
         most: usize,
     ) -> Option<Around> {
-        let Around { ingresses, hosts: named, services: used } = around.clone();
+        let Around { ingresses, hosts: changed_hosts, services: changed_services, named } = around.clone();
         let mut found = Around { ingresses, ..Around::default() };
-        let (mut new_hosts, mut new_services) = (Vec::from_iter(named), Vec::from_iter(used));
+        let (mut new_hosts, mut new_services) = (Vec::from_iter(changed_hosts), Vec::from_iter(changed_services));
+        let mut new_named = Vec::from_iter(named);
         loop {
             let namers = if let Some(host) = new_hosts.pop() {
                 let namers = self.hosts.get(&host);
@@ -145,7 +167,15 @@ impl Namers {
             } else if let Some(service) = new_services.pop() {
                 let namers = self.services.get(&service);
                 if found.services.insert(service) { namers } else { None }
+            } else if let Some(service) = new_named.pop() {
+                let is_shared = self.services.get(&service).is_some_and(|names| names.len() > FEW);
+                match is_shared && !self.discussed.contains_key(&service) {
+                    true => _ = found.named.insert(service),
+                    false => new_services.push(service),
+                }
+                None
             } else {
+                found.named.retain(|service| !found.services.contains(service));
                 return Some(found);
             };
             for name in namers.into_iter().flat_map(Names::iter) {
@@ -153,7 +183,7 @@ impl Namers {
                     && let Some(ingress) = ingress(name)
                 {
                     new_hosts.extend(hosts(ingress));
-                    new_services.extend(services(ingress));
+                    new_named.extend(services(ingress));
                 }
                 if found.ingresses.len() > most || new_hosts.len() + found.hosts.len() > most * HOSTS {
                     return None;

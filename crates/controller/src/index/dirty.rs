@@ -6,6 +6,7 @@ use std::ops::BitOrAssign;
 use edgeward_routing::host::HostPattern;
 
 use super::Index;
+use super::around::says_of_services;
 use crate::configmap::named;
 use crate::object::{Ingress, NamespacedName};
 
@@ -35,8 +36,11 @@ pub struct Around {
     pub ingresses: BTreeSet<NamespacedName>,
     /// Hosts that they name or named, in rules and `tls`.
     pub hosts: BTreeSet<HostPattern>,
-    /// Services that changed, or that they name or named.
+    /// Services that changed, or that those name or named which say something about them.
     pub services: BTreeSet<NamespacedName>,
+    /// Other Services that they name or named. Where many name one and nobody says anything about it, what has to do with it
+    /// stays as it is: such a Service is here in a neighbourhood too, and all others are in `services`.
+    pub named: BTreeSet<NamespacedName>,
 }
 
 impl Around {
@@ -57,7 +61,8 @@ impl Around {
         for version in versions {
             around.ingresses.insert(version.meta.name.clone());
             around.hosts.extend(super::around::hosts(version));
-            around.services.extend(super::around::services(version));
+            let services = if says_of_services(version) { &mut around.services } else { &mut around.named };
+            services.extend(super::around::services(version));
         }
         around
     }
@@ -93,7 +98,9 @@ impl BitOrAssign for Dirty {
         self.around.ingresses.extend(other.around.ingresses);
         self.around.hosts.extend(other.around.hosts);
         self.around.services.extend(other.around.services);
-        self.everything |= self.around.ingresses.len() + self.around.services.len() > Around::MOST;
+        self.around.named.extend(other.around.named);
+        let Around { ingresses, services, named, .. } = &self.around;
+        self.everything |= ingresses.len() + services.len() + named.len() > Around::MOST;
         if self.everything {
             self.around = Around::default();
         }

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use edgeward_routing::host::HostPattern;
@@ -22,12 +23,13 @@ fn endpoints(services: &[&str]) -> Dirty {
     Dirty { endpoints: services.iter().map(|service| name(service)).collect(), ..Dirty::default() }
 }
 
-/// `*` is every host.
+/// `*` is every host. Nobody says anything about the Services.
 fn around(ingresses: &[&str], hosts: &[&str], services: &[&str]) -> Dirty {
     let names = |names: &[&str]| names.iter().map(|text| name(text)).collect();
     let host = |text: &&str| if *text == "*" { HostPattern::Any } else { text.parse().unwrap() };
     let hosts = hosts.iter().map(host).collect();
-    let around = Around { ingresses: names(ingresses), hosts, services: names(services) };
+    let (services, named) = if ingresses.is_empty() { (services, &[][..]) } else { (&[][..], services) };
+    let around = Around { ingresses: names(ingresses), hosts, services: names(services), named: names(named) };
     Dirty { around, ..Dirty::default() }
 }
 
@@ -277,7 +279,7 @@ fn the_neighbourhood_of_a_change_is_closed() {
     let [a, b, c, d] = [
         ingress("a").rule("a.test", &["Prefix / one"]),
         ingress("b").rule("a.test", &["Prefix /b two"]).rule("b.test", &["Prefix / three"]),
-        ingress("c").rule("c.test", &["Prefix / three"]),
+        ingress("c").annotated("affinity", "cookie").rule("c.test", &["Prefix / three"]),
         ingress("d").rule("d.test", &["Prefix / four"]),
     ]
     .map(|ingress| ingress.object());
@@ -296,6 +298,27 @@ fn the_neighbourhood_of_a_change_is_closed() {
     assert_eq!(index.neighbourhood(&moved.around, 4).unwrap().ingresses.len(), 4);
     let alone = apply(&mut index, ingress("a").rule("e.test", &["Prefix / five"]).object());
     assert_eq!(index.neighbourhood(&alone.around, 4).unwrap().ingresses, names(&["a", "d"]));
+}
+
+#[test]
+fn a_service_that_many_name_and_nobody_says_anything_about_joins_no_neighbours() {
+    let plain = |name: &str| ingress(name).rule(&format!("{name}.test"), &["Prefix / web"]);
+    let mut index = Index::of(["a", "b", "c"].map(|name| plain(name).object()));
+    let names = |names: &[&str]| names.iter().map(|text| name(text)).collect::<BTreeSet<_>>();
+    let around = |dirty: &Dirty, index: &Index| index.neighbourhood(&dirty.around, 9).unwrap();
+    let edited = apply(&mut index, ingress("a").rule("a.test", &["Prefix /x web"]).object());
+    let found = around(&edited, &index);
+    assert_eq!((found.ingresses, found.services, found.named), (names(&["a"]), names(&[]), names(&["web"])));
+    // As soon as one says something, and when it says nothing any more.
+    for ingress in [plain("b").annotated("load-balance", "ewma"), plain("b")] {
+        let discussed = apply(&mut index, ingress.object());
+        let found = around(&discussed, &index);
+        assert_eq!((found.ingresses, found.services), (names(&["a", "b", "c"]), names(&["web"])));
+        assert!(found.named.is_empty());
+    }
+    // A Service that changes itself concerns all that name it.
+    let [service, _] = web("web", "10.0.0.1");
+    assert_eq!(around(&apply(&mut index, service), &index).ingresses.len(), 3);
 }
 
 #[test]

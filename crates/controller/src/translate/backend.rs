@@ -1,5 +1,6 @@
 //! Backends: the Service ports that routes name, and how requests are spread over them.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -270,6 +271,27 @@ impl<'a> References<'a> {
         Some(&self.all[id.0].key)
     }
 
+    /// Whether the backends of these Services, about which no Ingress says anything, can stay as they are in `old`: they are
+    /// there, without an alternative then and now, and requests still go to those of `before`, which hosts that are
+    /// translated anew sent requests to.
+    pub(super) fn are_kept<'b>(
+        &self,
+        services: &BTreeSet<NamespacedName>,
+        mut before: impl Iterator<Item = &'b Arc<Backend>>,
+        old: &[Arc<Backend>],
+    ) -> bool {
+        let is_of = |key: &BackendKey| services.contains(&name_of(key));
+        let is_alone = |key: &BackendKey| {
+            let found = old.binary_search_by(|backend| backend.key.cmp(key));
+            found.is_ok_and(|at| old[at].canary.is_none())
+        };
+        let named: Vec<_> = self.all.iter().filter(|reference| is_of(&reference.key)).collect();
+        named.iter().all(|reference| reference.canary.is_none() && (is_alone(&reference.key) || !reference.is_used))
+            && before.all(|backend| {
+                !is_of(&backend.key) || named.iter().any(|reference| reference.is_used && reference.key == backend.key)
+            })
+    }
+
     /// Notes that requests are sent to a backend.
     pub(super) fn mark_used(&mut self, id: ReferenceId) {
         self.all[id.0].is_used = true;
@@ -313,7 +335,7 @@ impl<'a> References<'a> {
         let numbers = previous.backends.number(entries.iter().map(|entry| self.key(entry)));
         let mut ids = vec![None; self.all.len()];
         for (entry, id) in entries.iter().zip(numbers.ids()) {
-            if let Entry::New(at) = entry {
+            if let Entry::New(at) | Entry::Kept(_, Some(at)) = entry {
                 ids[*at] = Some(*id);
             }
         }
@@ -322,7 +344,7 @@ impl<'a> References<'a> {
         for entry in entries {
             let reference = match entry {
                 Entry::New(at) => &self.all[at],
-                Entry::Kept(backend) => {
+                Entry::Kept(backend, _) => {
                     all.push(backend);
                     continue;
                 }
@@ -362,19 +384,23 @@ impl<'a> References<'a> {
         let mut others = others.into_iter().peekable();
         let mut entries = Vec::with_capacity(used.len());
         for at in used {
-            while let Some(other) = others.next_if(|other| other.key < self.all[at].key) {
-                entries.push(Entry::Kept(other));
+            let key = &self.all[at].key;
+            while let Some(other) = others.next_if(|other| other.key < *key) {
+                entries.push(Entry::Kept(other, None));
             }
-            entries.push(Entry::New(at));
+            entries.push(match others.next_if(|other| other.key == *key) {
+                Some(other) => Entry::Kept(other, Some(at)),
+                None => Entry::New(at),
+            });
         }
-        entries.extend(others.map(Entry::Kept));
+        entries.extend(others.map(|other| Entry::Kept(other, None)));
         entries
     }
 
     fn key<'e>(&'e self, entry: &'e Entry) -> &'e BackendKey {
         match entry {
             Entry::New(at) => &self.all[*at].key,
-            Entry::Kept(backend) => &backend.key,
+            Entry::Kept(backend, _) => &backend.key,
         }
     }
 
@@ -402,8 +428,8 @@ impl<'a> References<'a> {
 enum Entry {
     /// One of the references.
     New(usize),
-    /// One of the previous snapshot that stays as it is.
-    Kept(Arc<Backend>),
+    /// One of the previous snapshot that stays as it is, and the reference that names it.
+    Kept(Arc<Backend>, Option<usize>),
 }
 
 impl<'a> PortName<'a> {
@@ -515,6 +541,11 @@ impl Balance {
             slow_start: backend.slow_start,
         }
     }
+}
+
+/// The name of the Service that a backend is of.
+pub(super) fn name_of(key: &BackendKey) -> NamespacedName {
+    NamespacedName { namespace: key.namespace.clone(), name: key.service.clone() }
 }
 
 /// The backends of a Service, with their positions, in a list that is sorted by key: its ports lie side by side.

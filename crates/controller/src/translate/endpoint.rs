@@ -6,10 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use edgeward_routing::backend::BackendKey;
 use edgeward_routing::endpoint::Readiness;
 
+use super::backend::name_of;
 use super::options::Options;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
-use crate::object::{EndpointSlice, Kind, NamespacedName, PortRef, SERVICE_NAME_LABEL, Service, ServicePort};
+use crate::object::{EndpointSlice, Kind, PortRef, SERVICE_NAME_LABEL, Service, ServicePort};
 
 /// The diagnostics that depend on slices and name resolution alone. Their origin is the Service.
 pub const ENDPOINT_CODES: [&str; 3] = ["NoEndpoints", "AddressRefused", "NameNotResolved"];
@@ -93,7 +94,7 @@ pub(super) fn service_address(service: &Service, port: &str) -> Option<SocketAdd
 
 /// The Service whose port a backend is.
 fn service_of<'i>(index: &'i Index, key: &BackendKey) -> Option<&'i Service> {
-    index.service(&NamespacedName { namespace: key.namespace.clone(), name: key.service.clone() })
+    index.service(&name_of(key))
 }
 
 /// The same as the one endpoint of a backend.

@@ -131,7 +131,7 @@ fn a_change_of_a_named_object_concerns_the_ingress() {
     let dirty = index.apply(Change::Apply(Box::new(users("users", &[("auth", LIST)]))));
     assert_eq!(dirty.around.ingresses, [name("a")].into());
     let current = Current { snapshot: &first.snapshot, diagnostics: &first.diagnostics, owned: &first.owned };
-    let part = refresh_ingresses(&index, &options, current, &dirty.around).unwrap();
+    let part = refresh_ingresses(&index, &options, current, &dirty.around, &dirty.endpoints).unwrap();
     assert!(policies(&part).basic_auth.is_some() && part.diagnostics.is_empty());
     let whole = translate(&index, &options, &first.snapshot);
     assert_eq!(render(&part.snapshot), render(&whole.snapshot));
@@ -303,7 +303,7 @@ fn a_host_that_is_shared_later_closes_what_a_dropped_ingress_guards() {
         ] {
             let dirty = index.apply(change);
             let of = Current { snapshot: &current.snapshot, diagnostics: &current.diagnostics, owned: &current.owned };
-            let part = refresh_ingresses(&index, &options, of, &dirty.around);
+            let part = refresh_ingresses(&index, &options, of, &dirty.around, &dirty.endpoints);
             let whole = translate(&index, &options, &current.snapshot);
             let now = part.unwrap_or_else(|| whole.clone());
             assert_eq!(render(&now.snapshot), render(&whole.snapshot));

@@ -114,7 +114,7 @@ fn custom_headers_are_those_of_their_config_map_and_a_change_of_it_is_one_of_the
     ] {
         let dirty = apply(&mut index, map.clone());
         assert!(!dirty.needs_translation(&index, options.configmap.as_ref()));
-        let part = refresh_ingresses(&index, &options, now(&current), &dirty.around).unwrap();
+        let part = refresh_ingresses(&index, &options, now(&current), &dirty.around, &dirty.endpoints).unwrap();
         assert_eq!(headers(&part), (expected.0, expected.1.to_owned()), "{map:?}");
         let whole = translate(&index, &options, &empty());
         assert_eq!(edgeward_routing::render::render(&part.snapshot), edgeward_routing::render::render(&whole.snapshot));

@@ -256,15 +256,13 @@ proptest! {
                 let dirty = std::mem::take(&mut dirty);
                 let whole = translate(&index, &options, &current.snapshot);
                 prop_assert_eq!(all_of(&whole), all_of(&translate(&index, &options, &empty())));
-                let mut around = dirty.around.clone();
-                around.services.extend(dirty.endpoints.clone());
                 let is_part = !dirty.needs_translation(&index, options.configmap.as_ref());
                 let of = Current {
                     snapshot: &current.snapshot,
                     diagnostics: &current.diagnostics,
                     owned: &current.owned,
                 };
-                let part = is_part.then(|| refresh_ingresses(&index, &options, of, &around)).flatten();
+                let part = is_part.then(|| refresh_ingresses(&index, &options, of, &dirty.around, &dirty.endpoints)).flatten();
                 if let Some(part) = part {
                     prop_assert_eq!(all_of(&part), all_of(&whole));
                     prop_assert_eq!(&part.owned, &whole.owned);

@@ -73,7 +73,7 @@ fn route(host: &str, path: &str, origin: &Origin) -> Route {
         host: HostPattern::Exact(host.into()),
         path: PathPattern::Prefix(path.into()),
         target: Target::Backend(BackendId(0)),
-        policies: Policies { ssl_redirect: SslRedirect::WithCertificate, ..Policies::default() },
+        policies: Arc::new(Policies { ssl_redirect: SslRedirect::WithCertificate, ..Policies::default() }),
         origin: origin.clone(),
         service: "web".into(),
         fallback: false,
@@ -250,7 +250,7 @@ fn replace(c: &mut Criterion) {
     for (name, first) in [("3 known", 50_000), ("3 new", 100_000)] {
         let origin = Origin::object("Ingress", "default", "web");
         let routes = (first..first + 3).map(|index| route(&host(index), "/new", &origin));
-        let new = RouteTable::new(routes, TrailingSlash::Redirect, |_| true).hosts().to_vec();
+        let new: Vec<_> = RouteTable::new(routes, TrailingSlash::Redirect, |_| true).hosts().cloned().collect();
         let replaced: BTreeSet<HostPattern> = new.iter().map(|routes| routes.host.clone()).collect();
         group.bench_function(format!("{name} of 100000 hosts"), |b| {
             b.iter_with_large_drop(|| old.with(&replaced, new.clone()));

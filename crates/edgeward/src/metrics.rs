@@ -297,7 +297,7 @@ fn expiries(snapshot: &Snapshot, class: &str) -> Vec<Sample> {
 /// Ingresses with a path to a Service that does not exist, or that has no endpoint.
 fn orphans(snapshot: &Snapshot, status: &Status) -> Vec<Sample> {
     let mut orphans = BTreeSet::new();
-    for route in snapshot.routes.hosts().iter().flat_map(|host| host.routes()) {
+    for route in snapshot.routes.hosts().flat_map(|host| host.routes()) {
         let Target::Backend(id) = route.target else { continue };
         if snapshot.backends.by_id(id).is_some_and(|backend| backend.endpoints.is_empty()) {
             orphans.insert((&*route.origin.namespace, &*route.origin.name, "no-endpoint"));

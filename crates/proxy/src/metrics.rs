@@ -84,8 +84,8 @@ impl Metrics {
         }
     }
 
-    fn series<'r>(&self, route: &'r Route) -> Option<&'r Arc<RouteSeries>> {
-        route.metrics.get_or_init(|| self.store.series_of(route))
+    fn series<'r>(&self, route: &'r Route) -> Option<&'r RouteSeries> {
+        route.metrics.get_or_share(|| self.store.series_of(route))
     }
 
     /// Counts a request that is sent to an endpoint once more.

@@ -16,7 +16,12 @@ impl Attachment {
     ///
     /// Returns `None` when the slot already holds a value of another type, which is a programming error of the caller.
     pub fn get_or_init<T: Any + Send + Sync>(&self, init: impl FnOnce() -> T) -> Option<&T> {
-        self.0.get_or_init(|| Arc::new(init())).downcast_ref()
+        self.get_or_share(|| Arc::new(init()))
+    }
+
+    /// The same for a value that hangs on others too.
+    pub fn get_or_share<T: Any + Send + Sync>(&self, init: impl FnOnce() -> Arc<T>) -> Option<&T> {
+        self.0.get_or_init(|| init()).downcast_ref()
     }
 }
 

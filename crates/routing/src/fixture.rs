@@ -12,7 +12,6 @@ use crate::decide::{Downstream, RequestHead};
 use crate::endpoint::{Endpoint, Readiness};
 use crate::origin::Origin;
 use crate::path::PathPattern;
-use crate::policy::Policies;
 use crate::route::{Route, Target};
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
@@ -96,7 +95,7 @@ pub(crate) fn route(host: &str, pattern: &str, backend: u32) -> Route {
         host: host.parse().unwrap(),
         path: path(pattern),
         target: Target::Backend(BackendId(backend)),
-        policies: Policies::default(),
+        policies: Arc::default(),
         origin: Origin::object("Ingress", "default", "web").at("spec.rules[0]"),
         service: format!("s{backend}").into(),
         fallback: false,

@@ -19,7 +19,7 @@ use crate::snapshot::Snapshot;
 /// the generation and living state (health, counts) are not part of it.
 pub fn render(snapshot: &Snapshot) -> String {
     let mut out = String::new();
-    let mut hosts: Vec<_> = snapshot.routes.hosts().iter().collect();
+    let mut hosts: Vec<_> = snapshot.routes.hosts().collect();
     hosts.sort_by(|a, b| a.host.cmp(&b.host));
     for host in hosts {
         let certificate = if host.has_certificate { " (certificate configured)" } else { "" };

@@ -1,5 +1,7 @@
 //! A route: host pattern, path pattern, where requests go, and the policies on the way.
 
+use std::sync::Arc;
+
 use crate::attachment::Attachment;
 use crate::backend::BackendId;
 use crate::host::HostPattern;
@@ -17,23 +19,25 @@ pub enum Target {
     Default,
 }
 
-/// One routing rule, compiled.
+/// One routing rule, compiled. What every request of it reads comes first, side by side: in a large table a route is seldom
+/// in the processor's caches.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct Route {
+    /// The behaviours on the way, one object for routes of which they are equal.
+    pub policies: Arc<Policies>,
+    /// Where its requests go.
+    pub target: Target,
+    /// The data plane's own: metric handles.
+    pub metrics: Attachment,
+    /// Whether this is the host's implicit `/`: it takes what no rule of the host takes.
+    pub fallback: bool,
     /// The host side of the rule.
     pub host: HostPattern,
     /// The path side of the rule.
     pub path: PathPattern,
-    /// Where its requests go.
-    pub target: Target,
-    /// The behaviours on the way.
-    pub policies: Policies,
     /// The Ingress path that it came from.
     pub origin: Origin,
     /// The Service that the Ingress names; empty for none. A metric label.
     pub service: Box<str>,
-    /// Whether this is the host's implicit `/`: it takes what no rule of the host takes.
-    pub fallback: bool,
-    /// The data plane's own: metric handles.
-    pub metrics: Attachment,
 }

@@ -20,56 +20,18 @@ use crate::route::Route;
 ///
 /// A host picks one group of routes (exact, else one-label wildcard, else the routes for any host), and only that
 /// group's paths are looked at. Within it an exact path wins over every prefix, and a longer prefix over a shorter one.
-#[derive(Debug, Default)]
-pub struct RouteTable {
-    hosts: Vec<Arc<HostRoutes>>,
-    /// Shared by tables with the same hosts.
-    places: Arc<Places>,
-}
-
-/// Where in a table the routes of a host pattern are. The patterns are in the table and nowhere else.
+///
+/// In a large table most of what a lookup costs is waiting for memory, so that one goes from the slot of a host straight to
+/// its routes.
 #[derive(Debug, Default, Clone)]
-struct Places {
+pub struct RouteTable {
     /// Keyed at random. What is in the table comes from the configuration; clients only look.
     hasher: DefaultHashBuilder,
-    exact: HashTable<u32>,
-    wildcard: HashTable<u32>,
-    any: Option<u32>,
+    exact: HashTable<Arc<HostRoutes>>,
+    wildcard: HashTable<Arc<HostRoutes>>,
+    any: Option<Arc<HostRoutes>>,
     /// Other names of hosts that are no look into a table, in the order in which they are tried.
-    listed: Vec<u32>,
-}
-
-impl Places {
-    /// Adds the last one of `hosts`.
-    fn add_last(&mut self, hosts: &[Arc<HostRoutes>]) {
-        let Some((last, before)) = hosts.split_last() else { return };
-        let place = u32::try_from(before.len()).unwrap_or(u32::MAX);
-        let table = match &last.host {
-            HostPattern::Exact(_) => &mut self.exact,
-            HostPattern::Wildcard(_) => &mut self.wildcard,
-            HostPattern::Any => return self.any = Some(place),
-            HostPattern::Below(_) | HostPattern::Beginning(_) | HostPattern::Regex(_) => {
-                let new = listed_order(&last.host);
-                let at = self.listed.partition_point(|other| listed_order(&hosts[*other as usize].host) <= new);
-                return self.listed.insert(at, place);
-            }
-        };
-        let hash = |place: u32| self.hasher.hash_one(name_at(hosts, place));
-        table.insert_unique(hash(place), place, |place| hash(*place));
-    }
-
-    fn exact(&self, hosts: &[Arc<HostRoutes>], host: &str) -> Option<u32> {
-        self.find(&self.exact, hosts, host)
-    }
-
-    fn wildcard(&self, hosts: &[Arc<HostRoutes>], suffix: &str) -> Option<u32> {
-        self.find(&self.wildcard, hosts, suffix)
-    }
-
-    fn find(&self, table: &HashTable<u32>, hosts: &[Arc<HostRoutes>], name: &str) -> Option<u32> {
-        let name = name.as_bytes();
-        table.find(self.hasher.hash_one(name), |place| name_at(hosts, *place) == name).copied()
-    }
+    listed: Vec<Arc<HostRoutes>>,
 }
 
 /// The order in which nginx tries names that are listed: wildcards in front, the longest first, then those behind, then
@@ -82,21 +44,17 @@ fn listed_order(host: &HostPattern) -> (u8, Reverse<usize>, &HostPattern) {
     }
 }
 
-/// The name in the host pattern at a place.
-fn name_at(hosts: &[Arc<HostRoutes>], place: u32) -> &[u8] {
-    hosts.get(place as usize).map_or(&[], |routes| routes.trie().name())
-}
-
-/// The routes of one host pattern.
+/// The routes of one host pattern. What every lookup reads comes first, side by side.
 #[derive(Debug)]
+#[repr(C)]
 pub struct HostRoutes {
-    /// The host pattern.
-    pub host: HostPattern,
+    routes: Box<[Arc<Route>]>,
+    paths: Paths,
     /// Whether a certificate is configured for this host (ingress-nginx: it has a `tls` section, or the wildcard above it
     /// has), which is what `ssl-redirect` asks.
     pub has_certificate: bool,
-    routes: Box<[Arc<Route>]>,
-    paths: Paths,
+    /// The host pattern.
+    pub host: HostPattern,
 }
 
 /// The paths of a host.
@@ -150,79 +108,98 @@ impl RouteTable {
     /// that a table whose hosts are mostly those of another one is made fast.
     pub fn of(hosts: Vec<Arc<HostRoutes>>) -> Self {
         // Nearly all host patterns are exact.
-        let mut places = Places { exact: HashTable::with_capacity(hosts.len()), ..Places::default() };
-        for end in 1..=hosts.len() {
-            places.add_last(&hosts[..end]);
-        }
-        Self { hosts, places: Arc::new(places) }
-    }
-
-    /// This table with the routes of `replaced` taken out and `new` put in, whose hosts are among them. Where no host goes
-    /// away it costs no more than a copy of the list, and of the places where a host is new.
-    #[must_use]
-    pub fn with(&self, replaced: &BTreeSet<HostPattern>, new: Vec<Arc<HostRoutes>>) -> Self {
-        let staying: BTreeSet<&HostPattern> = new.iter().map(|routes| &routes.host).collect();
-        if replaced.iter().any(|host| self.place(host).is_some() && !staying.contains(host)) {
-            let others = self.hosts.iter().filter(|routes| !replaced.contains(&routes.host)).cloned();
-            return Self::of(others.chain(new).collect());
-        }
-        let mut table = Self { hosts: self.hosts.clone(), places: Arc::clone(&self.places) };
-        for routes in new {
-            match table.place(&routes.host) {
-                Some(place) => table.hosts[place as usize] = routes,
-                None => {
-                    table.hosts.push(routes);
-                    Arc::make_mut(&mut table.places).add_last(&table.hosts);
-                }
-            }
-        }
+        let mut table = Self { exact: HashTable::with_capacity(hosts.len()), ..Self::default() };
+        hosts.into_iter().for_each(|routes| table.put(routes));
         table
     }
 
-    fn place(&self, pattern: &HostPattern) -> Option<u32> {
-        match pattern {
-            HostPattern::Exact(host) => self.places.exact(&self.hosts, host),
-            HostPattern::Wildcard(suffix) => self.places.wildcard(&self.hosts, suffix),
-            HostPattern::Any => self.places.any,
+    /// This table with the routes of `replaced` taken out and `new` put in, whose hosts are among them. It costs no more
+    /// than a copy of the list of hosts.
+    #[must_use]
+    pub fn with(&self, replaced: &BTreeSet<HostPattern>, new: Vec<Arc<HostRoutes>>) -> Self {
+        let mut table = self.clone();
+        replaced.iter().for_each(|host| table.take_out(host));
+        new.into_iter().for_each(|routes| table.put(routes));
+        table
+    }
+
+    /// Adds the routes of a host that has none.
+    fn put(&mut self, routes: Arc<HostRoutes>) {
+        let Self { hasher, exact, wildcard, any, listed } = self;
+        let table = match &routes.host {
+            HostPattern::Exact(_) => exact,
+            HostPattern::Wildcard(_) => wildcard,
+            HostPattern::Any => return *any = Some(routes),
             HostPattern::Below(_) | HostPattern::Beginning(_) | HostPattern::Regex(_) => {
-                self.places.listed.iter().find(|place| self.hosts[**place as usize].host == *pattern).copied()
+                let new = listed_order(&routes.host);
+                let at = listed.partition_point(|other| listed_order(&other.host) <= new);
+                return listed.insert(at, routes);
             }
+        };
+        let hash = |routes: &Arc<HostRoutes>| hasher.hash_one(routes.name());
+        table.insert_unique(hash(&routes), routes, hash);
+    }
+
+    fn take_out(&mut self, pattern: &HostPattern) {
+        let hash = self.hasher.hash_one(name(pattern).as_bytes());
+        let table = match pattern {
+            HostPattern::Exact(_) => &mut self.exact,
+            HostPattern::Wildcard(_) => &mut self.wildcard,
+            HostPattern::Any => return self.any = None,
+            HostPattern::Below(_) | HostPattern::Beginning(_) | HostPattern::Regex(_) => {
+                return self.listed.retain(|routes| routes.host != *pattern);
+            }
+        };
+        if let Ok(found) = table.find_entry(hash, |routes| routes.host == *pattern) {
+            found.remove();
         }
     }
 
     /// The routes of a host pattern itself, whatever it covers.
     pub fn of_pattern(&self, pattern: &HostPattern) -> Option<&Arc<HostRoutes>> {
-        self.hosts.get(self.place(pattern)? as usize)
+        match pattern {
+            HostPattern::Exact(host) => self.find_name(&self.exact, host),
+            HostPattern::Wildcard(suffix) => self.find_name(&self.wildcard, suffix),
+            HostPattern::Any => self.any.as_ref(),
+            HostPattern::Below(_) | HostPattern::Beginning(_) | HostPattern::Regex(_) => {
+                self.listed.iter().find(|routes| routes.host == *pattern)
+            }
+        }
     }
 
     /// The routes of a normalised host: exact, then one-label wildcard, then any. Other names that are patterns come where
     /// nginx has them: wildcards before the one-label ones, which it knows as regular expressions, and these behind them.
     pub fn host(&self, host: &str) -> Option<&HostRoutes> {
-        let place = self.places.exact(&self.hosts, host).or_else(|| match self.places.listed.is_empty() {
-            true => self.wildcard(host),
-            false => self.listed_or_wildcard(host),
+        let found = self.find_name(&self.exact, host).or_else(|| match self.listed.is_empty() {
+            true => self.find_wildcard(host),
+            false => self.find_listed_or_wildcard(host),
         });
-        self.hosts.get(place.or(self.places.any)? as usize).map(Arc::as_ref)
+        found.or(self.any.as_ref()).map(Arc::as_ref)
     }
 
-    fn wildcard(&self, host: &str) -> Option<u32> {
+    fn find_name<'t>(&self, table: &'t HashTable<Arc<HostRoutes>>, name: &str) -> Option<&'t Arc<HostRoutes>> {
+        let name = name.as_bytes();
+        table.find(self.hasher.hash_one(name), |routes| routes.name() == name)
+    }
+
+    fn find_wildcard(&self, host: &str) -> Option<&Arc<HostRoutes>> {
         let (label, suffix) = host.split_once('.')?;
-        (!label.is_empty()).then(|| self.places.wildcard(&self.hosts, suffix))?
+        (!label.is_empty()).then(|| self.find_name(&self.wildcard, suffix))?
     }
 
     /// A wildcard host of an Ingress is a regular expression in ingress-nginx, the first of them.
-    fn listed_or_wildcard(&self, host: &str) -> Option<u32> {
-        let listed = self.places.listed.iter().copied();
-        let found = listed.map(|place| (place, &self.hosts[place as usize].host)).find(|(_, name)| name.matches(host));
-        match found {
+    fn find_listed_or_wildcard(&self, host: &str) -> Option<&Arc<HostRoutes>> {
+        let Some(found) = self.listed.iter().find(|routes| routes.host.matches(host)) else {
+            return self.find_wildcard(host);
+        };
+        match &found.host {
             // What is one label below it has a certificate of its own, and so an entry.
-            Some((place, HostPattern::Below(suffix))) => {
+            HostPattern::Below(suffix) => {
                 let above = host.split_once('.').filter(|(_, rest)| *rest == &**suffix);
-                above.and_then(|_| self.wildcard(host)).or(Some(place))
+                above.and_then(|_| self.find_wildcard(host)).or(Some(found))
             }
-            Some((place, HostPattern::Beginning(_))) => Some(place),
-            Some((place, _)) => self.wildcard(host).or(Some(place)),
-            None => self.wildcard(host),
+            HostPattern::Beginning(_) => Some(found),
+            _ => self.find_wildcard(host).or(Some(found)),
         }
     }
 
@@ -235,26 +212,25 @@ impl RouteTable {
     }
 
     /// All host patterns with their routes, in no particular order.
-    pub fn hosts(&self) -> &[Arc<HostRoutes>] {
-        &self.hosts
+    pub fn hosts(&self) -> impl Iterator<Item = &Arc<HostRoutes>> {
+        self.exact.iter().chain(&self.wildcard).chain(&self.listed).chain(&self.any)
     }
 
     /// How many routes there are.
     pub fn len(&self) -> usize {
-        self.hosts.iter().map(|host| host.routes.len()).sum()
+        self.hosts().map(|host| host.routes.len()).sum()
     }
 
     /// How many bytes the table takes beside the [`Route`]s themselves, hosts that it shares with other tables included.
     pub fn index_bytes(&self) -> usize {
-        let Places { exact, wildcard, .. } = &*self.places;
-        let hosts: usize = self.hosts.iter().map(|routes| routes.index_bytes()).sum();
-        let list = self.hosts.capacity() * size_of::<Arc<HostRoutes>>();
-        size_of::<Places>() + exact.allocation_size() + wildcard.allocation_size() + list + hosts
+        let hosts: usize = self.hosts().map(|routes| routes.index_bytes()).sum();
+        let listed = self.listed.capacity() * size_of::<Arc<HostRoutes>>();
+        size_of::<Self>() + self.exact.allocation_size() + self.wildcard.allocation_size() + listed + hosts
     }
 
     /// Whether there is no route at all.
     pub fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
+        self.hosts().next().is_none()
     }
 }
 
@@ -282,7 +258,13 @@ impl HostRoutes {
             true => Paths::Plain(plain),
             false => Paths::Patterns(Box::new(PatternList::new(plain, patterns))),
         };
-        Self { host, has_certificate, paths, routes: routes.into() }
+        Self { routes: routes.into(), paths, has_certificate, host }
+    }
+
+    /// The name in the host pattern.
+    #[inline]
+    fn name(&self) -> &[u8] {
+        self.trie().name()
     }
 
     fn trie(&self) -> &PathTrie {

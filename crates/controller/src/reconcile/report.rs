@@ -77,7 +77,7 @@ impl Counts {
     pub(super) fn of(snapshot: &Snapshot, index: &Index) -> Self {
         Self {
             routes: snapshot.routes.len(),
-            hosts: snapshot.routes.hosts().len(),
+            hosts: snapshot.routes.hosts().count(),
             backends: snapshot.backends.all().len(),
             endpoints: snapshot.backends.all().iter().map(|backend| backend.endpoints.len()).sum(),
             certificates: snapshot.certificates.by_host.len(),

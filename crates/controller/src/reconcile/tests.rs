@@ -118,7 +118,7 @@ impl Running {
 
     fn hosts(&self) -> Vec<String> {
         let snapshot = self.reader.load();
-        let mut hosts: Vec<_> = snapshot.routes.hosts().iter().map(|host| host.host.to_string()).collect();
+        let mut hosts: Vec<_> = snapshot.routes.hosts().map(|host| host.host.to_string()).collect();
         hosts.sort();
         hosts
     }

@@ -1,6 +1,6 @@
 //! What a snapshot takes over from the one before: every part that came out equal, by identity.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use edgeward_routing::Snapshot;
@@ -8,6 +8,7 @@ use edgeward_routing::backend::{Backend, BackendId, Backends, Numbers};
 use edgeward_routing::certificate::CertificateTable;
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::path::PathPattern;
+use edgeward_routing::policy::Policies;
 use edgeward_routing::route::{Route, Target};
 use edgeward_routing::settings::Settings;
 use edgeward_routing::table::{HostRoutes, RouteTable};
@@ -20,7 +21,7 @@ use super::rule::{HostPlan, Plan, PlannedRoute};
 /// so do hosts whose routes did not, and the whole table when none did. Only what did change costs memory.
 pub(super) fn routes(plan: &Plan<'_>, built: &Built, settings: &Settings, previous: &Snapshot) -> Arc<RouteTable> {
     let hosts = Sharer::new(plan, built, settings, previous).hosts();
-    if previous.routes.hosts().len() == hosts.len() && hosts.iter().all(|host| is_of(&previous.routes, host)) {
+    if previous.routes.hosts().count() == hosts.len() && hosts.iter().all(|host| is_of(&previous.routes, host)) {
         return Arc::clone(&previous.routes);
     }
     Arc::new(RouteTable::of(hosts))
@@ -54,16 +55,22 @@ struct Sharer<'p> {
     previous: &'p Snapshot,
     /// Whether paths mean what they meant before.
     is_indexed_alike: bool,
+    /// Policies that new routes were given, the last ones behind.
+    recent: VecDeque<Arc<Policies>>,
 }
+
+/// Among how many of the last policies equal ones are looked for.
+const RECENT: usize = 16;
 
 impl<'p> Sharer<'p> {
     fn new(plan: &'p Plan<'p>, built: &'p Built, settings: &'p Settings, previous: &'p Snapshot) -> Self {
         let is_indexed_alike = previous.settings.trailing_slash == settings.trailing_slash;
-        Self { plan, built, settings, previous, is_indexed_alike }
+        Self { plan, built, settings, previous, is_indexed_alike, recent: VecDeque::new() }
     }
 
-    fn hosts(&self) -> Vec<Arc<HostRoutes>> {
-        self.plan.hosts.iter().filter(|host| !host.routes.is_empty()).map(|host| self.host(host)).collect()
+    fn hosts(mut self) -> Vec<Arc<HostRoutes>> {
+        let plan = self.plan;
+        plan.hosts.iter().filter(|host| !host.routes.is_empty()).map(|host| self.host(host)).collect()
     }
 
     /// Whether a number means the backend that it meant before.
@@ -72,7 +79,7 @@ impl<'p> Sharer<'p> {
         old.zip(self.built.backends.by_id(id)).is_some_and(|(old, new)| old.key == new.key)
     }
 
-    fn host(&self, plan: &HostPlan<'_>) -> Arc<HostRoutes> {
+    fn host(&mut self, plan: &HostPlan<'_>) -> Arc<HostRoutes> {
         let has_certificate = self.plan.has_certificate(&plan.host);
         let known = self.previous.routes.of_pattern(&plan.host);
         let old_routes = known.map_or(&[][..], |known| known.routes());
@@ -111,13 +118,26 @@ impl<'p> Sharer<'p> {
         is_kept
             && old.target == target
             && old.fallback == planned.fallback
-            && old.policies == planned.policies
+            && *old.policies == planned.policies
             && planned.has_path(&old.path)
             && planned.place.is_written(&old.origin.field)
             && (&old.origin.name, &old.origin.namespace) == (&origin.name, &origin.namespace)
     }
 
-    fn route(&self, plan: &HostPlan<'_>, planned: &PlannedRoute<'_>, path: PathPattern) -> Route {
+    /// These policies, as one object with equal ones of other routes. Most Ingresses ask for little, and for the same, so that
+    /// a few objects are those of nearly all routes, and stay in the processor's caches.
+    fn policies(&mut self, planned: &Policies) -> Arc<Policies> {
+        let known = self.recent.iter().rev().find(|known| ***known == *planned);
+        let policies = known.map_or_else(|| Arc::new(planned.clone()), Arc::clone);
+        self.recent.retain(|known| !Arc::ptr_eq(known, &policies));
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Arc::clone(&policies));
+        policies
+    }
+
+    fn route(&mut self, plan: &HostPlan<'_>, planned: &PlannedRoute<'_>, path: PathPattern) -> Route {
         let target = self.target(planned);
         let backend = match target {
             Target::Backend(id) => self.built.backends.by_id(id),
@@ -127,7 +147,7 @@ impl<'p> Sharer<'p> {
             host: plan.host.clone(),
             path,
             target,
-            policies: planned.policies.clone(),
+            policies: self.policies(&planned.policies),
             origin: planned.by.origin.at(planned.place.to_string()),
             service: backend.map_or_else(Box::default, |backend| Box::from(&*backend.key.service)),
             fallback: planned.fallback,

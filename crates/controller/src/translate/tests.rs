@@ -53,7 +53,6 @@ fn routes(translation: &Translation) -> Vec<String> {
     let mut lines: Vec<String> = snapshot
         .routes
         .hosts()
-        .iter()
         .flat_map(|host| host.routes())
         .map(|route| {
             let target = match route.target {

@@ -9,7 +9,6 @@ use edgeward_routing::decide::Reason;
 use edgeward_routing::forward::Forwarded;
 use edgeward_routing::origin::Origin;
 use edgeward_routing::path::PathPattern;
-use edgeward_routing::policy::Policies;
 use edgeward_routing::route::{Route, Target};
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -109,7 +108,7 @@ pub(crate) fn route(host: &str, path: &str) -> Route {
         host: host.parse().unwrap(),
         path: PathPattern::Prefix(path.into()),
         target: Target::Backend(BackendId(0)),
-        policies: Policies::default(),
+        policies: Arc::default(),
         origin: Origin::object("Ingress", "shop", "web").at("spec.rules[0].http.paths[0]"),
         service: "cart".into(),
         fallback: false,

@@ -6,7 +6,8 @@ use super::family::{Family, Scale};
 use super::options::{MetricsError, MetricsOptions};
 use crate::record::RequestRecord;
 
-/// The shape that all series share. The cells of a histogram are its sum, one per bound, and the bucket above the last.
+/// The shape that all series share: the sums of all histograms side by side, for nearly every request adds to each, then the
+/// buckets of each histogram: one per bound, and the one above the last.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) histograms: Vec<Histogram>,
@@ -25,7 +26,10 @@ pub(super) struct Histogram {
     pub(super) bounds: Box<[f64]>,
     /// Observations are exposed divided by this.
     unit: f64,
-    at: usize,
+    /// Where its sum is.
+    sum: usize,
+    /// Where its buckets begin.
+    buckets: usize,
 }
 
 /// The state of a histogram at one moment.
@@ -97,11 +101,15 @@ impl Layout {
                 limits: bounds.iter().map(limit).collect(),
                 bounds: bounds.as_slice().into(),
                 unit,
-                at: layout.cells,
+                sum: layout.histograms.len(),
+                buckets: layout.cells,
             });
-            layout.cells += bounds.len() + 2;
+            layout.cells += bounds.len() + 1;
             layout.exposed += bounds.len() + 3;
         }
+        let sums = layout.histograms.len();
+        layout.histograms.iter_mut().for_each(|histogram| histogram.buckets += sums);
+        layout.cells += sums;
         Ok(layout)
     }
 
@@ -115,8 +123,8 @@ impl Layout {
         for histogram in &self.histograms {
             if let Some(value) = observation.value(histogram.family) {
                 let bucket = histogram.limits.iter().position(|limit| value <= *limit);
-                let bucket = histogram.at + 1 + bucket.unwrap_or(histogram.limits.len());
-                cells[histogram.at].fetch_add(value, Ordering::Relaxed);
+                let bucket = histogram.buckets + bucket.unwrap_or(histogram.limits.len());
+                cells[histogram.sum].fetch_add(value, Ordering::Relaxed);
                 cells[bucket].fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -128,7 +136,7 @@ impl Histogram {
     /// a request ahead or behind.
     pub(super) fn read(&self, cells: &[AtomicU64]) -> Reading {
         let mut count = 0;
-        let mut cumulative: Vec<u64> = cells[self.at + 1..][..=self.limits.len()]
+        let mut cumulative: Vec<u64> = cells[self.buckets..][..=self.limits.len()]
             .iter()
             .map(|cell| {
                 count += cell.load(Ordering::Relaxed);
@@ -136,6 +144,6 @@ impl Histogram {
             })
             .collect();
         cumulative.pop();
-        Reading { cumulative, count, sum: cells[self.at].load(Ordering::Relaxed) as f64 / self.unit }
+        Reading { cumulative, count, sum: cells[self.sum].load(Ordering::Relaxed) as f64 / self.unit }
     }
 }

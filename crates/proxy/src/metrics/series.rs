@@ -65,15 +65,27 @@ impl Budget {
     }
 }
 
-/// All series of a route.
+/// All series of a route. What nearly all requests need is in one line of the processor's caches, which have few of the routes of a
+/// large table.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct RouteSeries {
+    /// The first one that was needed, which is that of nearly all requests.
+    first: OnceLock<First>,
     shared: Arc<Shared>,
     /// One chain of statuses per method of [`METHODS`], and one for all other methods. A route sees few statuses, the
     /// common ones first, so that the walk is short.
-    methods: [Slot; METHODS.len() + 1],
+    others: OnceLock<Box<[Slot; METHODS.len() + 1]>>,
     /// Those of the requests that a canary took instead, with its name.
     canary: ArcSwapOption<(Box<str>, Arc<RouteSeries>)>,
+}
+
+#[derive(Debug)]
+struct First {
+    /// Its place among [`METHODS`].
+    method: u8,
+    status: u16,
+    series: Series,
 }
 
 type Slot = OnceLock<Box<Link>>;
@@ -96,7 +108,7 @@ pub(super) struct Series {
 
 impl RouteSeries {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, methods: [const { OnceLock::new() }; METHODS.len() + 1], canary: ArcSwapOption::empty() }
+        Self { first: OnceLock::new(), shared, others: OnceLock::new(), canary: ArcSwapOption::empty() }
     }
 
     /// The series of the requests that the canary of this name took, which are made with `make` where they are not those of
@@ -130,28 +142,16 @@ impl RouteSeries {
 
     /// The series of a method and status; `None` when there is no room for a new one.
     fn find_or_make(&self, method: &str, status: u16) -> Option<&Series> {
-        let method = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len());
-        let mut slot = &self.methods[method];
+        let method = (0..).zip(METHODS).find(|(_, known)| *known == method).map_or(METHODS.len() as u8, |(at, _)| at);
+        let first = self.shared.made_once(&self.first, || First { method, status, series: Series::default() })?;
+        if (first.method, first.status) == (method, status) {
+            return Some(&first.series);
+        }
+        let others = self.others.get_or_init(|| Box::new([const { OnceLock::new() }; METHODS.len() + 1]));
+        let mut slot = &others[usize::from(method)];
         loop {
-            let link = match slot.get() {
-                Some(link) => link,
-                None => {
-                    let budget = &self.shared.budget;
-                    if !budget.take(1, budget.max) {
-                        return None;
-                    }
-                    let mut made = false;
-                    let link = slot.get_or_init(|| {
-                        made = true;
-                        Box::new(Link { status, series: Series::default(), next: OnceLock::new() })
-                    });
-                    // Another worker was faster, perhaps with another status.
-                    if !made {
-                        budget.give_back(1);
-                    }
-                    link
-                }
-            };
+            let link = || Box::new(Link { status, series: Series::default(), next: OnceLock::new() });
+            let link = self.shared.made_once(slot, link)?;
             if link.status == status {
                 return Some(&link.series);
             }
@@ -161,12 +161,16 @@ impl RouteSeries {
 
     /// Shows every series with its labels `method` and `status`.
     pub(super) fn each(&self, mut see: impl FnMut(&str, &str, &Series)) {
-        for (at, mut slot) in self.methods.iter().enumerate() {
-            let method = METHODS.get(at).copied().unwrap_or(OTHER_METHOD);
+        let mut see = |method: u8, status: u16, series: &Series| {
+            let status = if self.shared.status_classes { format!("{status}xx") } else { status.to_string() };
+            see(METHODS.get(usize::from(method)).copied().unwrap_or(OTHER_METHOD), &status, series);
+        };
+        let Some(First { method, status, series }) = self.first.get() else { return };
+        see(*method, *status, series);
+        let others = self.others.get().map_or(&[][..], |others| &others[..]);
+        for (method, mut slot) in (0..).zip(others) {
             while let Some(link) = slot.get() {
-                let status =
-                    if self.shared.status_classes { format!("{}xx", link.status) } else { link.status.to_string() };
-                see(method, &status, &link.series);
+                see(method, link.status, &link.series);
                 slot = &link.next;
             }
         }
@@ -188,6 +192,26 @@ impl RouteSeries {
 }
 
 impl Shared {
+    /// What is in a slot, made with room for one more time series if there is nothing. `None` where there is no room.
+    fn made_once<'s, T>(&self, slot: &'s OnceLock<T>, make: impl FnOnce() -> T) -> Option<&'s T> {
+        if let Some(known) = slot.get() {
+            return Some(known);
+        }
+        if !self.budget.take(1, self.budget.max) {
+            return None;
+        }
+        let mut made = false;
+        let value = slot.get_or_init(|| {
+            made = true;
+            make()
+        });
+        // Another worker was faster.
+        if !made {
+            self.budget.give_back(1);
+        }
+        Some(value)
+    }
+
     /// Makes the histograms of a series if there is room.
     fn make_cells<'a>(&self, series: &'a Series) -> Option<&'a [AtomicU64]> {
         let exposed = self.layout.exposed;

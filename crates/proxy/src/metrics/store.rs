@@ -107,7 +107,7 @@ impl Store {
         if self.kept().settled.as_ptr() == Arc::as_ptr(current) {
             return;
         }
-        let hosts = current.hosts().iter().flat_map(|host| host.routes());
+        let hosts = current.hosts().flat_map(|host| host.routes());
         let live: HashSet<RouteLabels> = hosts.map(|route| RouteLabels::of(route, self.per_host)).collect();
         let shared = &self.shared;
         let mut settled = true;

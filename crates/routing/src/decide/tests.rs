@@ -38,7 +38,7 @@ fn fallback(host: &str) -> Route {
 /// A route whose ssl-redirect is on, as it is by default.
 fn redirecting(host: &str, path: &str, backend: u32) -> Route {
     let mut route = route(host, path, backend);
-    route.policies.ssl_redirect = SslRedirect::WithCertificate;
+    Arc::make_mut(&mut route.policies).ssl_redirect = SslRedirect::WithCertificate;
     route
 }
 
@@ -157,13 +157,13 @@ fn what_a_rule_path_holds_cannot_break_out_of_a_location() {
 fn a_redirect_of_the_route_comes_behind_the_body_size_and_before_https() {
     let redirect = |location: &str| Some(Arc::new(Redirect { status: 307, location: location.into() }));
     let mut elsewhere = redirecting("c051.test", "Prefix /", 1);
-    elsewhere.policies.redirect = redirect("https://www.example.com/n");
-    elsewhere.policies.body_size = BodySize(Some(10));
+    Arc::make_mut(&mut elsewhere.policies).redirect = redirect("https://www.example.com/n");
+    Arc::make_mut(&mut elsewhere.policies).body_size = BodySize(Some(10));
     let mut relative = route("c066.test", "Prefix /", 1);
-    relative.policies.redirect = redirect("/relative");
+    Arc::make_mut(&mut relative.policies).redirect = redirect("/relative");
     let mut styled = route("c070.test", "Prefix /", 1);
-    styled.policies.redirect = redirect("/relative");
-    styled.policies.redirect_style.is_relative = true;
+    Arc::make_mut(&mut styled.policies).redirect = redirect("/relative");
+    Arc::make_mut(&mut styled.policies).redirect_style.is_relative = true;
     let snapshot = snapshot(vec![elsewhere, relative, styled], &["c051.test"], Settings::default());
     for (head, expected) in [
         (Head::get("c051.test", "/x?y=1"), "307 https://www.example.com/n"),
@@ -179,7 +179,7 @@ fn a_redirect_of_the_route_comes_behind_the_body_size_and_before_https() {
 #[test]
 fn the_port_is_in_a_redirect_only_when_asked_for_and_not_the_usual_one() {
     let mut named = route("a.test", "Prefix /my/", 1);
-    named.policies.redirect_style.has_port = true;
+    Arc::make_mut(&mut named.policies).redirect_style.has_port = true;
     let snapshot = plain(vec![named]);
     for (port, expected) in [(80, "301 http://a.test/my/?q"), (8080, "301 http://a.test:8080/my/?q")] {
         let downstream = Downstream { port, ..downstream(false) };
@@ -191,8 +191,8 @@ fn the_port_is_in_a_redirect_only_when_asked_for_and_not_the_usual_one() {
 fn the_redirects_of_a_host_come_first_and_without_hsts() {
     let of_host = |policies: HostPolicies, host: &str| {
         let mut route = redirecting(host, "Prefix /", 1);
-        route.policies.host = Some(Arc::new(policies));
-        route.policies.body_size = BodySize(Some(10));
+        Arc::make_mut(&mut route.policies).host = Some(Arc::new(policies));
+        Arc::make_mut(&mut route.policies).body_size = BodySize(Some(10));
         route
     };
     let root = of_host(HostPolicies { app_root: Some("/app".into()), ..HostPolicies::default() }, "c046.test");
@@ -233,8 +233,9 @@ fn certificates_of_clients_come_before_everything_that_a_host_does() {
     };
     let of_host = |host: &str, policies: HostPolicies| {
         let mut route = redirecting(host, "Prefix /", 1);
-        route.policies.host = Some(Arc::new(HostPolicies { app_root: Some("/app".into()), ..policies }));
-        route.policies.closed = Some("for a test".into());
+        Arc::make_mut(&mut route.policies).host =
+            Some(Arc::new(HostPolicies { app_root: Some("/app".into()), ..policies }));
+        Arc::make_mut(&mut route.policies).closed = Some("for a test".into());
         route
     };
     let page = ClientCertificates { error_page: Some("https://page.test/x".into()), ..asked.clone() };
@@ -313,7 +314,7 @@ fn plain_http_goes_to_https_where_the_host_has_a_certificate() {
 #[test]
 fn the_certificate_is_the_hosts_and_the_switch_is_the_routes() {
     let mut forced = route("c087.test", "Prefix /", 1);
-    forced.policies.ssl_redirect = SslRedirect::Always;
+    Arc::make_mut(&mut forced.policies).ssl_redirect = SslRedirect::Always;
     let routes = vec![
         redirecting("c090.test", "Prefix /foo", 1),
         redirecting("c090.test", "Prefix /bar", 2),
@@ -362,11 +363,11 @@ fn a_trusted_proxy_says_what_scheme_and_host_the_client_used() {
 #[test]
 fn a_body_that_is_declared_too_large_is_refused_before_redirects() {
     let mut small = redirecting("c148.test", "Prefix /", 1);
-    small.policies.body_size = BodySize(Some(1024));
+    Arc::make_mut(&mut small.policies).body_size = BodySize(Some(1024));
     let mut unlimited = route("c148.test", "Prefix /inf", 2);
-    unlimited.policies.body_size = BodySize(None);
+    Arc::make_mut(&mut unlimited.policies).body_size = BodySize(None);
     let mut slash = route("c148.test", "Prefix /my/", 2);
-    slash.policies.body_size = BodySize(Some(1));
+    Arc::make_mut(&mut slash.policies).body_size = BodySize(Some(1));
     let routes = vec![small, unlimited, slash, route("c148.test", "Prefix /def", 2)];
     let with_certificate = snapshot(routes.clone(), &["c148.test"], Settings::default());
     let without = snapshot(routes, &[], Settings::default());
@@ -390,9 +391,9 @@ fn a_body_that_is_declared_too_large_is_refused_before_redirects() {
 #[test]
 fn a_closed_route_answers_503_to_everything() {
     let mut closed = redirecting("a.test", "Prefix /", 1);
-    closed.policies.closed = Some("the allow list does not parse".into());
+    Arc::make_mut(&mut closed.policies).closed = Some("the allow list does not parse".into());
     let mut slash = route("a.test", "Prefix /my/", 1);
-    slash.policies.closed = closed.policies.closed.clone();
+    Arc::make_mut(&mut slash.policies).closed = closed.policies.closed.clone();
     let snapshot = snapshot(vec![closed, slash], &["a.test"], Settings::default());
     for target in ["/", "/x", "/my", "/my/"] {
         assert_eq!(decided(&snapshot, false, &Head::get("a.test", target)), "503 route_closed", "{target}");
@@ -440,7 +441,7 @@ fn the_health_path_is_ours_on_hosts_that_no_rule_names() {
     assert_eq!(decided(&with_default, false, &Head::get("10.0.0.1", "/healthz")), "200 health");
     // Recorded (c116): a catch-all does not take it; a rule that names it does.
     let mut forced = route("", "Prefix /", 2);
-    forced.policies.ssl_redirect = SslRedirect::Always;
+    Arc::make_mut(&mut forced.policies).ssl_redirect = SslRedirect::Always;
     let decision = decide(&plain(vec![forced]), &downstream(false), &Head::get("anything.test", "/healthz"));
     assert_eq!(short(&decision), "200 health");
     assert!(decision.route.is_none());
@@ -463,7 +464,7 @@ fn a_decision_carries_its_route_and_client() {
 #[test]
 fn the_first_failed_check_answers() {
     let mut closed = route("a.test", "Prefix /", 1);
-    closed.policies.closed = Some("no".into());
+    Arc::make_mut(&mut closed.policies).closed = Some("no".into());
     let snapshot = plain(vec![closed]);
     let head = |method: &str, authority: &str, target: &str| {
         decided(&snapshot, false, &Head::get(authority, target).method(method).with("content-length", "9999999"))
@@ -486,7 +487,7 @@ proptest! {
         tls in any::<bool>(),
     ) {
         let mut forced = route("", "Prefix /", 1);
-        forced.policies.ssl_redirect = SslRedirect::Always;
+        Arc::make_mut(&mut forced.policies).ssl_redirect = SslRedirect::Always;
         let settings = Settings { use_forwarded_headers: true, trusted: vec!["0.0.0.0/0".parse().unwrap()], ..Settings::default() };
         let snapshot = snapshot(vec![forced, route("a.test", &format!("Prefix {rule}"), 1)], &[], settings);
         let heads = [
@@ -525,11 +526,13 @@ fn guarded() -> Route {
         max_age: "60".into(),
     };
     let denied = ["10.201.100.1".parse::<IpAddr>().unwrap().into()].into_iter().collect();
-    route.policies.cors = Some(Arc::new(cors));
-    route.policies.redirect = Some(Arc::new(Redirect { status: 301, location: "https://p.test".into() }));
-    route.policies.ssl_redirect = SslRedirect::Always;
-    route.policies.networks = Some(Arc::new(Networks { denied: Some(Arc::new(denied)), allowed: None }));
-    route.policies.body_size = BodySize(Some(10));
+    Arc::make_mut(&mut route.policies).cors = Some(Arc::new(cors));
+    Arc::make_mut(&mut route.policies).redirect =
+        Some(Arc::new(Redirect { status: 301, location: "https://p.test".into() }));
+    Arc::make_mut(&mut route.policies).ssl_redirect = SslRedirect::Always;
+    Arc::make_mut(&mut route.policies).networks =
+        Some(Arc::new(Networks { denied: Some(Arc::new(denied)), allowed: None }));
+    Arc::make_mut(&mut route.policies).body_size = BodySize(Some(10));
     route
 }
 
@@ -556,7 +559,7 @@ fn preflights_redirects_and_networks_have_their_order() {
         (closed, get().method("OPTIONS"), "503 route_closed", false, false),
     ] {
         let mut route = guarded();
-        strip(&mut route.policies);
+        strip(Arc::make_mut(&mut route.policies));
         let decision = decide(&plain(vec![route]), &downstream(false), &head);
         let seen = (short(&decision), decision.response.cors.is_some(), decision.is_counted);
         assert_eq!(seen, (expected.to_owned(), is_granted, is_counted), "{head:?}");
@@ -568,11 +571,12 @@ fn a_path_that_is_a_guarded_one_to_some_servers_is_refused() {
     let guarded = |path: &str, backend, user: &str| {
         let mut route = route("a.test", path, backend);
         let users = Users::new(vec![(user.as_bytes().into(), Password::Plain(b"p"[..].into()))]);
-        route.policies.basic_auth = Some(Arc::new(BasicAuth { realm: "".into(), users: Arc::new(users) }));
+        Arc::make_mut(&mut route.policies).basic_auth =
+            Some(Arc::new(BasicAuth { realm: "".into(), users: Arc::new(users) }));
         route
     };
     let mut closed = route("a.test", "Prefix /closed", 4);
-    closed.policies.closed = Some("x".into());
+    Arc::make_mut(&mut closed.policies).closed = Some("x".into());
     let open = [route("a.test", "Prefix /", 1), route("a.test", "Prefix /open", 2)];
     let snapshot = plain(open.into_iter().chain([guarded("Prefix /admin", 3, "u"), closed]).collect());
     for (target, expected) in [
@@ -600,7 +604,8 @@ fn a_path_that_is_a_guarded_one_to_some_servers_is_refused() {
 fn networks_are_those_of_the_client_that_is_believed() {
     let allowed = ["10.9.0.0/16".parse().unwrap()].into_iter().collect();
     let mut route = route("a.test", "Prefix /", 1);
-    route.policies.networks = Some(Arc::new(Networks { denied: None, allowed: Some(Arc::new(allowed)) }));
+    Arc::make_mut(&mut route.policies).networks =
+        Some(Arc::new(Networks { denied: None, allowed: Some(Arc::new(allowed)) }));
     let head = Head::get("a.test", "/").with("x-forwarded-for", "10.9.0.1");
     let snapshot = snapshot(vec![route], &[], Settings::default());
     assert_eq!(decided(&snapshot, false, &head), "403 network_refused");
@@ -612,12 +617,14 @@ fn networks_are_those_of_the_client_that_is_believed() {
 #[test]
 fn what_the_operator_blocks_is_blocked_everywhere() {
     let mut redirected = route("r.test", "Prefix /", 1);
-    redirected.policies.redirect = Some(Arc::new(Redirect { status: 301, location: "https://p.test".into() }));
+    Arc::make_mut(&mut redirected.policies).redirect =
+        Some(Arc::new(Redirect { status: 301, location: "https://p.test".into() }));
     let mut closed = route("c.test", "Prefix /", 1);
-    closed.policies.closed = Some("x".into());
+    Arc::make_mut(&mut closed.policies).closed = Some("x".into());
     let mut allowed = route("a.test", "Prefix /", 1);
     let everybody = ["0.0.0.0/0".parse().unwrap()].into_iter().collect();
-    allowed.policies.networks = Some(Arc::new(Networks { denied: None, allowed: Some(Arc::new(everybody)) }));
+    Arc::make_mut(&mut allowed.policies).networks =
+        Some(Arc::new(Networks { denied: None, allowed: Some(Arc::new(everybody)) }));
     let routes = vec![redirected, closed, allowed];
     let user_agents = [Pattern::parse("~*bot").unwrap()].into();
     let by_head = Settings { block: Some(Arc::new(Block { user_agents, ..Block::default() })), ..Settings::default() };

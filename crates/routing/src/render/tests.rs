@@ -11,12 +11,12 @@ use crate::table::RouteTable;
 
 fn routes() -> Vec<Route> {
     let mut shop = route("shop.test", "Prefix /", 1);
-    shop.policies.ssl_redirect = SslRedirect::WithCertificate;
-    shop.policies.body_size = BodySize(None);
+    Arc::make_mut(&mut shop.policies).ssl_redirect = SslRedirect::WithCertificate;
+    Arc::make_mut(&mut shop.policies).body_size = BodySize(None);
     let mut api = route("shop.test", "Exact /api", 0);
-    api.policies.closed = Some("the allow list does not parse".into());
-    api.policies.protocol = BackendProtocol::Grpc;
-    api.policies.timeouts.read = Duration::from_secs(5);
+    Arc::make_mut(&mut api.policies).closed = Some("the allow list does not parse".into());
+    Arc::make_mut(&mut api.policies).protocol = BackendProtocol::Grpc;
+    Arc::make_mut(&mut api.policies).timeouts.read = Duration::from_secs(5);
     let mut fallback = route("*.shop.test", "Prefix /", 0);
     fallback.target = Target::Default;
     fallback.fallback = true;

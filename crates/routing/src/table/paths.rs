@@ -38,13 +38,15 @@ impl<'r> Key<'r> {
     }
 }
 
-/// The paths of one host and the numbers of their routes.
+/// The paths of one host and the numbers of their routes. The block comes last, so that its front is side by side with what is
+/// read before it.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct PathTrie {
-    block: Block,
     /// How many bytes of the block are the name of the host.
     name: u8,
     trailing_slash: TrailingSlash,
+    block: Block,
 }
 
 /// Bytes that are where the trie is as long as they are few: a host with some ten paths.
@@ -103,7 +105,7 @@ impl PathTrie {
             }
             subtree.write(keys, &mut block, &mut open);
         }
-        Self { block: Block::new(block), name: name.len() as u8, trailing_slash }
+        Self { name: name.len() as u8, trailing_slash, block: Block::new(block) }
     }
 
     /// The name of the host.

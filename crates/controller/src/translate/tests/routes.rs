@@ -473,7 +473,7 @@ fn other_names_that_would_have_too_many_routes_are_left_out() {
         let translation = run(with_services([many, other]));
         assert!(translation.snapshot.routes.host("b.b.test").is_some());
         let is_told = found(&translation).iter().any(|line| line.starts_with("AliasesLeftOut Ingress default/a"));
-        (translation.snapshot.routes.hosts().len(), is_told)
+        (translation.snapshot.routes.hosts().count(), is_told)
     };
     // The rest of a host is a route too.
     assert_eq!(hosts(255), (256 + 3, false));

@@ -82,7 +82,7 @@ proptest! {
             let (of_replaced, others): (Vec<_>, Vec<_>) =
                 routes.iter().cloned().partition(|route| replaced.contains(&route.host));
             let other_routes = RouteTable::new(others.clone(), mode, |_| false);
-            let in_parts = other_routes.with(&replaced, RouteTable::new(of_replaced, mode, |_| false).hosts().to_vec());
+            let in_parts = other_routes.with(&replaced, RouteTable::new(of_replaced, mode, |_| false).hosts().cloned().collect());
             let taken_out = whole.with(&replaced, Vec::new());
             let asked = requests.iter().map(|(host, path)| (if one_host { "a" } else { host }, path.as_str()));
             for (host, path) in asked.chain(rules.iter().map(|(host, _, path)| (host.as_str(), path.as_str()))) {

@@ -15,6 +15,7 @@ mod client_certificates;
 mod cluster;
 mod conformance;
 mod demo;
+mod digest;
 mod directory;
 mod engines;
 mod errors;

@@ -15,7 +15,7 @@ use crate::object::Kind;
 
 mod affinity;
 mod balance;
-mod basic_auth;
+pub(crate) mod basic_auth;
 mod body;
 mod canary;
 mod client_certificate;

@@ -261,6 +261,9 @@ fn policies(policies: &Policies) -> String {
     if let Some(auth) = &policies.basic_auth {
         let _ = write!(out, " [basic auth {:?} {:?}]", auth.realm, auth.users);
     }
+    if let Some(auth) = &policies.digest_auth {
+        let _ = write!(out, " [digest auth {:?} {:?}]", auth.realm, auth.users);
+    }
     if let Some(auth) = &policies.external_auth {
         out.push_str(&external_auth(auth));
     }

@@ -56,6 +56,7 @@ pub(crate) fn of_settings(configuration: &Configuration, settings: &IngressSetti
         satisfy: settings.networks.satisfy,
         passes_tls: false,
         basic_auth: None,
+        digest_auth: None,
         external_auth: None,
         sets_session: settings.affinity.is_by_cookie,
         response: response(configuration, settings),
@@ -216,6 +217,7 @@ pub(crate) fn at_path(configuration: &Configuration, policies: &Policies, path: 
     }
     if is_in(&configuration.no_auth) {
         policies.basic_auth = None;
+        policies.digest_auth = None;
         policies.external_auth = None;
     }
     policies

@@ -6,6 +6,7 @@ mod annotations;
 mod auth;
 mod bad_input;
 mod balancing;
+mod bodies;
 mod canary;
 mod certificates;
 mod change;

@@ -79,6 +79,8 @@ pub struct Configuration {
     pub allow_cross_namespace: bool,
     /// Largest request body.
     pub body_size: BodySize,
+    /// Whether the bodies of requests go on as they come (`proxy-request-buffering: off`).
+    pub streams_request: bool,
     /// Limits on an endpoint.
     pub timeouts: Timeouts,
     /// When another endpoint is tried.
@@ -161,6 +163,7 @@ impl Configuration {
             global_auth: None,
             allow_cross_namespace: false,
             body_size: options.body_size,
+            streams_request: false,
             timeouts: options.timeouts,
             retry: Retry { tries: Retry::tries_of(options.tries.max(1)), ..Retry::default() },
             retries_non_idempotent: false,

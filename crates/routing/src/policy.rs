@@ -59,6 +59,8 @@ pub struct Policies {
     pub ssl_redirect: SslRedirect,
     /// The largest request body.
     pub body_size: BodySize,
+    /// Whether the bodies of requests go on as they come, without a length if they have none (`proxy-request-buffering: off`).
+    pub streams_request: bool,
     /// What is spoken to the endpoints.
     pub protocol: BackendProtocol,
     /// How long the endpoints may take.

@@ -258,6 +258,9 @@ fn policies(policies: &Policies) -> String {
         }
         out.push(']');
     }
+    if policies.streams_request {
+        out.push_str(" [streams requests]");
+    }
     if let Some(auth) = &policies.basic_auth {
         let _ = write!(out, " [basic auth {:?} {:?}]", auth.realm, auth.users);
     }

@@ -6,7 +6,8 @@ use super::{Annotation, Group, IngressSettings, Rejection, Scope, invalid};
 
 pub(super) static GROUP: Group = Group {
     name: "Bodies",
-    doc: "Sizes, buffers and speeds of bodies. They are streamed in both directions, through buffers that size themselves.",
+    doc: "Sizes, buffers and speeds of bodies. But for requests whose length is not declared they are streamed in both directions, through \
+          buffers that size themselves.",
     annotations: &[
         Annotation::honoured(
             "client-body-buffer-size",
@@ -79,8 +80,21 @@ pub(super) static GROUP: Group = Group {
         Annotation::honoured(
             "proxy-request-buffering",
             Scope::Route,
-            on_or_off,
-            "Accepted without effect: request bodies are streamed, as with `off`.",
+            |value, settings| {
+                settings.streams_request = Some(match value.trim() {
+                    "on" => false,
+                    "off" => true,
+                    _ => return Err(invalid(ON)),
+                });
+                Ok(())
+            },
+            "`off` streams the body of a request to an endpoint as it comes. With `on`, the default, one whose length is not \
+             declared (in chunks, or in HTTP/2) is read before an endpoint is chosen, which gets its length, without trailers.",
+        )
+        .differing(
+            "A body with a declared length is streamed all the same. So is one in chunks from 1 MiB on, or where all that are being \
+             read fill 32 MiB (each takes twice its length), and every one to endpoints in TLS or in HTTP/2, or with \
+             `--fast-path=false`: in chunks.",
         ),
     ],
 };
@@ -102,6 +116,8 @@ fn body_size(value: &str, settings: &mut IngressSettings) -> Result<(), Rejectio
     Ok(())
 }
 
+const ON: &str = "`on` or `off`";
+
 const SIZE: &str = "a number of bytes with an optional `k`, `m` or `g`";
 
 /// Whether this is a size (parser/validators.go SizeRegex).
@@ -120,7 +136,7 @@ fn size(value: &str, _: &mut IngressSettings) -> Result<(), Rejection> {
 }
 
 fn on_or_off(value: &str, _: &mut IngressSettings) -> Result<(), Rejection> {
-    if matches!(value.trim(), "on" | "off") { Ok(()) } else { Err(invalid("`on` or `off`")) }
+    if matches!(value.trim(), "on" | "off") { Ok(()) } else { Err(invalid(ON)) }
 }
 
 fn kilobytes(value: &str) -> Result<u64, Rejection> {

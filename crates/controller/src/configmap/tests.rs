@@ -78,7 +78,7 @@ const GOOD: &[Check] = &[
     ("proxy-max-temp-file-size", "1024m", |_| true),
     ("proxy-redirect-from", "http://a.test/", |c| &*c.redirect_from == "http://a.test/"),
     ("proxy-redirect-to", "/$1", |c| &*c.redirect_to == "/$1"),
-    ("proxy-request-buffering", "off", |_| true),
+    ("proxy-request-buffering", "off", |c| c.streams_request),
     ("proxy-body-size", "8m", |c| c.body_size == BodySize(Some(8 << 20))),
     ("proxy-connect-timeout", "1", |c| c.timeouts.connect == Duration::from_secs(1)),
     ("proxy-read-timeout", "2", |c| c.timeouts.read == Duration::from_secs(2)),

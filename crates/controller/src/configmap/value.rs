@@ -396,6 +396,15 @@ pub(super) fn buffers_number(value: &str, _: &mut Configuration) -> Read {
     value.trim().parse::<u32>().map(drop).map_err(|_| "a whole number".to_owned())
 }
 
+pub(super) fn proxy_request_buffering(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.streams_request = match value.trim() {
+        "on" => false,
+        "off" => true,
+        _ => return Err("`on` or `off`".to_owned()),
+    };
+    Ok(())
+}
+
 pub(super) fn buffering(value: &str, _: &mut Configuration) -> Read {
     if matches!(value.trim(), "on" | "off") { Ok(()) } else { Err("`on` or `off`".to_owned()) }
 }

@@ -323,6 +323,7 @@ fn good_names_of_tls_count_beside_bad_ones() {
         let (configuration, diagnostics) = read_data(&[(key, value)]);
         assert_eq!(diagnostics[0].code, "OptionInvalid", "{key}");
         assert!(diagnostics[0].mend.contains(&format!("({left_out} is left out)")), "{}", diagnostics[0].mend);
+        assert!(diagnostics[0].message.ends_with(": what is wrong in it is left out"), "{}", diagnostics[0].message);
         let tls = configuration.settings.tls;
         assert!(
             tls.min_version == TlsVersion::V1_2

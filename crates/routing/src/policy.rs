@@ -47,6 +47,7 @@ pub use upstream_request::{ConnectionOption, UpstreamRequest};
 pub use upstream_tls::{Authority, UpstreamTls};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::BackendKey;
 
@@ -59,6 +60,8 @@ pub struct Policies {
     pub ssl_redirect: SslRedirect,
     /// The largest request body.
     pub body_size: BodySize,
+    /// How long a tunnel to an endpoint may be silent, where the route says so (`proxy-read-timeout`).
+    pub tunnel_idle: Option<Duration>,
     /// Whether the bodies of requests go on as they come, without a length if they have none (`proxy-request-buffering: off`).
     pub streams_request: bool,
     /// What is spoken to the endpoints.

@@ -80,7 +80,9 @@ pub(super) static GROUP: Group = Group {
             "proxy-read-timeout",
             Scope::Route,
             read_timeout,
-            "Seconds between two reads of the response.",
+            "Seconds between two reads of the response, and for which a WebSocket may be silent. One that nothing is said about may be \
+             for `--upgraded-timeout` (an hour), or for the time in the ConfigMap if that is longer; in ingress-nginx it is for \
+             that time, a minute.",
         ),
         Annotation::honoured(
             "proxy-send-timeout",

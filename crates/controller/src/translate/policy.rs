@@ -34,6 +34,7 @@ pub(crate) fn of_settings(configuration: &Configuration, settings: &IngressSetti
         closed: settings.closed.clone().or_else(|| configuration.closed.clone()),
         ssl_redirect,
         body_size: settings.body_size.unwrap_or(configuration.body_size),
+        tunnel_idle: upstream.read_timeout,
         streams_request: settings.streams_request.unwrap_or(configuration.streams_request),
         protocol: upstream.protocol.unwrap_or_default(),
         timeouts: Timeouts {

@@ -188,7 +188,8 @@ impl RequestContext {
 
     /// How long a tunnel may be silent in both directions.
     pub(super) fn tunnel_idle(&self, shared: &Shared) -> Duration {
-        shared.options.upgraded_idle.max(self.policies().timeouts.read)
+        let policies = self.policies();
+        policies.tunnel_idle.unwrap_or_else(|| shared.options.upgraded_idle.max(policies.timeouts.read))
     }
 
     /// The endpoint of the try under way or just ended.

@@ -9,7 +9,7 @@ pub(super) static GROUP: Group = Group {
     doc: "Sizes, buffers and speeds of bodies. But for requests whose length is not declared they are streamed in both directions, through \
           buffers that size themselves.",
     annotations: &[
-        Annotation::honoured(
+        Annotation::moot(
             "client-body-buffer-size",
             Scope::Route,
             |value, _| match is_size(value) {
@@ -17,7 +17,8 @@ pub(super) static GROUP: Group = Group {
                 false if value.trim().is_empty() => Err(invalid(SIZE)),
                 false => Err(Rejection::Drops(SIZE.to_owned())),
             },
-            "Accepted without effect: request bodies are streamed, and no file is written.",
+            "How much of the body of a request is in memory is not to be chosen: it is streamed, or held as `proxy-request-buffering` says, \
+             and no file is written.",
         ),
         Annotation::honoured(
             "limit-rate",
@@ -43,19 +44,19 @@ pub(super) static GROUP: Group = Group {
             body_size,
             "Largest request body, such as `8m`; `0` is without a limit. Larger ones are answered 413.",
         ),
-        Annotation::honoured(
+        Annotation::moot(
             "proxy-buffer-size",
             Scope::Route,
             |value, _| if is_size(value) && !is_zero(value) { Ok(()) } else { Err(invalid(SIZE)) },
-            "Accepted without effect: the head of a response may have up to 64 KiB.",
+            "The head of a response may have up to 64 KiB, whatever is asked for.",
         ),
-        Annotation::honoured(
+        Annotation::moot(
             "proxy-buffering",
             Scope::Route,
             on_or_off,
-            "Accepted without effect: responses are streamed, as with `off`.",
+            "Responses are streamed, as with `off`: what a slow client has not taken stays with its endpoint.",
         ),
-        Annotation::honoured(
+        Annotation::moot(
             "proxy-buffers-number",
             Scope::Route,
             // 0 breaks the whole configuration of the original (recorded: c390).
@@ -63,19 +64,19 @@ pub(super) static GROUP: Group = Group {
                 Ok(1..) => Ok(()),
                 Ok(_) | Err(_) => Err(invalid("a whole number of at least 1")),
             },
-            "Accepted without effect: buffers size themselves.",
+            "Buffers size themselves.",
         ),
-        Annotation::honoured(
+        Annotation::moot(
             "proxy-busy-buffers-size",
             Scope::Route,
             size,
-            "Accepted without effect: buffers size themselves.",
+            "Buffers size themselves.",
         ),
-        Annotation::honoured(
+        Annotation::moot(
             "proxy-max-temp-file-size",
             Scope::Route,
             size,
-            "Accepted without effect: no file is written.",
+            "No file is written, as with `0`.",
         ),
         Annotation::honoured(
             "proxy-request-buffering",
@@ -95,7 +96,8 @@ pub(super) static GROUP: Group = Group {
             "A body with a declared length is streamed all the same. So is one in chunks from 1 MiB on, or where all that are being \
              read fill 32 MiB (each takes twice its length), and every one to endpoints in TLS or in HTTP/2, or with \
              `--fast-path=false`: in chunks.",
-        ),
+        )
+        .but_for(&["off"]),
     ],
 };
 

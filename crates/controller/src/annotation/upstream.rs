@@ -16,9 +16,8 @@ pub(super) static GROUP: Group = Group {
             "backend-protocol",
             Scope::Route,
             backend_protocol,
-            "What the endpoints speak: HTTP, HTTPS, AUTO_HTTP, GRPC or GRPCS.",
-        )
-        .differing("FCGI is not spoken: its routes answer 503."),
+            "What the endpoints speak: HTTP, HTTPS, AUTO_HTTP, GRPC or GRPCS. FCGI is not spoken, and its routes answer 503.",
+        ),
         Annotation::honoured(
             "connection-proxy-header",
             Scope::Route,

@@ -157,6 +157,8 @@ async fn every_recorded_case_is_the_same_or_a_listed_difference() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     if asked().is_none() {
         assert!(unused.is_empty(), "differences.yaml lists requests that are not replayed: {unused:?}");
+    }
+    if asked().is_none() && !differences::is_on_pingora() {
         page_is(&replay.differences.page(requests, same));
     }
 }

@@ -44,6 +44,10 @@ async fn a_websocket_outlives_the_read_timeout_while_it_is_active() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         socket.echo(&number.to_string()).await.unwrap();
     }
+    // A silent one has the time that its route lays down.
+    let started = std::time::Instant::now();
+    tokio::time::timeout(Duration::from_secs(5), socket.ending()).await.expect("the WebSocket ends");
+    assert!(started.elapsed() > Duration::from_millis(900), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ async fn a_request_to_an_endpoint_says_what_the_route_lays_down() {
     site.service("web").await;
     let host = |name: &str| Ingress::new(name).host(&format!("{name}.test"), "web");
     site.ingress(&host("vhost").annotation("upstream-vhost", "inner.${arg_to}.test"));
-    site.ingress(&host("old").annotation("proxy-http-version", "1.0"));
+    let old = host("old").annotation("proxy-http-version", "1.0");
+    site.ingress(&old.annotation("proxy-request-buffering", "off"));
     site.ingress(&host("close").annotation("connection-proxy-header", "close"));
     let edgeward = site.serve().await;
     let got = async |request: Request| {

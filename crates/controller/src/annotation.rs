@@ -15,7 +15,7 @@ use crate::object::Kind;
 
 mod affinity;
 mod balance;
-mod basic_auth;
+pub(crate) mod basic_auth;
 mod body;
 mod canary;
 mod client_certificate;
@@ -69,7 +69,7 @@ pub struct Annotation {
     pub status: Status,
     /// When it guards access, although nothing enforces it here.
     pub guard: Option<Guard>,
-    /// How its value is read; `None` for those that are not honoured.
+    /// How its value is read; `None` for those that are reported whatever it is.
     pub parse: Option<Parse>,
     /// The annotation without which it is not looked at.
     pub needs: Option<&'static str>,
@@ -81,6 +81,8 @@ pub struct Annotation {
     pub meanwhile: &'static str,
     /// What it does otherwise than in ingress-nginx, one sentence; empty where it does the same.
     pub differs: &'static str,
+    /// Values with which it does the same all the same.
+    pub same: &'static [&'static str],
     /// What to use instead of one that is refused, without a full stop.
     pub instead: &'static str,
 }
@@ -103,7 +105,8 @@ pub enum Status {
     Honoured,
     /// It is reported, and has no effect yet.
     NotYet,
-    /// It is reported, and has no effect: it is about something that nginx has and Edgeward does without.
+    /// It has no effect: it is about something that nginx has and Edgeward does without. An annotation is read all the same, for its
+    /// value may keep its Ingress from being served; an option of the ConfigMap is reported.
     NoEffect,
     /// It will never have an effect: it puts text into a configuration file that is not there.
     Refused,
@@ -255,12 +258,17 @@ impl Annotation {
             doc,
             meanwhile: "",
             differs: "",
+            same: &[],
             instead: "",
         }
     }
 
     const fn honoured(name: &'static str, scope: Scope, parse: Parse, doc: &'static str) -> Self {
         Self { parse: Some(parse), ..Self::new(name, scope, Status::Honoured, doc) }
+    }
+
+    const fn moot(name: &'static str, scope: Scope, parse: Parse, doc: &'static str) -> Self {
+        Self { parse: Some(parse), ..Self::new(name, scope, Status::NoEffect, doc) }
     }
 
     const fn later(name: &'static str, scope: Scope, doc: &'static str) -> Self {
@@ -301,6 +309,10 @@ impl Annotation {
 
     const fn differing(self, differs: &'static str) -> Self {
         Self { differs, ..self }
+    }
+
+    const fn but_for(self, same: &'static [&'static str]) -> Self {
+        Self { same, ..self }
     }
 }
 

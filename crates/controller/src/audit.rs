@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use edgeward_routing::origin::Origin;
 
-use crate::annotation::{self, by_name};
+use crate::annotation::{self, Status, by_name};
 use crate::configmap;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
@@ -160,14 +160,17 @@ pub fn audit(index: &Index, options: &Options, translation: &Translation) -> Vec
 
 fn annotations(ingress: &Ingress, options: &Options, told: &BTreeMap<&Origin, &Diagnostic>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for key in ingress.meta.annotations.keys() {
+    for (key, value) in &ingress.meta.annotations {
         let Some(name) = key.strip_prefix(&*options.annotations_prefix).and_then(|rest| rest.strip_prefix('/')) else {
             continue;
         };
         let origin = ingress.meta.origin(Kind::Ingress).at(annotation::field(key));
         findings.push(match (told.get(&origin), by_name(name)) {
             (Some(diagnostic), _) => Finding::told(name, diagnostic),
-            (None, Some(row)) if row.differs.is_empty() => {
+            (None, Some(row)) if row.status == Status::NoEffect => {
+                Finding::new(Verdict::Differs, name, "AnnotationWithoutEffect", origin, row.doc.to_owned(), "")
+            }
+            (None, Some(row)) if row.differs.is_empty() || row.same.contains(&value.trim()) => {
                 Finding::new(Verdict::Honoured, name, "AnnotationHonoured", origin, row.doc.to_owned(), "")
             }
             (None, row) => {

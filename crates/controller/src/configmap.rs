@@ -79,6 +79,10 @@ pub struct Configuration {
     pub allow_cross_namespace: bool,
     /// Largest request body.
     pub body_size: BodySize,
+    /// What the value that is being read may have in it, where it has something else in it beside.
+    left_out: Option<String>,
+    /// Whether the bodies of requests go on as they come (`proxy-request-buffering: off`).
+    pub streams_request: bool,
     /// Limits on an endpoint.
     pub timeouts: Timeouts,
     /// When another endpoint is tried.
@@ -161,6 +165,8 @@ impl Configuration {
             global_auth: None,
             allow_cross_namespace: false,
             body_size: options.body_size,
+            left_out: None,
+            streams_request: false,
             timeouts: options.timeouts,
             retry: Retry { tries: Retry::tries_of(options.tries.max(1)), ..Retry::default() },
             retries_non_idempotent: false,
@@ -245,6 +251,15 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
     configuration
 }
 
+impl Configuration {
+    /// Has it told that of a value all counts but this, which is none of the `allowed`.
+    fn leave_out(&mut self, allowed: &str, bad: &[&str]) {
+        if !bad.is_empty() {
+            self.left_out = Some(format!("{allowed} (`{}` is left out)", bad.join("`, `")));
+        }
+    }
+}
+
 /// The field path of a key.
 pub(crate) fn field(key: &str) -> String {
     format!("data[{key}]")
@@ -266,7 +281,12 @@ fn read_keys(map: &ConfigMap, origin: &Origin, configuration: &mut Configuration
         };
         match (key.parse, value) {
             (Some(parse), Some(value)) => {
-                let Err(allowed) = parse(value, configuration) else { continue };
+                let read = parse(value, configuration);
+                if let Some(allowed) = configuration.left_out.take() {
+                    let message = format!("`{value}` is no value of `{name}`: what is wrong in it is left out");
+                    say(Severity::Error, "OptionInvalid", name, message, format!("use {allowed}"));
+                }
+                let Err(allowed) = read else { continue };
                 if key.guard {
                     let message =
                         format!("`{value}` is no value of `{name}`, which guards every route: all routes answer 503");

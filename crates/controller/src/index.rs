@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 
 use crate::change::Change;
 use crate::diagnostic::Diagnostic;
+use crate::htdigest::Htdigest;
 use crate::htpasswd::Htpasswd;
 use crate::object::{
     ConfigMap, EndpointSlice, Ingress, IngressClass, Kind, Namespace, NamespacedName, Object, ObjectRef, Secret,
@@ -213,6 +214,11 @@ impl Index {
     /// it; later ones do not.
     pub(crate) fn users(&self, secret: &NamespacedName, form: UsersForm) -> Option<&Htpasswd> {
         self.secrets.get(secret)?.users(form)
+    }
+
+    /// The users that a Secret holds with digests of their passwords, likewise.
+    pub(crate) fn digests(&self, secret: &NamespacedName, form: UsersForm) -> Option<&Htdigest> {
+        self.secrets.get(secret)?.digests(form)
     }
 
     /// The labels of a Namespace; none are known of one that is not there.

@@ -14,6 +14,7 @@ pub mod change;
 pub mod configmap;
 pub mod diagnostic;
 pub mod directory;
+mod htdigest;
 mod htpasswd;
 pub mod index;
 pub mod kubernetes;

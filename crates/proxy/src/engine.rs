@@ -31,7 +31,7 @@ use crate::stream::{Parting, Stream};
 use crate::subrequest::Mirrors;
 use auth::{Auth, AuthShared};
 use budget::RetryBudget;
-use fast::{FastPath, Served};
+use fast::{FastPath, Room, Served};
 use pingora::PingoraEngine;
 
 /// What the engine needs to know beyond the snapshot. It is fixed for the life of the process.
@@ -64,6 +64,7 @@ struct Shared {
     access_log: AccessLog,
     auth: AuthShared,
     mirrors: Option<Mirrors>,
+    room: Room,
 }
 
 /// Makes the engines of all workers.
@@ -81,8 +82,8 @@ impl EngineFactory {
     ) -> Self {
         let retries = RetryBudget::new(options.retry_percent);
         let auth = AuthShared::new();
-        let mirrors = Mirrors::new();
-        Self(Arc::new(Shared { options, snapshots, retries, metrics, access_log, auth, mirrors }))
+        let (mirrors, room) = (Mirrors::new(), Room::new());
+        Self(Arc::new(Shared { options, snapshots, retries, metrics, access_log, auth, mirrors, room }))
     }
 
     /// The engines of one worker, in the context of its runtime. They share no connection to an endpoint with other

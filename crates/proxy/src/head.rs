@@ -95,6 +95,8 @@ pub(crate) enum BodyLength {
     Bytes(u64),
     /// Where the chunked coding says.
     Chunked,
+    /// It came in the chunked coding, and has been read: it has so many bytes.
+    Collected(u64),
 }
 
 /// The head of a request as it is in HTTP/1, as the stream lets it pass.
@@ -177,6 +179,11 @@ impl RequestHead {
         self.body
     }
 
+    /// Has the body end where it does, now that it has been read.
+    pub(crate) fn body_collected(&mut self, length: u64) {
+        self.body = BodyLength::Collected(length);
+    }
+
     /// Whether the client holds its body back until it is told to continue: the stream refuses every other expectation, one
     /// of HTTP/1.0 is to be ignored (RFC 9110 section 10.1.1), and in HTTP/2 it cannot be told.
     pub(crate) fn expects_continue(&self) -> bool {
@@ -238,7 +245,7 @@ impl decide::RequestHead for RequestHead {
 
     fn content_length(&self) -> Option<u64> {
         match self.body {
-            BodyLength::Bytes(length) => Some(length),
+            BodyLength::Bytes(length) | BodyLength::Collected(length) => Some(length),
             BodyLength::Chunked => None,
         }
     }

@@ -7,6 +7,7 @@ pub mod block;
 pub mod body_size;
 pub mod client_certificate;
 pub mod cors;
+pub mod digest_auth;
 pub mod error_pages;
 pub mod expression;
 pub mod external_auth;
@@ -28,6 +29,7 @@ pub use block::Block;
 pub use body_size::BodySize;
 pub use client_certificate::{ClientAuthority, ClientCertificate, ClientCertificates, TlsClient, Verify};
 pub use cors::Cors;
+pub use digest_auth::DigestAuth;
 pub use error_pages::ErrorPages;
 pub use expression::{Expression, ParseExpressionError};
 pub use external_auth::ExternalAuth;
@@ -45,6 +47,7 @@ pub use upstream_request::{ConnectionOption, UpstreamRequest};
 pub use upstream_tls::{Authority, UpstreamTls};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::BackendKey;
 
@@ -57,6 +60,10 @@ pub struct Policies {
     pub ssl_redirect: SslRedirect,
     /// The largest request body.
     pub body_size: BodySize,
+    /// How long a tunnel to an endpoint may be silent, where the route says so (`proxy-read-timeout`).
+    pub tunnel_idle: Option<Duration>,
+    /// Whether the bodies of requests go on as they come, without a length if they have none (`proxy-request-buffering: off`).
+    pub streams_request: bool,
     /// What is spoken to the endpoints.
     pub protocol: BackendProtocol,
     /// How long the endpoints may take.
@@ -93,6 +100,8 @@ pub struct Policies {
     pub passes_tls: bool,
     /// Who may pass with which password.
     pub basic_auth: Option<Arc<BasicAuth>>,
+    /// Who may pass with the proof that it knows which password. A route has one of the two.
+    pub digest_auth: Option<Arc<DigestAuth>>,
     /// Who is asked whether a request may pass.
     pub external_auth: Option<Arc<ExternalAuth>>,
     /// Whether clients are given the session cookie of the backend, if it has one: only routes that ask for affinity hand
@@ -107,7 +116,7 @@ pub struct Policies {
 impl Policies {
     /// Whether a client has to say who it is.
     pub fn asks_who(&self) -> bool {
-        self.basic_auth.is_some() || self.external_auth.is_some()
+        self.basic_auth.is_some() || self.digest_auth.is_some() || self.external_auth.is_some()
     }
 
     /// Whether it has guards which let in others than those of `other` do.
@@ -118,6 +127,7 @@ impl Policies {
                 || self.networks != other.networks
                 || self.satisfy != other.satisfy
                 || self.basic_auth != other.basic_auth
+                || self.digest_auth != other.digest_auth
                 || self.external_auth != other.external_auth)
     }
 }

@@ -258,8 +258,14 @@ fn policies(policies: &Policies) -> String {
         }
         out.push(']');
     }
+    if policies.streams_request {
+        out.push_str(" [streams requests]");
+    }
     if let Some(auth) = &policies.basic_auth {
         let _ = write!(out, " [basic auth {:?} {:?}]", auth.realm, auth.users);
+    }
+    if let Some(auth) = &policies.digest_auth {
+        let _ = write!(out, " [digest auth {:?} {:?}]", auth.realm, auth.users);
     }
     if let Some(auth) = &policies.external_auth {
         out.push_str(&external_auth(auth));

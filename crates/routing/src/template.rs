@@ -7,6 +7,7 @@ use crate::forward::Forwarded;
 use crate::host::Host;
 use crate::path::{NormalizedPath, origin_form, query_of};
 use crate::policy::basic_auth::Credentials;
+use crate::policy::digest_auth::Answer;
 
 /// A variable that a template may name. The names are nginx's (ngx_http_variables.c).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -239,6 +240,8 @@ fn write_variable(variable: Variable, forwarded: &Forwarded, head: &impl Request
         Variable::RemoteUser => {
             if let Some(credentials) = Credentials::of(head) {
                 out.extend_from_slice(credentials.user());
+            } else if let Some(answer) = Answer::of(head) {
+                out.extend_from_slice(answer.user());
             }
         }
         Variable::ServerPort => out.extend_from_slice(&forwarded.port),

@@ -160,6 +160,12 @@ fn group(backend: &str) -> &str {
     }
 }
 
+/// The challenge without its nonce.
+fn challenge_shape(challenge: &str) -> String {
+    let Some((before, nonce)) = challenge.split_once("nonce=\"") else { return challenge.to_owned() };
+    format!("{before}nonce=\"<any>{}", nonce.find('"').map_or("", |end| &nonce[end..]))
+}
+
 type Fields = BTreeMap<String, Vec<String>>;
 
 /// Fields by name, names in lower case.
@@ -190,6 +196,7 @@ fn response_headers(
                 match name.as_str() {
                     "set-cookie" => *value = cookie_shape(value),
                     "x-backend" => *value = group(value).to_owned(),
+                    "www-authenticate" => *value = challenge_shape(value),
                     _ => {}
                 }
             }

@@ -24,7 +24,16 @@ pub(super) struct Difference {
     requests: Vec<usize>,
     aspects: Vec<String>,
     pub(super) kind: Kind,
+    /// The engine that it is a difference of, where the other one has none.
+    engine: Option<Engine>,
     reason: String,
+}
+
+/// An engine for which differences may be listed that are not the other one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Engine {
+    Pingora,
 }
 
 /// ConfigMap options that a case gets in addition.
@@ -44,7 +53,17 @@ pub(super) struct Differences {
     differences: Vec<Difference>,
 }
 
+/// Whether everything is left to Pingora's engine.
+pub(super) fn is_on_pingora() -> bool {
+    std::env::var("EDGEWARD_FAST_PATH").is_ok_and(|value| value == "false")
+}
+
 impl Difference {
+    /// Whether the engine that is tested has it.
+    fn applies(&self) -> bool {
+        self.engine != Some(Engine::Pingora) || is_on_pingora()
+    }
+
     pub(super) fn aspects(&self) -> BTreeSet<&str> {
         self.aspects.iter().map(String::as_str).collect()
     }
@@ -58,22 +77,23 @@ impl Differences {
         for reason in reasons.chain(this.adapted.iter().map(|entry| &entry.reason)) {
             assert!(reason.len() > 10, "{}: {reason:?} is no reason", file.display());
         }
-        let listed: usize = this.differences.iter().map(|entry| entry.requests.len()).sum();
+        let listed: usize = this.listed().map(|entry| entry.requests.len()).sum();
         assert_eq!(this.requests().len(), listed, "{}: a request is listed twice", file.display());
         this
     }
 
     pub(super) fn of(&self, case: &str, request: usize) -> Option<&Difference> {
-        self.differences.iter().find(|entry| entry.case == case && entry.requests.contains(&request))
+        self.listed().find(|entry| entry.case == case && entry.requests.contains(&request))
+    }
+
+    fn listed(&self) -> impl Iterator<Item = &Difference> {
+        self.differences.iter().filter(|entry| entry.applies())
     }
 
     /// All requests that are listed.
     pub(super) fn requests(&self) -> BTreeSet<(&str, usize)> {
         let of = |entry: &'_ Difference| entry.requests.clone();
-        self.differences
-            .iter()
-            .flat_map(|entry| of(entry).into_iter().map(|request| (entry.case.as_str(), request)))
-            .collect()
+        self.listed().flat_map(|entry| of(entry).into_iter().map(|request| (entry.case.as_str(), request))).collect()
     }
 
     pub(super) fn adapted(&self, case: &str) -> BTreeMap<String, String> {

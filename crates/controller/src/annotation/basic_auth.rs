@@ -20,15 +20,25 @@ pub(super) static GROUP: Group = Group {
             "Whether that Secret is a list of users under the key `auth` (`auth-file`) or has a key for each (`auth-map`).",
         )
         .needing("auth-type"),
-        Annotation::honoured("auth-type", Scope::Route, kind, "`basic` asks for a user and a password."),
+        Annotation::honoured(
+            "auth-type",
+            Scope::Route,
+            kind,
+            "`basic` asks for a user and a password. `digest` asks for the proof that the client knows it (RFC 7616, in MD5 and \
+             with `qop=auth`): the entries are those of `htdigest` (`user:realm:HA1`), and those of the realm in `auth-realm` \
+             count. A nonce is good for 60 s, and for 10 s and 19 requests from its first use on, on all connections to the \
+             replica that has given it; each request is let in once. `uri` is the target of the request, of which the \
+             query may be left out (.NET does). After 5 wrong answers within 5 minutes of each other a \
+             client (of IPv6 its /64) is not heard for 5 minutes.",
+        ),
     ],
 };
 
 /// What an Ingress asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BasicAuthSettings {
-    /// Whether a user and a password are asked for (`auth-type: basic`).
-    pub is_on: bool,
+    /// How users are asked for their passwords (`auth-type`), if they are.
+    pub scheme: Option<PasswordScheme>,
     /// `auth-secret`.
     pub secret: Option<Box<str>>,
     /// `auth-secret-type`.
@@ -37,23 +47,34 @@ pub struct BasicAuthSettings {
     pub realm: Box<str>,
 }
 
+/// How a password is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordScheme {
+    /// The client says it (RFC 7617).
+    Basic,
+    /// The client proves that it knows it (RFC 7616).
+    Digest,
+}
+
 fn kind(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {
+    let allowed = || "`basic` or `digest`".to_owned();
     match value.trim() {
         "" => {}
-        "basic" => {
-            settings.basic_auth.is_on = true;
-            settings.is_guarded = true;
-        }
+        "basic" => ask(PasswordScheme::Basic, settings),
+        "digest" => ask(PasswordScheme::Digest, settings),
         // In ingress-nginx whatever has one of the two words in it and is not `basic` is digest (auth/main.go).
-        other if other.contains("basic") || other.contains("digest") => {
-            return Err(Rejection::Closes("`basic`: digest authentication is not spoken here".to_owned()));
-        }
+        other if other.contains("basic") || other.contains("digest") => return Err(Rejection::Closes(allowed())),
         _ => {
             settings.is_guarded = true;
-            return Err(Rejection::Drops("`basic`".to_owned()));
+            return Err(Rejection::Drops(allowed()));
         }
     }
     Ok(())
+}
+
+fn ask(scheme: PasswordScheme, settings: &mut IngressSettings) {
+    settings.basic_auth.scheme = Some(scheme);
+    settings.is_guarded = true;
 }
 
 fn secret(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {

@@ -6,9 +6,10 @@ use super::{Annotation, Group, IngressSettings, Rejection, Scope, invalid};
 
 pub(super) static GROUP: Group = Group {
     name: "Bodies",
-    doc: "Sizes, buffers and speeds of bodies. They are streamed in both directions, through buffers that size themselves.",
+    doc: "Sizes, buffers and speeds of bodies. But for requests whose length is not declared they are streamed in both directions, through \
+          buffers that size themselves.",
     annotations: &[
-        Annotation::honoured(
+        Annotation::moot(
             "client-body-buffer-size",
             Scope::Route,
             |value, _| match is_size(value) {
@@ -16,7 +17,8 @@ pub(super) static GROUP: Group = Group {
                 false if value.trim().is_empty() => Err(invalid(SIZE)),
                 false => Err(Rejection::Drops(SIZE.to_owned())),
             },
-            "Accepted without effect: request bodies are streamed, and no file is written.",
+            "How much of the body of a request is in memory is not to be chosen: it is streamed, or held as `proxy-request-buffering` says, \
+             and no file is written.",
         ),
         Annotation::honoured(
             "limit-rate",
@@ -42,19 +44,19 @@ pub(super) static GROUP: Group = Group {
             body_size,
             "Largest request body, such as `8m`; `0` is without a limit. Larger ones are answered 413.",
         ),
-        Annotation::honoured(
+        Annotation::moot(
             "proxy-buffer-size",
             Scope::Route,
             |value, _| if is_size(value) && !is_zero(value) { Ok(()) } else { Err(invalid(SIZE)) },
-            "Accepted without effect: the head of a response may have up to 64 KiB.",
+            "The head of a response may have up to 64 KiB, whatever is asked for.",
         ),
-        Annotation::honoured(
+        Annotation::moot(
             "proxy-buffering",
             Scope::Route,
             on_or_off,
-            "Accepted without effect: responses are streamed, as with `off`.",
+            "Responses are streamed, as with `off`: what a slow client has not taken stays with its endpoint.",
         ),
-        Annotation::honoured(
+        Annotation::moot(
             "proxy-buffers-number",
             Scope::Route,
             // 0 breaks the whole configuration of the original (recorded: c390).
@@ -62,26 +64,40 @@ pub(super) static GROUP: Group = Group {
                 Ok(1..) => Ok(()),
                 Ok(_) | Err(_) => Err(invalid("a whole number of at least 1")),
             },
-            "Accepted without effect: buffers size themselves.",
+            "Buffers size themselves.",
         ),
-        Annotation::honoured(
+        Annotation::moot(
             "proxy-busy-buffers-size",
             Scope::Route,
             size,
-            "Accepted without effect: buffers size themselves.",
+            "Buffers size themselves.",
         ),
-        Annotation::honoured(
+        Annotation::moot(
             "proxy-max-temp-file-size",
             Scope::Route,
             size,
-            "Accepted without effect: no file is written.",
+            "No file is written, as with `0`.",
         ),
         Annotation::honoured(
             "proxy-request-buffering",
             Scope::Route,
-            on_or_off,
-            "Accepted without effect: request bodies are streamed, as with `off`.",
-        ),
+            |value, settings| {
+                settings.streams_request = Some(match value.trim() {
+                    "on" => false,
+                    "off" => true,
+                    _ => return Err(invalid(ON)),
+                });
+                Ok(())
+            },
+            "`off` streams the body of a request to an endpoint as it comes. With `on`, the default, one whose length is not \
+             declared (in chunks, or in HTTP/2) is read before an endpoint is chosen, which gets its length, without trailers.",
+        )
+        .differing(
+            "A body with a declared length is streamed all the same. So is one in chunks from 1 MiB on, or where all that are being \
+             read fill 32 MiB (each takes twice its length), and every one to endpoints in TLS or in HTTP/2, or with \
+             `--fast-path=false`: in chunks.",
+        )
+        .but_for(&["off"]),
     ],
 };
 
@@ -102,6 +118,8 @@ fn body_size(value: &str, settings: &mut IngressSettings) -> Result<(), Rejectio
     Ok(())
 }
 
+const ON: &str = "`on` or `off`";
+
 const SIZE: &str = "a number of bytes with an optional `k`, `m` or `g`";
 
 /// Whether this is a size (parser/validators.go SizeRegex).
@@ -120,7 +138,7 @@ fn size(value: &str, _: &mut IngressSettings) -> Result<(), Rejection> {
 }
 
 fn on_or_off(value: &str, _: &mut IngressSettings) -> Result<(), Rejection> {
-    if matches!(value.trim(), "on" | "off") { Ok(()) } else { Err(invalid("`on` or `off`")) }
+    if matches!(value.trim(), "on" | "off") { Ok(()) } else { Err(invalid(ON)) }
 }
 
 fn kilobytes(value: &str) -> Result<u64, Rejection> {

@@ -64,7 +64,13 @@ fn rewrite_target(value: &str, settings: &mut IngressSettings) -> Result<(), Rej
     let target = target.and_then(|value| value.parse().ok());
     let allowed = "a path of letters, digits and `-._~/:`, with `$1` to `$9` for what groups of the path took";
     settings.paths.target = Some(target.ok_or_else(|| invalid(allowed))?);
-    Ok(())
+    match value.split('/').any(|segment| segment == "..") {
+        true => Err(Rejection::Noted(
+            "has the segment `..`, which leads nowhere: every request that is rewritten to it gets 400",
+            "the path that is meant, without `..`",
+        )),
+        false => Ok(()),
+    }
 }
 
 fn x_forwarded_prefix(value: &str, settings: &mut IngressSettings) -> Result<(), Rejection> {

@@ -17,7 +17,7 @@ pub(super) static GROUP: Group = Group {
             "ConfigMap (`namespace/name`) with response headers to add, whose names are in `global-allowed-response-headers`.",
         )
         .naming(Kind::ConfigMap),
-        Annotation::honoured(
+        Annotation::moot(
             "http2-push-preload",
             Scope::Route,
             // HTTP/2 push is no more: nginx passes over its own directive too.
@@ -26,7 +26,7 @@ pub(super) static GROUP: Group = Group {
                 None if value.is_empty() => Err(invalid(BOOL)),
                 None => Err(Rejection::Drops(BOOL.to_owned())),
             },
-            "Accepted without effect: no browser takes HTTP/2 push any more.",
+            "No browser takes HTTP/2 push any more, and nginx sends none.",
         ),
         Annotation::honoured(
             "proxy-cookie-domain",

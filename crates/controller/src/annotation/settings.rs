@@ -60,6 +60,8 @@ pub struct IngressSettings {
     pub upstream_tls: UpstreamTlsSettings,
     /// `proxy-body-size`.
     pub body_size: Option<BodySize>,
+    /// `proxy-request-buffering: off`, or `on`.
+    pub streams_request: Option<bool>,
     /// What it asks of the clients of its hosts.
     pub client_certificates: ClientCertificateSettings,
     /// What it asks of responses.

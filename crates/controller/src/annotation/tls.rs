@@ -22,7 +22,8 @@ pub(super) static GROUP: Group = Group {
         .differing(
             "the endpoints are connected to, not the address of their Service; the Ingress with the path `/` must be in the same \
              namespace, and where that asks who the clients are, it must have the annotation itself",
-        ),
+        )
+        .but_for(&["false"]),
         Annotation::later("ssl-prefer-server-ciphers", Scope::Host, "Whether the order of those ciphers counts.")
             .meanwhile("the order of the client counts"),
     ],

@@ -16,9 +16,8 @@ pub(super) static GROUP: Group = Group {
             "backend-protocol",
             Scope::Route,
             backend_protocol,
-            "What the endpoints speak: HTTP, HTTPS, AUTO_HTTP, GRPC or GRPCS.",
-        )
-        .differing("FCGI is not spoken: its routes answer 503."),
+            "What the endpoints speak: HTTP, HTTPS, AUTO_HTTP, GRPC or GRPCS. FCGI is not spoken, and its routes answer 503.",
+        ),
         Annotation::honoured(
             "connection-proxy-header",
             Scope::Route,
@@ -80,7 +79,9 @@ pub(super) static GROUP: Group = Group {
             "proxy-read-timeout",
             Scope::Route,
             read_timeout,
-            "Seconds between two reads of the response.",
+            "Seconds between two reads of the response, and for which a WebSocket may be silent. One that nothing is said about may be \
+             for `--upgraded-timeout` (an hour), or for the time in the ConfigMap if that is longer; in ingress-nginx it is for \
+             that time, a minute.",
         ),
         Annotation::honoured(
             "proxy-send-timeout",

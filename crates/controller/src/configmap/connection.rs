@@ -100,7 +100,7 @@ pub(super) fn ssl_protocols(value: &str, configuration: &mut Configuration) -> R
         let tls = &mut configuration.settings.tls;
         (tls.min_version, tls.max_version) = (*oldest, *newest);
     }
-    all_known(&known, &unknown, "`TLSv1.2`, `TLSv1.3` or both, with a blank between them")
+    all_known(configuration, &known, &unknown, "`TLSv1.2`, `TLSv1.3` or both, with a blank between them")
 }
 
 /// Words of OpenSSL's lists that stand for every suite there is.
@@ -125,6 +125,7 @@ pub(super) fn ssl_ciphers(value: &str, configuration: &mut Configuration) -> Rea
         configuration.settings.tls.ciphers = Some(known.as_slice().into());
     }
     all_known(
+        configuration,
         &known,
         &unknown,
         "names of OpenSSL's for suites with ECDHE and AES-GCM or ChaCha20, with colons between them",
@@ -145,6 +146,7 @@ pub(super) fn ssl_ecdh_curve(value: &str, configuration: &mut Configuration) -> 
         tls.groups = Some(known.as_slice().into());
     }
     all_known(
+        configuration,
         &known,
         &unknown,
         "`auto`, or `X25519`, `prime256v1`, `secp384r1` and `X25519MLKEM768`, with colons between them",
@@ -164,11 +166,14 @@ fn sorted<'a, T>(words: impl Iterator<Item = &'a str>, meaning: impl Fn(&str) ->
 }
 
 /// Good ones count even beside bad ones.
-fn all_known<T>(known: &[T], unknown: &[&str], allowed: &str) -> Read {
+fn all_known<T>(configuration: &mut Configuration, known: &[T], unknown: &[&str], allowed: &str) -> Read {
     match (known, unknown) {
-        ([_, ..], []) => Ok(()),
         ([], []) => Err(allowed.to_owned()),
-        (_, unknown) => Err(format!("{allowed} (`{}` is left out)", unknown.join("`, `"))),
+        ([], _) => Err(format!("{allowed}, and not `{}`", unknown.join("`, `"))),
+        (_, unknown) => {
+            configuration.leave_out(allowed, unknown);
+            Ok(())
+        }
     }
 }
 

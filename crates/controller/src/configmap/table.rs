@@ -202,7 +202,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("proxy-real-ip-cidr", value::proxy_real_ip_cidr),
     Key::honoured("proxy-redirect-from", value::proxy_redirect_from),
     Key::honoured("proxy-redirect-to", value::proxy_redirect_to),
-    Key::honoured("proxy-request-buffering", value::buffering),
+    Key::honoured("proxy-request-buffering", value::proxy_request_buffering),
     Key::honoured("proxy-send-timeout", value::proxy_send_timeout),
     Key::honoured("proxy-set-headers", value::proxy_set_headers),
     Key::honoured("proxy-ssl-location-only", value::proxy_ssl_location_only),

@@ -78,7 +78,7 @@ const GOOD: &[Check] = &[
     ("proxy-max-temp-file-size", "1024m", |_| true),
     ("proxy-redirect-from", "http://a.test/", |c| &*c.redirect_from == "http://a.test/"),
     ("proxy-redirect-to", "/$1", |c| &*c.redirect_to == "/$1"),
-    ("proxy-request-buffering", "off", |_| true),
+    ("proxy-request-buffering", "off", |c| c.streams_request),
     ("proxy-body-size", "8m", |c| c.body_size == BodySize(Some(8 << 20))),
     ("proxy-connect-timeout", "1", |c| c.timeouts.connect == Duration::from_secs(1)),
     ("proxy-read-timeout", "2", |c| c.timeouts.read == Duration::from_secs(2)),
@@ -323,6 +323,7 @@ fn good_names_of_tls_count_beside_bad_ones() {
         let (configuration, diagnostics) = read_data(&[(key, value)]);
         assert_eq!(diagnostics[0].code, "OptionInvalid", "{key}");
         assert!(diagnostics[0].mend.contains(&format!("({left_out} is left out)")), "{}", diagnostics[0].mend);
+        assert!(diagnostics[0].message.ends_with(": what is wrong in it is left out"), "{}", diagnostics[0].message);
         let tls = configuration.settings.tls;
         assert!(
             tls.min_version == TlsVersion::V1_2

@@ -140,11 +140,8 @@ pub(super) fn proxy_real_ip_cidr(value: &str, configuration: &mut Configuration)
             None => bad.push(item),
         }
     }
-    if bad.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("networks such as `10.0.0.0/8`, with commas between them (`{}` is left out)", bad.join("`, `")))
-    }
+    configuration.leave_out("networks such as `10.0.0.0/8`, with commas between them", &bad);
+    Ok(())
 }
 
 pub(super) fn proxy_body_size(value: &str, configuration: &mut Configuration) -> Read {
@@ -190,11 +187,8 @@ pub(super) fn custom_http_errors(value: &str, configuration: &mut Configuration)
     }
     configuration.error_statuses.sort_unstable();
     configuration.error_statuses.dedup();
-    if bad.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("statuses from 300 to 599, with commas between them (`{}` is left out)", bad.join("`, `")))
-    }
+    configuration.leave_out("statuses from 300 to 599, with commas between them", &bad);
+    Ok(())
 }
 
 pub(super) fn disable_proxy_intercept_errors(value: &str, configuration: &mut Configuration) -> Read {
@@ -335,10 +329,8 @@ pub(super) fn hide_headers(value: &str, configuration: &mut Configuration) -> Re
 pub(super) fn global_allowed_response_headers(value: &str, configuration: &mut Configuration) -> Read {
     let (good, bad): (Vec<_>, Vec<_>) = items(value).partition(|name| HeaderFields::name(name).is_ok());
     configuration.allowed_response_headers = good.into_iter().map(Into::into).collect();
-    match bad.as_slice() {
-        [] => Ok(()),
-        bad => Err(format!("names of headers, with commas between them (`{}` is left out)", bad.join("`, `"))),
-    }
+    configuration.leave_out("names of headers, with commas between them", &bad);
+    Ok(())
 }
 
 /// The two may be read in any order, so that what they come to together is checked when routes are made.
@@ -394,6 +386,15 @@ pub(super) fn buffer_size(value: &str, _: &mut Configuration) -> Read {
 
 pub(super) fn buffers_number(value: &str, _: &mut Configuration) -> Read {
     value.trim().parse::<u32>().map(drop).map_err(|_| "a whole number".to_owned())
+}
+
+pub(super) fn proxy_request_buffering(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.streams_request = match value.trim() {
+        "on" => false,
+        "off" => true,
+        _ => return Err("`on` or `off`".to_owned()),
+    };
+    Ok(())
 }
 
 pub(super) fn buffering(value: &str, _: &mut Configuration) -> Read {

@@ -1,10 +1,12 @@
 //! A Secret and the certificate or the users in it, parsed once per content.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use edgeward_routing::certificate::Certificate;
 
 use crate::certificate::{self, CertificateError, KEYS};
+use crate::htdigest::{self, Htdigest};
 use crate::htpasswd::{self, Htpasswd};
 use crate::object::Secret;
 
@@ -45,7 +47,14 @@ pub(super) struct SecretEntry {
     parsed: OnceLock<Result<Arc<Certificate>, CertificateError>>,
     last_good: Option<Arc<Certificate>>,
     /// The users, in both forms. Few Secrets hold any.
-    users: [OnceLock<Option<Htpasswd>>; 2],
+    users: Users,
+}
+
+/// The users of a Secret, as each scheme reads them.
+#[derive(Debug, Default)]
+struct Users {
+    passwords: [OnceLock<Option<Htpasswd>>; 2],
+    digests: [OnceLock<Option<Htdigest>>; 2],
 }
 
 /// What of a Secret has changed.
@@ -60,7 +69,7 @@ pub(super) struct Changed {
 impl SecretEntry {
     /// The entry that follows `old` when the Secret is now `secret`, and what of it has changed.
     pub(super) fn successor(old: Option<Self>, secret: Secret) -> (Self, Changed) {
-        let users = Default::default();
+        let users = Users::default();
         let Some(old) = old else {
             let entry = Self { secret, parsed: OnceLock::new(), last_good: None, users };
             return (entry, Changed { certificate: true, data: true });
@@ -78,15 +87,25 @@ impl SecretEntry {
     }
 
     pub(super) fn users(&self, form: UsersForm) -> Option<&Htpasswd> {
-        let read = || match form {
-            UsersForm::List => self.value(USERS_KEY).map(htpasswd::parse),
+        let read = || self.list(form).map(|list| htpasswd::parse(&list));
+        self.users.passwords[form as usize].get_or_init(read).as_ref()
+    }
+
+    pub(super) fn digests(&self, form: UsersForm) -> Option<&Htdigest> {
+        let read = || self.list(form).map(|list| htdigest::parse(&list));
+        self.users.digests[form as usize].get_or_init(read).as_ref()
+    }
+
+    /// The users as one list.
+    fn list(&self, form: UsersForm) -> Option<Cow<'_, [u8]>> {
+        match form {
+            UsersForm::List => self.value(USERS_KEY).map(Cow::Borrowed),
             UsersForm::Map => {
-                // As one list, as ingress-nginx writes it to a file (auth/main.go dumpSecretAuthMap).
+                // As ingress-nginx writes it to a file (auth/main.go dumpSecretAuthMap).
                 let lines = self.secret.data.iter().map(|(user, password)| [user.as_bytes(), password].join(&b':'));
-                Some(htpasswd::parse(&lines.collect::<Vec<_>>().join(&b'\n')))
+                Some(lines.collect::<Vec<_>>().join(&b'\n').into())
             }
-        };
-        self.users[form as usize].get_or_init(read).as_ref()
+        }
     }
 
     pub(super) fn value(&self, key: &str) -> Option<&[u8]> {

@@ -17,6 +17,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::annotation::OWN_PREFIX;
 use crate::certificate::KEYS;
+use crate::htdigest;
 use crate::htpasswd;
 use crate::index::USERS_KEY;
 use crate::object::{self, Meta, NamespacedName, Object, PortRef, SERVICE_NAME_LABEL};
@@ -124,7 +125,8 @@ impl Convert for Secret {
         // Only what may be served, and who may be: of most Secrets of a cluster nothing stays in memory.
         let mut data: BTreeMap<_, _> =
             self.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
-        data.retain(|key, value| KEYS.contains(&key.as_str()) || key == USERS_KEY || htpasswd::is_password(value));
+        let is_user = |value: &[u8]| htpasswd::is_password(value) || htdigest::is_digest(value);
+        data.retain(|key, value| KEYS.contains(&key.as_str()) || key == USERS_KEY || is_user(value));
         Object::Secret(object::Secret { meta: meta(self.metadata, |_| false), data: Arc::new(data) })
     }
 }

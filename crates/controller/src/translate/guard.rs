@@ -3,30 +3,35 @@
 use std::sync::Arc;
 
 use edgeward_routing::policy::external_auth::AuthScheme;
-use edgeward_routing::policy::{BasicAuth, ExternalAuth, Policies};
+use edgeward_routing::policy::{BasicAuth, DigestAuth, ExternalAuth, Policies};
 use edgeward_routing::template::Template;
 
 use super::class::Owned;
 use super::client_certificate;
 use super::options::Options;
+use crate::annotation::basic_auth::PasswordScheme;
 use crate::annotation::{self, external_auth::is_settable};
 use crate::configmap::Configuration;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::{Index, UsersForm};
 use crate::object::NamespacedName;
 
+/// The annotation that names the users.
+const SECRET: &str = "auth-secret";
+
 /// What guards the routes of an Ingress.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Guards {
     basic_auth: Option<Arc<BasicAuth>>,
+    digest_auth: Option<Arc<DigestAuth>>,
     external_auth: Option<Arc<ExternalAuth>>,
 }
 
 impl Guards {
     /// These policies, guarded.
     pub(super) fn over(&self, policies: Policies) -> Policies {
-        let Self { basic_auth, external_auth } = self.clone();
-        Policies { basic_auth, external_auth, ..policies }
+        let Self { basic_auth, digest_auth, external_auth } = self.clone();
+        Policies { basic_auth, digest_auth, external_auth, ..policies }
     }
 }
 
@@ -47,7 +52,7 @@ pub(super) fn find(
     });
     for owned in owned {
         let mut finder = Finder { index, options, configuration, owned, diagnostics };
-        finder.find_basic_auth();
+        finder.find_users();
         finder.find_external_auth();
     }
 }
@@ -97,11 +102,12 @@ impl Finder<'_, '_> {
         Some(name)
     }
 
-    fn find_basic_auth(&mut self) {
-        const SECRET: &str = "auth-secret";
+    /// Users and passwords, however they are asked for.
+    fn find_users(&mut self) {
         let settings = self.owned.settings.basic_auth.clone();
+        let Some(scheme) = settings.scheme else { return };
         // What is closed already needs no more reasons, and an annotation that could not be read is one.
-        if !settings.is_on || self.owned.settings.closed.is_some() {
+        if self.owned.settings.closed.is_some() {
             return;
         }
         let Some(text) = settings.secret else {
@@ -109,30 +115,61 @@ impl Finder<'_, '_> {
             return;
         };
         let Some(name) = self.name(SECRET, &text) else { return };
-        let Some(list) = self.index.users(&name, settings.form) else {
+        let is_found = match scheme {
+            PasswordScheme::Basic => self.find_basic_auth(&name, settings.form, settings.realm),
+            PasswordScheme::Digest => self.find_digest_auth(&name, settings.form, settings.realm),
+        };
+        if is_found.is_none() {
             let what = match settings.form {
                 UsersForm::List => " with the key `auth`",
                 UsersForm::Map => "",
             };
             self.close(SECRET, &format!("there is no Secret `{name}`{what}"), "create it, or correct the name");
-            return;
-        };
+        }
+    }
+
+    /// Users and passwords; `None` where there is no list of them.
+    fn find_basic_auth(&mut self, name: &NamespacedName, form: UsersForm, realm: Box<str>) -> Option<()> {
+        let list = self.index.users(name, form)?;
         if let Some((entry, what)) = list.refused.first() {
             let why = format!("entry {entry} of Secret `{name}` is {what}, which is not spoken here");
             self.close(SECRET, &why, "make the entry anew with `htpasswd -B`");
-            return;
+            return Some(());
         }
         if !list.unusable.is_empty() {
-            let entries: Vec<_> = list.unusable.iter().take(10).map(usize::to_string).collect();
-            let message = format!("no password fits these entries of Secret `{name}`: {}", entries.join(", "));
-            self.say(Severity::Warning, "UserUnusable", SECRET, message, "make them anew with `htpasswd -B`");
+            self.say_unusable(name, &list.unusable, "make them anew with `htpasswd -B`");
         } else if list.users.is_empty() {
             let message = format!("there are no users in Secret `{name}`: nobody may pass");
             self.say(Severity::Warning, "UserUnusable", SECRET, message, "add users with `htpasswd -B`");
         }
         let users = Arc::clone(&list.users);
-        self.owned.guards.basic_auth = Some(Arc::new(BasicAuth { realm: settings.realm, users }));
+        self.owned.guards.basic_auth = Some(Arc::new(BasicAuth { realm, users }));
+        Some(())
     }
+
+    /// Users and digests of passwords; `None` where there is no list of them.
+    fn find_digest_auth(&mut self, name: &NamespacedName, form: UsersForm, realm: Box<str>) -> Option<()> {
+        let list = self.index.digests(name, form)?;
+        if !list.unusable.is_empty() {
+            self.say_unusable(name, &list.unusable, "make them anew with `htdigest`");
+        }
+        if !list.users.has_realm(&realm) {
+            let message = format!("there are no users of the realm `{realm}` in Secret `{name}`: nobody may pass");
+            let mend = "add users with `htdigest`, of the realm that `auth-realm` says";
+            self.say(Severity::Warning, "UserUnusable", SECRET, message, mend);
+        }
+        let users = Arc::clone(&list.users);
+        self.owned.guards.digest_auth = Some(Arc::new(DigestAuth { realm, users }));
+        Some(())
+    }
+
+    /// Says which entries of a Secret let nobody in.
+    fn say_unusable(&mut self, name: &NamespacedName, entries: &[usize], mend: &str) {
+        let entries: Vec<_> = entries.iter().take(10).map(usize::to_string).collect();
+        let message = format!("no password fits these entries of Secret `{name}`: {}", entries.join(", "));
+        self.say(Severity::Warning, "UserUnusable", SECRET, message, mend);
+    }
+
     fn find_external_auth(&mut self) {
         let settings = &self.owned.settings;
         if settings.closed.is_some() {

@@ -34,6 +34,8 @@ pub(crate) fn of_settings(configuration: &Configuration, settings: &IngressSetti
         closed: settings.closed.clone().or_else(|| configuration.closed.clone()),
         ssl_redirect,
         body_size: settings.body_size.unwrap_or(configuration.body_size),
+        tunnel_idle: upstream.read_timeout,
+        streams_request: settings.streams_request.unwrap_or(configuration.streams_request),
         protocol: upstream.protocol.unwrap_or_default(),
         timeouts: Timeouts {
             connect: upstream.connect_timeout.unwrap_or(timeouts.connect),
@@ -56,6 +58,7 @@ pub(crate) fn of_settings(configuration: &Configuration, settings: &IngressSetti
         satisfy: settings.networks.satisfy,
         passes_tls: false,
         basic_auth: None,
+        digest_auth: None,
         external_auth: None,
         sets_session: settings.affinity.is_by_cookie,
         response: response(configuration, settings),
@@ -216,6 +219,7 @@ pub(crate) fn at_path(configuration: &Configuration, policies: &Policies, path: 
     }
     if is_in(&configuration.no_auth) {
         policies.basic_auth = None;
+        policies.digest_auth = None;
         policies.external_auth = None;
     }
     policies

@@ -3,6 +3,7 @@
 use edgeward_routing::host::Host;
 use edgeward_routing::log_format::Variable;
 use edgeward_routing::path::NormalizedPath;
+use edgeward_routing::policy::digest_auth::Answer;
 use http::HeaderName;
 
 use super::basic;
@@ -71,7 +72,8 @@ fn write_value(variable: &Variable, entry: &Entry<'_>, line: &mut Line<'_>) -> O
         Variable::RemotePort => line.display(record.connection?.client_addr().port()),
         Variable::RemoteUser => {
             let authorization = request.values(&http::header::AUTHORIZATION).next()?;
-            line.text(basic::user(authorization)?);
+            let answered = || Some(Answer::parse(authorization)?.user().to_vec());
+            line.text(basic::user(authorization).or_else(answered)?);
         }
         Variable::Request => {
             line.text(request.method());

@@ -7,6 +7,7 @@
 mod answers;
 mod basic;
 mod client;
+mod digest;
 mod external;
 mod kept;
 mod password;
@@ -24,12 +25,14 @@ use super::context::RequestContext;
 use answers::Answers;
 use basic::Hashing;
 use client::Client;
+use digest::Digests;
 use external::Asked;
 use kept::Kept;
 
 /// What the workers share.
 pub(super) struct AuthShared {
     hashing: Hashing,
+    digests: Digests,
     answers: Answers,
     /// Keys of what is remembered are made with it, so that they tell nothing of what they are made of. Where the operating
     /// system gives none, nothing is remembered.
@@ -40,7 +43,7 @@ impl AuthShared {
     /// In the context of the runtime that compares passwords.
     pub(super) fn new() -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
-        Self { hashing: Hashing::new(), answers: Answers::default(), key }
+        Self { hashing: Hashing::new(), digests: Digests::default(), answers: Answers::default(), key }
     }
 }
 
@@ -57,7 +60,7 @@ const KNOWN: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Auth {
     /// Users whose passwords were right. Only this worker takes the lock.
-    known: Mutex<Kept<(), KNOWN>>,
+    known: Mutex<Kept<kept::Key, (), KNOWN>>,
     /// Made when it is needed first, on the worker's own runtime.
     client: OnceLock<Option<Client>>,
 }
@@ -145,36 +148,38 @@ impl Auth {
     ) -> Verdict {
         let policies = ctx.policies();
         let is_one_enough = policies.satisfy == Satisfy::Any;
-        let by_password = match &policies.basic_auth {
-            Some(basic_auth) => {
-                let client = ctx.forwarded.as_ref().map_or(ctx.downstream.client, |forwarded| forwarded.client);
-                Some(self.ask_basic(shared, basic_auth, client, head).await)
-            }
-            None => None,
+        let client = || ctx.forwarded.as_ref().map_or(ctx.downstream.client, |forwarded| forwarded.client);
+        let by_password = match (&policies.basic_auth, &policies.digest_auth) {
+            (Some(auth), _) => Some(self.ask_basic(shared, auth, client(), head).await.map(|()| Admission::default())),
+            (None, Some(auth)) => Some(shared.digests.ask(shared.key.as_ref(), auth, client(), head)),
+            (None, None) => None,
         };
         match (by_password, &policies.external_auth) {
-            (Some(Ok(())), _) if is_one_enough => Verdict::Pass(Admission::default()),
+            (Some(Ok(admission)), _) if is_one_enough => Verdict::Pass(admission),
             (Some(Err(refused)), Some(auth)) if is_one_enough && refused.is_plain_no() => {
-                match self.ask_service(shared, auth, ctx, head).await {
+                match self.ask_service(shared, auth, ctx, head, Admission::default()).await {
                     no if no.is_plain_no() => self.signed_in_elsewhere(ctx, head, refused.and(no)),
                     other => other,
                 }
             }
             (Some(Err(refused)), _) => self.signed_in_elsewhere(ctx, head, refused),
-            (_, Some(auth)) => self.ask_service(shared, auth, ctx, head).await,
-            (_, None) => Verdict::Pass(Admission::default()),
+            (known, Some(auth)) => {
+                let admission = known.and_then(Result::ok).unwrap_or_default();
+                self.ask_service(shared, auth, ctx, head, admission).await
+            }
+            (known, None) => Verdict::Pass(known.and_then(Result::ok).unwrap_or_default()),
         }
     }
 
-    /// Asks the service of a route.
+    /// Asks the service of a route about a client of which this much has been found out.
     async fn ask_service<H: RequestHead + Sync>(
         &self,
         shared: &AuthShared,
         auth: &ExternalAuth,
         ctx: &RequestContext,
         head: &H,
+        mut admission: Admission,
     ) -> Verdict {
-        let mut admission = Admission::default();
         let Some(forwarded) = &ctx.forwarded else {
             return Verdict::Refuse { status: 500, location: None, reason: Reason::AuthFailed, admission };
         };

@@ -128,6 +128,13 @@ impl RequestContext {
         self.route.as_ref().map_or(&self.snapshot.settings.default_policies, |route| &route.policies)
     }
 
+    /// Whether a body without a length is read before an endpoint is chosen, where that is possible: an endpoint in HTTP/2 has no
+    /// need for its length, and a call of gRPC may go on for as long as it likes.
+    pub(super) fn collects_body(&self) -> bool {
+        let policies = self.policies();
+        !policies.streams_request && !policies.protocol.is_http2()
+    }
+
     /// What its client may take.
     pub(super) fn limits(&self) -> &ClientLimits {
         &self.connection.as_ref().map_or(&self.snapshot.settings, |connection| &connection.settings).limits
@@ -181,7 +188,8 @@ impl RequestContext {
 
     /// How long a tunnel may be silent in both directions.
     pub(super) fn tunnel_idle(&self, shared: &Shared) -> Duration {
-        shared.options.upgraded_idle.max(self.policies().timeouts.read)
+        let policies = self.policies();
+        policies.tunnel_idle.unwrap_or_else(|| shared.options.upgraded_idle.max(policies.timeouts.read))
     }
 
     /// The endpoint of the try under way or just ended.

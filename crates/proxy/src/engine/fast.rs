@@ -36,6 +36,7 @@ use crate::stream::{Deadline, Next, Stream};
 use exchange::{Exchange, Then};
 use http1::Http1Client;
 use pool::{Buffers, Pipes, Pool};
+pub(super) use upload::Room;
 
 /// See the [module](self). One per worker.
 pub(super) struct FastPath {

@@ -106,7 +106,8 @@ impl RequestContext {
             edit(Edit::Append("x-request-id", request_id.as_bytes()));
         }
         self.edit_certificate(&mut *edit);
-        if self.policies().basic_auth.is_some() {
+        let policies = self.policies();
+        if policies.basic_auth.is_some() || policies.digest_auth.is_some() {
             // The password is none of the upstream's business, even where the network was enough (nginx.tmpl).
             edit(Edit::Remove("authorization"));
         }

@@ -1,9 +1,11 @@
 use super::{Bad, Effect, Good};
+use crate::annotation::basic_auth::PasswordScheme;
 use crate::index::UsersForm;
 
 pub(super) const GOOD: &[Good] = &[
-    ("auth-type", "basic", |s| s.basic_auth.is_on && s.is_guarded),
-    ("auth-type", "", |s| !s.basic_auth.is_on && !s.is_guarded),
+    ("auth-type", "basic", |s| s.basic_auth.scheme == Some(PasswordScheme::Basic) && s.is_guarded),
+    ("auth-type", " digest", |s| s.basic_auth.scheme == Some(PasswordScheme::Digest) && s.is_guarded),
+    ("auth-type", "", |s| s.basic_auth.scheme.is_none() && !s.is_guarded),
     ("auth-secret", "users", |s| s.basic_auth.secret.as_deref() == Some("users")),
     ("auth-secret", " other/users", |s| s.basic_auth.secret.as_deref() == Some("other/users")),
     ("auth-secret-type", "auth-map", |s| s.basic_auth.form == UsersForm::Map),
@@ -14,7 +16,7 @@ pub(super) const GOOD: &[Good] = &[
 
 pub(super) const BAD: &[Bad] = &[
     ("auth-type", &["Basic", "magic"], Effect::Drops),
-    ("auth-type", &["digest", "basic, digest"], Effect::Closes),
+    ("auth-type", &["digests", "basic, digest"], Effect::Closes),
     ("auth-secret", &["bad name;", "$x", "a\nb"], Effect::Closes),
     ("auth-secret-type", &["nonsense"], Effect::Drops),
     ("auth-secret-type", &["auth-files"], Effect::Closes),

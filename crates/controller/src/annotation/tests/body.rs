@@ -19,7 +19,8 @@ pub(super) const GOOD: &[Good] = &[
     ("proxy-buffers-number", "8", is_nothing),
     ("proxy-busy-buffers-size", "16k", is_nothing),
     ("proxy-max-temp-file-size", "0", is_nothing),
-    ("proxy-request-buffering", "off", is_nothing),
+    ("proxy-request-buffering", "off", |s| s.streams_request == Some(true)),
+    ("proxy-request-buffering", " on", |s| s.streams_request == Some(false)),
 ];
 
 pub(super) const BAD: &[Bad] = &[

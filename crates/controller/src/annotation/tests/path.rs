@@ -45,3 +45,12 @@ fn many_aliases_do_not_multiply_the_routes_of_their_host() {
         assert_eq!(crate::annotation::aliases_in(&value).count(), count, "no other name is looked at");
     }
 }
+
+#[test]
+fn a_target_that_leads_up_is_told() {
+    for (target, is_told) in [("/a/../$1", true), ("/..", true), ("/a..b/$1", false), ("/...", false)] {
+        let (settings, diagnostics) = read_all(&[("rewrite-target", target)]);
+        assert!(settings.paths.target.is_some());
+        assert_eq!(diagnostics.first().map(|told| told.code), is_told.then_some("AnnotationInvalid"), "{target}");
+    }
+}

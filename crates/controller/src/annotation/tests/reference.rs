@@ -37,9 +37,11 @@ fn index() -> String {
     let count = |wanted: Status| table().filter(|row| row.status == wanted).count();
     let _ = writeln!(
         out,
-        "\nOf {} annotations {} are honoured, {} are refused, and {} are not honoured yet.",
+        "\nOf {} annotations {} are honoured, {} have no effect here, {} are refused, and {} \
+         are not honoured yet.",
         table().count(),
         count(Status::Honoured),
+        count(Status::NoEffect),
         count(Status::Refused),
         count(Status::NotYet)
     );

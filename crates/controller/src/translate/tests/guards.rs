@@ -64,6 +64,32 @@ fn a_route_whose_users_are_not_known_is_closed() {
 }
 
 #[test]
+fn digests_count_where_they_are_of_the_realm() {
+    const HA1: &str = "939e7578ed9e3c518a452acee763bce9";
+    let entry = format!("R:{HA1}");
+    for (realm, form, data, codes, has_user) in [
+        ("R", "auth-file", &[("auth", &*format!("u:R:{HA1}\nv:S:{HA1}"))][..], &[][..], true),
+        ("R", "auth-map", &[("u", &*entry)], &[], true),
+        ("S", "auth-map", &[("u", &*entry)], &["UserUnusable"], false),
+        ("", "auth-map", &[("u", &*entry)], &["UserUnusable"], false),
+        ("R", "auth-file", &[("auth", &*format!("u:R:{HA1}\nv:R:{{PLAIN}}x"))], &["UserUnusable"], true),
+        ("R", "auth-file", &[("auth", "u:$apr1$a$b")], &["UserUnusable", "UserUnusable"], false),
+    ] {
+        let ingress = guarded("users").annotated("auth-type", "digest").annotated("auth-realm", realm);
+        let mut objects = with_services([ingress.annotated("auth-secret-type", form)]);
+        objects.push(users("users", data));
+        let translation = run(objects);
+        let auth = policies(&translation).digest_auth.as_ref().unwrap();
+        assert_eq!(auth.find(b"u").is_some(), has_user, "{realm} {data:?}");
+        assert!(policies(&translation).closed.is_none() && policies(&translation).basic_auth.is_none());
+        assert_eq!(translation.diagnostics.iter().map(|said| said.code).collect::<Vec<_>>(), codes, "{realm} {data:?}");
+        assert!(!format!("{:?}", translation.diagnostics).contains(HA1));
+    }
+    let closed = run(with_services([guarded("users").annotated("auth-type", "digest")]));
+    assert!(policies(&closed).closed.is_some() && closed.diagnostics[0].code == "RouteClosed");
+}
+
+#[test]
 fn a_secret_of_another_namespace_counts_where_that_is_allowed() {
     let mut objects = with_services([guarded("other/users")]);
     objects.push(users("other/users", &[("auth", LIST)]));

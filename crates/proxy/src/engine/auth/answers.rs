@@ -26,7 +26,7 @@ pub(super) struct KeptAnswer {
     pub(super) fields: HeaderMap,
 }
 
-type Shard = Kept<Arc<KeptAnswer>, ROOM>;
+type Shard = Kept<Key, Arc<KeptAnswer>, ROOM>;
 
 /// See the [module](self).
 #[derive(Default)]

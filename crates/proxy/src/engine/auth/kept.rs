@@ -1,5 +1,7 @@
 //! What is kept of clients and their requests: as much as has a place, by keys that tell nothing.
 
+use std::hash::Hash;
+
 use aws_lc_rs::hmac;
 use hashbrown::HashMap;
 
@@ -21,20 +23,20 @@ pub(super) fn key(key: &hmac::Key, tell: impl FnOnce(&mut dyn FnMut(&[u8]))) -> 
 /// Values by their keys, of which those that nobody has asked for go first: so many are kept at least, and twice as many at
 /// most.
 #[derive(Debug)]
-pub(super) struct Kept<V, const ROOM: usize> {
-    young: HashMap<Key, V>,
-    old: HashMap<Key, V>,
+pub(super) struct Kept<K, V, const ROOM: usize> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
 }
 
-impl<V, const ROOM: usize> Default for Kept<V, ROOM> {
+impl<K, V, const ROOM: usize> Default for Kept<K, V, ROOM> {
     fn default() -> Self {
         Self { young: HashMap::new(), old: HashMap::new() }
     }
 }
 
-impl<V: Clone, const ROOM: usize> Kept<V, ROOM> {
+impl<K: Hash + Eq + Copy, V: Clone, const ROOM: usize> Kept<K, V, ROOM> {
     /// The value of a key, which is among the last to go from here on.
-    pub(super) fn find(&mut self, key: &Key) -> Option<V> {
+    pub(super) fn find(&mut self, key: &K) -> Option<V> {
         if let Some(value) = self.young.get(key) {
             return Some(value.clone());
         }
@@ -44,7 +46,7 @@ impl<V: Clone, const ROOM: usize> Kept<V, ROOM> {
     }
 
     /// Keeps a value.
-    pub(super) fn insert(&mut self, key: Key, value: V) {
+    pub(super) fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= ROOM {
             self.old = std::mem::take(&mut self.young);
         }
@@ -70,7 +72,7 @@ mod tests {
             key[..8].copy_from_slice(&number.to_ne_bytes());
             key
         };
-        let mut kept = Kept::<(), ROOM>::default();
+        let mut kept = Kept::<Key, (), ROOM>::default();
         for number in 0..10 * ROOM {
             kept.insert(key(number), ());
             assert!(kept.find(&key(0)).is_some(), "{number}");

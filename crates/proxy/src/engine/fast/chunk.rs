@@ -20,9 +20,9 @@ pub(super) fn without_zeros(head: &[u8]) -> &[u8] {
     &head[first..]
 }
 
-/// Appends a chunk, if there is data for one.
+/// Appends data in chunks, if there is any.
 pub(super) fn put(out: &mut Vec<u8>, data: &[u8]) {
-    if !data.is_empty() {
+    for data in data.chunks(1 << 19) {
         let start = out.len();
         out.extend_from_slice(SIZE);
         write_size(&mut out[start..], data.len());

@@ -164,7 +164,16 @@ impl<'a, C: Client> Exchange<'a, C> {
         let fields = self.head.fields().map(|field| (field.name, field.value));
         self.ctx.mirror(&self.engine.shared, &self.head, fields, !self.client.is_body_read());
         upload.mirror(self.ctx.mirrored.take());
-        let (status, reason) = match self.try_endpoints(&mut upload, options, deadline).await {
+        let collected = match self.head.body() {
+            // Apart: its future is for few requests.
+            BodyLength::Chunked if self.ctx.collects_body() => Box::pin(self.collect(&mut upload, deadline)).await,
+            _ => Ok(()),
+        };
+        let tried = match collected {
+            Ok(()) => self.try_endpoints(&mut upload, options, deadline).await,
+            Err(reason) => Err(reason),
+        };
+        let (status, reason) = match tried {
             Ok(None) => return Ok(()),
             Ok(Some(status)) => (status, None),
             Err(reason) => (failure::status(reason), Some(reason)),
@@ -178,6 +187,18 @@ impl<'a, C: Client> Exchange<'a, C> {
         let has_body = upload.is_repeatable() && reason != Some(Reason::BodyTooLarge);
         // Its future is large, as the one of asking, and as seldom needed.
         Box::pin(self.send_page(Page { status, is_named: true, has_body }, upload, options, deadline)).await
+    }
+
+    /// Reads a body without a length, as far as there is room for it, so that the endpoint gets its length.
+    async fn collect(&mut self, upload: &mut Upload, deadline: &mut Deadline) -> Result<(), Reason> {
+        let mut patience = Patience::new(deadline, self.ctx.timeouts(), self.ctx.limits().body_timeout);
+        let (client, room) = (&mut self.client, &self.engine.shared.room);
+        let collected = poll_fn(|cx| upload.poll_collect(cx, client, &mut patience, room)).await;
+        self.body_bytes = upload.body_bytes();
+        if let Some(length) = collected? {
+            self.head.body_collected(length);
+        }
+        Ok(())
     }
 
     /// Tells the client to send its body where it waits for that. The proxy answers for the upstream, as nginx does: the body is
@@ -307,6 +328,7 @@ impl<'a, C: Client> Exchange<'a, C> {
             buffers.put(buf);
             return Ok(Tried::Intercepted(begun.status));
         }
+        upload.settle();
         let length = Length::of(&begun, &buf, is_head)?;
         // What ends with the connection to the endpoint need not end the one to the client; an older client knows no chunks.
         let chunked = length == Length::Chunked || length == Length::Connection;

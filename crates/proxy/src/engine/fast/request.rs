@@ -46,8 +46,12 @@ pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOp
             put_line(out, field.name, field.value);
         }
     }
-    if is_chunked {
-        out.put_slice(b"Transfer-Encoding: chunked\r\n");
+    match head.body() {
+        BodyLength::Chunked if sends_body => out.put_slice(b"Transfer-Encoding: chunked\r\n"),
+        BodyLength::Collected(length) if sends_body => {
+            put_field(out, b"Content-Length", length.to_string().as_bytes());
+        }
+        _ => {}
     }
     if let Some(protocol) = &ctx.upgrade {
         put_field(out, b"Connection", b"upgrade");

@@ -54,6 +54,7 @@ fn engine(endpoint: SocketAddr) -> FastPath {
     snapshot.routes = Arc::new(RouteTable::new([fixture::route("web.test", "/")], TrailingSlash::default(), |_| false));
     snapshot.backends = Arc::new(Backends::new(vec![Arc::new(backend)]));
     let shared = Shared {
+        room: Room::new(),
         options: EngineOptions::default(),
         snapshots: Publisher::new(snapshot).reader(),
         retries: RetryBudget::new(20),

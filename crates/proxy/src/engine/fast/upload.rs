@@ -1,5 +1,7 @@
 //! What goes to the endpoint: the head, and behind it the client's body.
 
+mod collect;
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -7,6 +9,7 @@ use bytes::BufMut;
 use edgeward_routing::decide::Reason;
 use edgeward_routing::policy::BodySize;
 use tokio::io::AsyncWrite;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::chunk::{self, LAST_CHUNK};
 use super::client::{self, Client};
@@ -16,6 +19,8 @@ use super::pool::{Buffers, Pipes};
 use crate::head::BodyLength;
 use crate::pipe::Pipe;
 use crate::subrequest::MirroredRequest;
+
+pub(in crate::engine) use collect::Room;
 
 /// What of a body is kept to be sent again, in bytes; what Pingora keeps.
 const REPLAY: usize = 64 * 1024;
@@ -37,8 +42,11 @@ pub(super) struct Upload {
     /// Bytes of the body so far.
     body_bytes: u64,
     limit: BodySize,
-    /// The body so far, for another try. `None` when it is too long, or is not to be sent again.
+    /// The body so far, for another try, or for the first one if it was [collected](Self::poll_collect). `None` when it is too
+    /// long, or is not to be sent again.
     replay: Option<Vec<u8>>,
+    /// The part that a body that was collected has of the room for all of them.
+    room: Option<OwnedSemaphorePermit>,
     /// What the rest of the body goes through, and how much of it is in there.
     pipe: Option<(Pipe, usize)>,
     /// The copy of the request, which the body is for too.
@@ -69,6 +77,7 @@ impl Upload {
             body_bytes: 0,
             limit,
             replay: is_repeatable.then(Vec::new),
+            room: None,
             pipe: None,
             mirrored: None,
         }
@@ -262,7 +271,7 @@ impl Upload {
         if let Some(replay) = &mut self.replay {
             replay.extend_from_slice(data);
             if replay.len() > REPLAY {
-                self.replay = None;
+                (self.replay, self.room) = (None, None);
             }
         }
         if self.chunked {

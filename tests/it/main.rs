@@ -47,6 +47,7 @@ mod services;
 mod sessions;
 mod shutdown;
 mod site;
+mod traces;
 mod translate;
 mod tunnel;
 mod upstream;

@@ -1,7 +1,7 @@
 //! The harness of the integration tests: it drives the `edgeward` binary as a black box.
 //!
 //! A test writes manifests into a directory ([`manifest`]), starts backends on loopback addresses of their own
-//! ([`backend`], [`h2_backend`]), runs the binary over the directory ([`edgeward`]), and looks at it from outside with
+//! ([`backend`], [`h2_backend`], [`collector`]), runs the binary over the directory ([`edgeward`]), and looks at it from outside with
 //! clients that see every byte ([`client`], [`tls`], [`h2_client`], [`websocket`], [`load`]).
 //!
 //! Nothing here retries, and nothing hides a failure: what a client of the product would see is what a test sees.
@@ -11,6 +11,7 @@ pub mod backend;
 pub mod certificate;
 pub mod client;
 pub mod cluster;
+pub mod collector;
 pub mod cut;
 pub mod edgeward;
 pub mod h2_backend;

@@ -43,6 +43,7 @@ pub use basic_auth::BasicAuthSettings;
 pub(crate) use body::{is_size, parse_kilobytes};
 pub(crate) use nearest::nearest;
 pub(crate) use network::{NetworkSettings, parse_network};
+pub use observe::TraceSettings;
 pub use path::PathSettings;
 pub(crate) use path::aliases_in;
 pub(crate) use response::pair;

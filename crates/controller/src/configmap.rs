@@ -27,9 +27,11 @@ mod connection;
 mod headers;
 mod log;
 mod table;
+mod trace;
 mod value;
 
 pub(crate) use headers::named;
+pub(crate) use trace::Tracing;
 
 /// One key of the ConfigMap.
 #[derive(Debug)]
@@ -130,6 +132,8 @@ pub struct Configuration {
     log_format: log::Format,
     /// Whether what no route takes is in the access log (`enable-access-log-for-default-backend`).
     logs_default_backend: bool,
+    /// What is asked for of traces.
+    pub(crate) tracing: Tracing,
     /// Whether the ConfigMap asks for snippets.
     asks_for_snippets: bool,
     /// Whether no request is in the access log.
@@ -191,6 +195,7 @@ impl Configuration {
             redirect_style: RedirectStyle::default(),
             log_format: log::Format::default(),
             logs_default_backend: true,
+            tracing: Tracing::default(),
             asks_for_snippets: false,
             is_log_off: false,
             add_headers: None,
@@ -238,6 +243,7 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
         }
     }
     configuration.global_auth = configuration.external_auth.policy(Vec::new()).map(Arc::new);
+    configuration.settings.trace.collector = configuration.tracing.collector();
     headers::read(index, &mut configuration, diagnostics);
     configuration.settings.hsts = configuration.is_hsts_on.then(|| configuration.hsts.to_string().into());
     let block = std::mem::take(&mut configuration.block);

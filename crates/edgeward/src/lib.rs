@@ -15,6 +15,7 @@ pub mod logging;
 pub mod metrics;
 mod niceness;
 pub mod serve;
+pub mod trace;
 pub mod wiring;
 
 use std::ffi::OsString;

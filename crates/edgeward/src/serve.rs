@@ -25,11 +25,13 @@ use edgeward_proxy::drain::DrainOptions;
 use edgeward_proxy::engine::EngineFactory;
 use edgeward_proxy::listener::{self, Running};
 use edgeward_proxy::metrics::Metrics;
+use edgeward_proxy::trace::{SpanQueue, Spans};
 use edgeward_routing::{Publisher, Snapshot};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::cli::ServeArguments;
 use crate::configuration::{Configuration, Options, Source, Sources, default_file};
@@ -37,12 +39,13 @@ use crate::health::{Followed, Readiness};
 use crate::logging::{self, LogControl};
 use crate::metrics::{self, ConnectionObserver, History, ProcessMetrics};
 use crate::niceness;
+use crate::trace;
 use crate::wiring;
 
 #[cfg(test)]
 mod tests;
 
-/// How long the last lines of the access log may take.
+/// How long the last lines of the access log may take, and the last spans.
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// Runs the command until a signal ends it.
@@ -120,6 +123,7 @@ struct Process {
     readiness: Readiness,
     metrics: Arc<Metrics>,
     access_log: AccessLog,
+    spans: (Spans, SpanQueue),
     open_files: u64,
 }
 
@@ -134,6 +138,8 @@ impl Process {
         let access_log = AccessLog::open(&configuration.access_log.0, &wiring::access_log_destination(&configuration))?;
         metrics.add_access_log(&access_log)?;
         metrics.registry().register(Box::new(log.dropped().clone()))?;
+        let spans = Spans::queue();
+        metrics.registry().register(Box::new(spans.0.dropped().clone()))?;
         Ok(Self {
             sources,
             readiness: Readiness::new(publisher.reader()),
@@ -142,6 +148,7 @@ impl Process {
             rescan: Arc::default(),
             metrics,
             access_log,
+            spans,
             log,
             open_files,
             configuration: watch::Sender::new(Arc::new(configuration)),
@@ -159,6 +166,7 @@ impl Process {
             readiness,
             metrics,
             access_log,
+            spans: (spans, span_queue),
             open_files,
         } = self;
         let snapshots = publisher.reader();
@@ -193,7 +201,10 @@ impl Process {
             snapshots.clone(),
             Arc::clone(&metrics),
             access_log.clone(),
+            spans,
         );
+        let (end_of_spans, no_more_spans) = oneshot::channel();
+        let sending_spans = tokio::spawn(trace::run(span_queue, snapshots.clone(), no_more_spans));
         let observer = Arc::new(ConnectionObserver::new(Arc::clone(&metrics), access_log.clone()));
         let running = Arc::new(listener::start(
             wiring::listener_options(&current, open_files),
@@ -231,6 +242,9 @@ impl Process {
             access_log.flush(FLUSH);
         })
         .await?;
+        drop(end_of_spans);
+        // A collector that does not take the last ones has nobody wait for it.
+        let _ = timeout(FLUSH, sending_spans).await;
         Ok(code)
     }
 }

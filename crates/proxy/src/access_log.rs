@@ -22,6 +22,7 @@ use edgeward_routing::settings::LogSettings;
 use prometheus::IntCounter;
 
 pub use format::AccessLogFormat;
+pub(crate) use format::write as write_text;
 
 use crate::lines::{Output, Queue};
 use crate::listener::{Event, Observer};

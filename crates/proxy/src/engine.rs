@@ -29,6 +29,7 @@ use crate::listener::Application;
 use crate::metrics::Metrics;
 use crate::stream::{Parting, Stream};
 use crate::subrequest::Mirrors;
+use crate::trace::Spans;
 use auth::{Auth, AuthShared};
 use budget::RetryBudget;
 use fast::{FastPath, Room, Served};
@@ -62,6 +63,7 @@ struct Shared {
     retries: RetryBudget,
     metrics: Arc<Metrics>,
     access_log: AccessLog,
+    spans: Spans,
     auth: AuthShared,
     mirrors: Option<Mirrors>,
     room: Room,
@@ -79,11 +81,12 @@ impl EngineFactory {
         snapshots: SnapshotReader,
         metrics: Arc<Metrics>,
         access_log: AccessLog,
+        spans: Spans,
     ) -> Self {
         let retries = RetryBudget::new(options.retry_percent);
         let auth = AuthShared::new();
         let (mirrors, room) = (Mirrors::new(), Room::new());
-        Self(Arc::new(Shared { options, snapshots, retries, metrics, access_log, auth, mirrors, room }))
+        Self(Arc::new(Shared { options, snapshots, retries, metrics, access_log, spans, auth, mirrors, room }))
     }
 
     /// The engines of one worker, in the context of its runtime. They share no connection to an endpoint with other

@@ -30,3 +30,4 @@ mod shortage;
 mod stream;
 mod subrequest;
 pub mod tls;
+pub mod trace;

@@ -12,6 +12,7 @@ use edgeward_routing::forward::Forwarded;
 use edgeward_routing::route::Route;
 
 use crate::connection::Connection;
+use crate::trace::RequestTrace;
 
 pub use head::{Request, Response};
 pub use refused::Refused;
@@ -49,6 +50,8 @@ pub struct RequestRecord<'a> {
     pub body_bytes_sent: u64,
     /// The tries at endpoints, in order.
     pub tries: &'a [Try],
+    /// Its place in a trace, if it has one.
+    pub trace: Option<&'a RequestTrace>,
     /// The request's identity: the client's `X-Request-ID`, or 32 hexadecimal digits.
     pub request_id: &'a str,
 }

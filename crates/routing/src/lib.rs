@@ -29,6 +29,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod table;
 pub mod template;
+pub mod trace_parent;
 
 pub use decide::decide;
 pub use publish::{Publisher, SnapshotReader};

@@ -69,6 +69,18 @@ impl LogFormat {
     /// # Errors
     /// When it names a variable that does not exist, or none at all.
     pub fn parse(text: &str, escape: Escape) -> Result<Self, ParseFormatError> {
+        let format = Self::parse_constant(text, escape)?;
+        if !format.pieces.iter().any(|piece| matches!(piece, Piece::Variable(_))) {
+            return Err(ParseFormatError::NoVariable(text.to_owned()));
+        }
+        Ok(format)
+    }
+
+    /// Compiles a text that need not differ from request to request.
+    ///
+    /// # Errors
+    /// When it names a variable that does not exist.
+    pub fn parse_constant(text: &str, escape: Escape) -> Result<Self, ParseFormatError> {
         let mut pieces = Vec::new();
         let mut rest = text;
         while let Some(dollar) = rest.find('$') {
@@ -84,9 +96,6 @@ impl LogFormat {
         }
         if !rest.is_empty() {
             pieces.push(Piece::Literal(rest.into()));
-        }
-        if !pieces.iter().any(|piece| matches!(piece, Piece::Variable(_))) {
-            return Err(ParseFormatError::NoVariable(text.to_owned()));
         }
         Ok(Self { text: text.into(), pieces: pieces.into(), escape })
     }

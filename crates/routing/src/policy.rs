@@ -21,6 +21,7 @@ pub mod retry;
 pub mod rewrite;
 pub mod ssl_redirect;
 pub mod timeouts;
+pub mod trace;
 pub mod upstream_request;
 pub mod upstream_tls;
 
@@ -43,6 +44,7 @@ pub use retry::{Fault, Faults, Retry};
 pub use rewrite::{Replacement, Rewrite, RewriteFrom, Rewritten};
 pub use ssl_redirect::SslRedirect;
 pub use timeouts::Timeouts;
+pub use trace::Trace;
 pub use upstream_request::{ConnectionOption, UpstreamRequest};
 pub use upstream_tls::{Authority, UpstreamTls};
 
@@ -111,6 +113,8 @@ pub struct Policies {
     pub response: Option<Arc<ResponsePolicies>>,
     /// Whether its requests are kept out of the access log (`enable-access-log`).
     pub is_unlogged: bool,
+    /// How its requests are traced, if they are.
+    pub trace: Option<Arc<Trace>>,
 }
 
 impl Policies {

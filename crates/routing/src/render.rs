@@ -281,6 +281,13 @@ fn policies(policies: &Policies) -> String {
     if policies.is_unlogged {
         out.push_str(" [unlogged]");
     }
+    if let Some(trace) = &policies.trace {
+        let _ = write!(out, " [traced");
+        if let Some(operation) = &trace.operation {
+            let _ = write!(out, " as {}", operation.text());
+        }
+        out.push_str(if trace.trusts_client { " in the trace of the client]" } else { "]" });
+    }
     if let Some(response) = &policies.response {
         for (name, value) in response.headers.iter().flat_map(HeaderFields::iter) {
             let _ = write!(out, " [response {name}: {value}]");

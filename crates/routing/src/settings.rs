@@ -4,6 +4,7 @@ mod limits;
 mod log;
 mod proxy_protocol;
 mod tls;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub use limits::ClientLimits;
 pub use log::LogSettings;
 pub use proxy_protocol::ProxyProtocol;
 pub use tls::{Cipher, Group, TlsSettings, TlsVersion};
+pub use trace::{Sampled, Sampler, TraceSettings};
 
 /// Settings that are published with each snapshot, so that changing them is as atomic as changing a route.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +32,8 @@ pub struct Settings {
     pub proxy_protocol: ProxyProtocol,
     /// What is in the access log.
     pub log: LogSettings,
+    /// Spans of OpenTelemetry.
+    pub trace: TraceSettings,
     /// Idle connections to endpoints.
     pub upstream_pool: UpstreamPool,
     /// How long requests under way may take once the process is to end; `None` for what it was told (ConfigMap
@@ -90,6 +94,7 @@ impl Default for Settings {
             tls: TlsSettings::default(),
             proxy_protocol: ProxyProtocol::default(),
             log: LogSettings::default(),
+            trace: TraceSettings::default(),
             upstream_pool: UpstreamPool::default(),
             drain_timeout: None,
             makes_request_id: true,

@@ -19,6 +19,7 @@ use super::external_auth::ExternalAuthSettings;
 use super::limit::LimitSettings;
 use super::mirror::MirrorSettings;
 use super::network::NetworkSettings;
+use super::observe::TraceSettings;
 use super::path::PathSettings;
 use super::redirect::RedirectSettings;
 use super::response::ResponseSettings;
@@ -70,6 +71,8 @@ pub struct IngressSettings {
     pub body: BodySettings,
     /// `enable-access-log`.
     pub is_logged: Option<bool>,
+    /// Traces.
+    pub trace: TraceSettings,
     /// What it asks of the backends that it names.
     pub backend: BackendSettings,
     /// Why its routes answer 503; `None` when they are served.

@@ -128,6 +128,7 @@ fn needed(key: &str) -> &'static [(&'static str, &'static str)] {
     match table().find(|row| row.name == key).and_then(|row| row.needs) {
         None => &[],
         Some("auth-type") => &[("auth-type", "basic")],
+        Some("enable-opentelemetry") => &[("enable-opentelemetry", "true")],
         Some("auth-url") => &[("auth-url", "http://auth.test")],
         Some(other) => panic!("{key} needs {other}, which has no value here"),
     }

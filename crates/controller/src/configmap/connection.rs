@@ -12,7 +12,7 @@ use crate::annotation::parse_duration;
 /// The largest request head that can be asked for, in bytes: every connection may hold as much.
 const LARGEST_HEAD: usize = 1 << 20;
 
-fn positive(value: &str) -> Result<u32, String> {
+pub(super) fn positive(value: &str) -> Result<u32, String> {
     let number = value.trim().parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| "a whole number of at least 1".to_owned())
 }

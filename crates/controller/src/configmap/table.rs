@@ -1,6 +1,6 @@
 //! Every key of ingress-nginx v1.15.1, by name (its docs/user-guide/nginx-configuration/configmap.md).
 
-use super::{Key, Parse, auth, connection, log, value};
+use super::{Key, Parse, auth, connection, log, trace, value};
 use crate::annotation::Status;
 
 impl Key {
@@ -46,7 +46,6 @@ const STATUS_PAGE: &str = "there is no page of nginx's status; use /metrics";
 const STREAMED: &str = "bodies are streamed, and never wait in buffers or files";
 const STREAMS: &str = "there are no TCP and UDP services";
 const SYSLOG: &str = "the access log goes to the standard output, or to a file with --access-log-path";
-const TRACING: &str = "nothing is traced";
 
 pub(super) static TABLE: [Key; 202] = [
     Key::moot("access-log-params", "lines are written in batches without making requests wait"),
@@ -85,7 +84,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::refused("enable-modsecurity", MODSECURITY),
     Key::moot("enable-multi-accept", CONNECTIONS),
     Key::later("enable-ocsp", "no OCSP response is stapled"),
-    Key::later("enable-opentelemetry", TRACING),
+    Key::honoured("enable-opentelemetry", trace::enable),
     Key::refused("enable-owasp-modsecurity-crs", MODSECURITY),
     Key::honoured("enable-real-ip", value::enable_real_ip),
     Key::moot("enable-serial-reloads", "nothing is ever reloaded"),
@@ -168,18 +167,18 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("nginx-status-ipv6-whitelist", STATUS_PAGE),
     Key::honoured("no-auth-locations", value::no_auth_locations),
     Key::honoured("no-tls-redirect-locations", value::no_tls_redirect_locations),
-    Key::later("opentelemetry-config", TRACING),
-    Key::later("opentelemetry-operation-name", TRACING),
-    Key::later("opentelemetry-trust-incoming-span", TRACING),
-    Key::later("otel-max-export-batch-size", TRACING),
-    Key::later("otel-max-queuesize", TRACING),
-    Key::later("otel-sampler", TRACING),
-    Key::later("otel-sampler-parent-based", TRACING),
-    Key::later("otel-sampler-ratio", TRACING),
-    Key::later("otel-schedule-delay-millis", TRACING),
-    Key::later("otel-service-name", TRACING),
-    Key::later("otlp-collector-host", TRACING),
-    Key::later("otlp-collector-port", TRACING),
+    Key::moot("opentelemetry-config", "there is no module that reads such a file; see the keys otel-* and otlp-*"),
+    Key::honoured("opentelemetry-operation-name", trace::operation_name),
+    Key::honoured("opentelemetry-trust-incoming-span", trace::trust_incoming_span),
+    Key::honoured("otel-max-export-batch-size", trace::max_batch_size),
+    Key::honoured("otel-max-queuesize", trace::max_queue_size),
+    Key::honoured("otel-sampler", trace::sampler),
+    Key::honoured("otel-sampler-parent-based", trace::sampler_parent_based),
+    Key::honoured("otel-sampler-ratio", trace::sampler_ratio),
+    Key::honoured("otel-schedule-delay-millis", trace::schedule_delay),
+    Key::honoured("otel-service-name", trace::service_name),
+    Key::honoured("otlp-collector-host", trace::collector_host),
+    Key::honoured("otlp-collector-port", trace::collector_port),
     Key::honoured("preserve-trailing-slash", value::preserve_trailing_slash),
     Key::honoured("proxy-add-original-uri-header", log::proxy_add_original_uri_header),
     Key::honoured("proxy-body-size", value::proxy_body_size),

@@ -7,7 +7,7 @@ use edgeward_routing::backend::LoadBalance;
 use edgeward_routing::log_format::Escape;
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{BodySize, Faults, Policies, SslRedirect};
-use edgeward_routing::settings::{Cipher, Settings, TlsVersion};
+use edgeward_routing::settings::{Cipher, Sampled, Settings, TlsVersion};
 use proptest::prelude::*;
 
 use super::{Configuration, read, table};
@@ -137,6 +137,26 @@ const GOOD: &[Check] = &[
     ("log-format-upstream", "", |c| c.settings.log.format.is_none()),
     ("log-format-escape-json", "true", |c| c.settings.log.format.as_ref().unwrap().escape() == Escape::Json),
     ("log-format-escape-none", "true", |c| c.settings.log.format.as_ref().unwrap().escape() == Escape::None),
+    ("enable-opentelemetry", "true", |c| c.settings.default_policies.trace.as_ref().unwrap().trusts_client),
+    ("opentelemetry-trust-incoming-span", "false", |c| !c.tracing.trusts_client),
+    ("opentelemetry-operation-name", "HTTP $request_method $uri", |c| c.tracing.operation.is_some()),
+    ("opentelemetry-operation-name", "edge", |c| c.tracing.operation.as_ref().unwrap().text() == "edge"),
+    ("opentelemetry-operation-name", "", |c| c.tracing.operation.is_none()),
+    ("otlp-collector-host", "otel.svc", |c| c.settings.trace.collector.as_deref() == Some("http://otel.svc:4317")),
+    ("otlp-collector-host", "https://otel.svc", |c| {
+        c.settings.trace.collector.as_deref() == Some("https://otel.svc:4317")
+    }),
+    ("otlp-collector-host", "::1", |c| c.settings.trace.collector.as_deref() == Some("http://[::1]:4317")),
+    ("otlp-collector-host", "", |c| c.settings.trace.collector.is_none()),
+    ("otlp-collector-port", "4318", |c| c.settings.trace.collector.is_none()),
+    ("otel-service-name", "edge", |c| c.settings.trace.service.as_deref() == Some("edge")),
+    ("otel-sampler", "AlwaysOff", |c| c.settings.trace.sampler.traces == Sampled::None),
+    ("otel-sampler", "TraceIdRatioBased", |c| c.settings.trace.sampler.traces == Sampled::Ratio),
+    ("otel-sampler-ratio", "0.5", |c| c.settings.trace.sampler.ratio == 0.5),
+    ("otel-sampler-parent-based", "false", |c| !c.settings.trace.sampler.follows_parent),
+    ("otel-max-queuesize", "100", |c| c.settings.trace.queue == 100),
+    ("otel-schedule-delay-millis", "100", |c| c.settings.trace.delay == Duration::from_millis(100)),
+    ("otel-max-export-batch-size", "10", |c| c.settings.trace.batch == 10),
     ("preserve-trailing-slash", "true", |c| c.redirect_style.keeps_slash),
     ("proxy-add-original-uri-header", "true", |c| c.settings.adds_original_uri),
     ("relative-redirects", "true", |c| c.settings.default_policies.redirect_style.is_relative),
@@ -168,6 +188,17 @@ const BAD: &[(&str, &[&str])] = &[
     ("log-format-upstream", &["nothing", "$nosuchvar", "$status ${"]),
     ("log-format-escape-json", &["on"]),
     ("log-format-escape-none", &["on"]),
+    ("enable-opentelemetry", &["on"]),
+    ("opentelemetry-trust-incoming-span", &["on"]),
+    ("opentelemetry-operation-name", &["$nosuchvar"]),
+    ("otlp-collector-host", &["ftp://otel.svc", "otel.svc:4317", "a b", "http://", "[otel]"]),
+    ("otlp-collector-port", &["", "0", "70000", "grpc"]),
+    ("otel-sampler", &["", "remote", "always_on"]),
+    ("otel-sampler-ratio", &["", "-0.1", "1.1", "NaN"]),
+    ("otel-sampler-parent-based", &["on"]),
+    ("otel-max-queuesize", &["0", "1000000"]),
+    ("otel-schedule-delay-millis", &["0", "5s", "60001"]),
+    ("otel-max-export-batch-size", &["0", "1000000"]),
     ("preserve-trailing-slash", &["on"]),
     ("proxy-add-original-uri-header", &["on"]),
     ("relative-redirects", &["on"]),

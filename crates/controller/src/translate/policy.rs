@@ -8,12 +8,13 @@ use edgeward_routing::backend::BackendKey;
 use edgeward_routing::policy::limits::Zone;
 use edgeward_routing::policy::{
     ErrorPages, HeaderFields, Limits, Networks, Pace, Policies, ResponsePolicies, SslRedirect, Substitution, Timeouts,
+    Trace,
 };
 
 use super::class::Owned;
 use super::options::Options;
-use crate::annotation::{self, IngressSettings, NetworkSettings};
-use crate::configmap::Configuration;
+use crate::annotation::{self, IngressSettings, NetworkSettings, TraceSettings};
+use crate::configmap::{Configuration, Tracing};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
 use crate::object::NamespacedName;
@@ -63,7 +64,19 @@ pub(crate) fn of_settings(configuration: &Configuration, settings: &IngressSetti
         sets_session: settings.affinity.is_by_cookie,
         response: response(configuration, settings),
         is_unlogged: configuration.is_log_off || settings.is_logged == Some(false),
+        trace: trace(configuration, &settings.trace).map(Arc::new),
     }
+}
+
+/// How the requests of an Ingress are traced: what it says of it counts where it asks for traces itself, as in ingress-nginx
+/// (annotations/opentelemetry/main.go).
+fn trace(configuration: &Configuration, settings: &TraceSettings) -> Option<Trace> {
+    let Tracing { is_on, trusts_client, operation, .. } = &configuration.tracing;
+    let own = Some(settings).filter(|settings| settings.is_on == Some(true));
+    settings.is_on.unwrap_or(*is_on).then(|| Trace {
+        trusts_client: own.and_then(|own| own.trusts_client).unwrap_or(*trusts_client),
+        operation: own.and_then(|own| own.operation.clone()).or_else(|| operation.clone()),
+    })
 }
 
 /// Reports what of an Ingress does not hold where TLS is passed on, and where it is not although the Ingress asks for it.

@@ -14,6 +14,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::connection::{AddressSource, Alpn, Connection, Registry, TlsSession};
 use crate::record::{Request, RequestRecord, Response, Try};
+use crate::trace::RequestTrace;
 
 /// A finished request, to be changed at will: `GET /path?x=1` for `shop.example.com`, answered by one endpoint.
 pub(crate) struct Finished {
@@ -29,6 +30,7 @@ pub(crate) struct Finished {
     pub(crate) reason: Option<Reason>,
     pub(crate) duration: Duration,
     pub(crate) tries: Vec<Try>,
+    pub(crate) trace: Option<RequestTrace>,
 }
 
 impl Default for Finished {
@@ -51,6 +53,7 @@ impl Default for Finished {
             reason: None,
             duration: Duration::from_micros(12_345),
             tries: vec![endpoint_try("10.0.0.1:8080", Some(200), 12, 512)],
+            trace: None,
         }
     }
 }
@@ -82,6 +85,7 @@ impl Finished {
             request_length: 95,
             body_bytes_sent: 512,
             tries: &self.tries,
+            trace: self.trace.as_ref(),
             request_id: "8c0f3d2b1a4e5f60718293a4b5c6d7e8",
         })
     }

@@ -78,8 +78,8 @@ impl AccessLogFormat {
     }
 }
 
-/// Appends the line of a request, without a line break.
-pub(super) fn write(format: &LogFormat, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
+/// Appends what a format comes to for a request: its line, without a line break.
+pub(crate) fn write(format: &LogFormat, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
     let entry = Entry::new(record);
     let mut line = Line::new(out, format.escape());
     for piece in format.pieces() {

@@ -38,6 +38,10 @@ fn write_value(variable: &Variable, entry: &Entry<'_>, line: &mut Line<'_>) -> O
         Variable::LocationPath => line.text(record.route.map_or("", |route| route.path.as_str())),
         Variable::Msec => line.seconds(since_epoch(entry.ended)),
         Variable::Namespace => line.text(record.route.map_or("", |route| &route.origin.namespace)),
+        Variable::OpentelemetryContextTraceparent => line.display(record.trace?.text()),
+        Variable::OpentelemetrySampled => line.plain(if record.trace?.is_sampled() { "1" } else { "0" }),
+        Variable::OpentelemetrySpanId => line.display(record.trace?.span_id()),
+        Variable::OpentelemetryTraceId => line.display(record.trace?.trace_id()),
         Variable::ProxyAlternativeUpstreamName => line.text(record.canary().map_or("", |canary| &canary.name)),
         // As nginx adds to what the client sent, believed or not.
         Variable::ProxyAddXForwardedFor => {

@@ -28,6 +28,7 @@ use crate::record::{self, Request, RequestRecord, Response, Try};
 use crate::ring;
 use crate::session::{self, Choice};
 use crate::subrequest::MirroredRequest;
+use crate::trace::{RequestTrace, span};
 
 /// The state of one request. It holds the snapshot that the request began with to its end.
 pub(super) struct RequestContext {
@@ -55,6 +56,8 @@ pub(super) struct RequestContext {
     /// The copy of the request, until it is sent or handed on.
     pub(super) mirrored: Option<Box<MirroredRequest>>,
     pub(super) request_id: RequestId,
+    /// Its place in a trace, if its route is traced.
+    pub(super) trace: Option<Box<RequestTrace>>,
     pub(super) request_body_bytes: u64,
     /// Bytes of the body of a response that is held back.
     pub(super) response_body_bytes: u64,
@@ -110,6 +113,7 @@ impl RequestContext {
             answerer: Answerer::Route,
             mirrored: None,
             request_id: RequestId::default(),
+            trace: None,
             request_body_bytes: 0,
             response_body_bytes: 0,
             reason: None,
@@ -158,6 +162,15 @@ impl RequestContext {
             self.answerer = Answerer::StandIn;
         }
         decision.action
+    }
+
+    /// Begins the span of the request, if its route is traced. It is for the engine that serves the request.
+    pub(super) fn trace(&mut self, head: &impl RequestHead, action: &Action) {
+        let Some(policy) = &self.policies().trace else { return };
+        // Probes come every other second, and say nothing.
+        if !matches!(action, Action::Respond { reason: Reason::Health, .. }) {
+            self.trace = Some(Box::new(RequestTrace::begin(policy, &self.snapshot.settings.trace.sampler, head)));
+        }
     }
 
     /// Has the limits of the route count the request, once whatever comes; over one of them, another answer takes the
@@ -368,11 +381,18 @@ impl RequestContext {
             request_length: end.request_length,
             body_bytes_sent: end.body_bytes_sent,
             tries: &self.tries,
+            trace: self.trace.as_deref(),
             request_id: self.request_id.as_str(),
         };
         shared.metrics.record(&record);
         if !self.policies().is_unlogged {
             shared.access_log.log(&record, &self.snapshot.settings.log);
+        }
+        if let Some(trace) = &self.trace
+            && trace.is_sampled()
+        {
+            let operation = self.policies().trace.as_ref().and_then(|policy| policy.operation.as_ref());
+            shared.spans.send(span(trace, operation, &record), &self.snapshot.settings.trace);
         }
         if let Some(connection) = &self.connection {
             connection.request_done();

@@ -133,6 +133,7 @@ impl ProxyHttp for PingoraEngine {
                 let connection = ctx.connection.clone();
                 let client = connection.as_ref().and_then(|connection| connection.tls_client());
                 let action = ctx.take(decide_for(&ctx.snapshot, &ctx.downstream, client, &head));
+                ctx.trace(&head, &action);
                 let action = ctx.count(action);
                 if ctx.asks_who {
                     let verdict = self.auth.ask(&self.shared.auth, ctx, &head).await;

@@ -68,6 +68,9 @@ impl RequestContext {
         if let Some(auth) = &self.policies().external_auth {
             auth.disown_client(&mut edit);
         }
+        if let Some(trace) = &self.trace {
+            trace.edit_request(&mut edit);
+        }
         if let Some(forwarded) = &self.forwarded {
             let request_id = self.request_id.as_str().as_bytes();
             if let Answerer::Page(_) = self.answerer {

@@ -53,6 +53,7 @@ impl Refused<'_> {
             request_length: self.head.len() as u64,
             body_bytes_sent: self.refusal.body().len() as u64,
             tries: &[],
+            trace: None,
             request_id: &new_request_id(),
         })
     }

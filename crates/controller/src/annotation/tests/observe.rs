@@ -1,14 +1,10 @@
-use super::{Bad, Effect, Good, IngressSettings};
-
-fn is_nothing(settings: &IngressSettings) -> bool {
-    *settings == IngressSettings::default()
-}
+use super::{Bad, Effect, Good};
 
 pub(super) const GOOD: &[Good] = &[
     ("enable-access-log", "false", |s| s.is_logged == Some(false)),
-    ("enable-opentelemetry", "true", is_nothing),
-    ("opentelemetry-operation-name", "shop_web-1", is_nothing),
-    ("opentelemetry-trust-incoming-span", "false", is_nothing),
+    ("enable-opentelemetry", "true", |s| s.trace.is_on == Some(true)),
+    ("opentelemetry-operation-name", "shop_web-1", |s| s.trace.operation.as_ref().unwrap().text() == "shop_web-1"),
+    ("opentelemetry-trust-incoming-span", "false", |s| s.trace.trusts_client == Some(false)),
 ];
 
 pub(super) const BAD: &[Bad] = &[

@@ -172,6 +172,9 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
                 take(edit);
             }
         });
+        if let Some(trace) = &ctx.trace {
+            trace.edit_request(&mut take);
+        }
         ctx.edit_certificate(take);
         if !is_set {
             return None;

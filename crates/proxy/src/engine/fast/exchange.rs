@@ -93,6 +93,7 @@ impl<'a, C: Client> Exchange<'a, C> {
                 ctx.upgrade = upgrade::protocol(head.values(b"upgrade").flat_map(elements));
             }
         }
+        ctx.trace(&head, &action);
         let action = ctx.count(action);
         connection.head_received();
         ctx.request_id.set(Some(&head), ctx.snapshot.settings.makes_request_id);

@@ -24,6 +24,7 @@ use crate::engine::{EngineOptions, Shared};
 use crate::fixture::Events;
 use crate::metrics::{Metrics, MetricsOptions};
 use crate::stream::Transport;
+use crate::trace::Spans;
 
 /// What wrk asks, and a browser's fields.
 const SMALL: &str = "GET /a HTTP/1.1\r\nHost: web.test\r\n\r\n";
@@ -60,6 +61,7 @@ fn engine(endpoint: SocketAddr) -> FastPath {
         retries: RetryBudget::new(20),
         metrics: Arc::new(Metrics::new(&MetricsOptions::default()).unwrap()),
         access_log: AccessLog::off(),
+        spans: Spans::queue().0,
         auth: AuthShared::new(),
         mirrors: None,
     };

@@ -75,6 +75,8 @@ pub(super) struct HostPlan<'a> {
     policies: HostPolicies,
     /// The first Ingress that asks for certificates of its clients.
     client_certificates: Option<usize>,
+    /// All Ingresses that ask for them.
+    asking: Vec<usize>,
     /// In order of precedence.
     pub(super) routes: Vec<PlannedRoute<'a>>,
 }
@@ -130,6 +132,7 @@ impl HostPlan<'_> {
             passes_tls: Vec::new(),
             policies: HostPolicies::default(),
             client_certificates: None,
+            asking: Vec::new(),
             routes: Vec::new(),
         }
     }
@@ -227,10 +230,10 @@ pub(super) fn plan<'a>(
     planner.add_alternatives();
     planner.match_patterns(previous);
     planner.add_other_names();
-    planner.pass_tls();
+    planner.close_hosts();
+    planner.pass_tls(&defaults);
     planner.add_host_policies();
     planner.share_upstream_tls();
-    planner.close_hosts();
     planner.add_aliases();
     planner.plan
 }

@@ -8,6 +8,7 @@ mod answers;
 mod basic;
 mod client;
 mod external;
+mod held;
 mod kept;
 mod password;
 
@@ -22,7 +23,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::context::RequestContext;
 use answers::Answers;
-use basic::Hashing;
+use basic::{Comparisons, Hashing};
 use client::Client;
 use external::Asked;
 use kept::Kept;
@@ -58,6 +59,8 @@ const KNOWN: usize = 4096;
 pub(super) struct Auth {
     /// Users whose passwords were right. Only this worker takes the lock.
     known: Mutex<Kept<(), KNOWN>>,
+    /// Those whose passwords are being compared.
+    comparisons: Comparisons,
     /// Made when it is needed first, on the worker's own runtime.
     client: OnceLock<Option<Client>>,
 }

@@ -32,6 +32,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
 use crate::object::IngressRule;
 
+pub(super) use alias::{LEFT_OUT, shares_room};
 use dropped::Served;
 pub(crate) use host::other_name;
 use path::is_regular_expression;

@@ -177,7 +177,8 @@ impl<'a, C: Client> Exchange<'a, C> {
         }
         let has_body = upload.is_repeatable() && reason != Some(Reason::BodyTooLarge);
         // Its future is large, as the one of asking, and as seldom needed.
-        Box::pin(self.send_page(Page { status, is_named: true, has_body }, upload, options, deadline)).await
+        let page = Page { status, is_named: true, has_body, body_size: self.ctx.body_size() };
+        Box::pin(self.send_page(page, upload, options, deadline)).await
     }
 
     /// Tells the client to send its body where it waits for that. The proxy answers for the upstream, as nginx does: the body is

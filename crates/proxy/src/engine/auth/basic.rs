@@ -219,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_ask_the_same_wait_for_one_comparison() {
-        let (auth, shared, basic_auth) = (Auth::default(), AuthShared::new(), list("u"));
+        let (auth, shared, basic_auth) = (Auth::default(), AuthShared::new(true), list("u"));
         let all = u32::try_from(shared.hashing.turns.available_permits()).unwrap();
         let turns = shared.hashing.turns.acquire_many(all).await.unwrap();
         let taken = || WAITING - shared.hashing.queue.available_permits();
@@ -244,7 +244,7 @@ mod tests {
     /// The password that unknown users are compared with is that of a user elsewhere.
     #[tokio::test]
     async fn nobody_passes_by_the_comparison_of_another_list() {
-        let (auth, shared) = (Auth::default(), AuthShared::new());
+        let (auth, shared) = (Auth::default(), AuthShared::new(true));
         let (with, without) = (list("u"), list("other"));
         let right = credentials(RIGHT);
         let answers = [&without, &with, &without].map(|list| auth.fits(&shared, list, CLIENT, &right));

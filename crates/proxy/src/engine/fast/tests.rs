@@ -59,7 +59,7 @@ fn engine(endpoint: SocketAddr) -> FastPath {
         retries: RetryBudget::new(20),
         metrics: Arc::new(Metrics::new(&MetricsOptions::default()).unwrap()),
         access_log: AccessLog::off(),
-        auth: AuthShared::new(),
+        auth: AuthShared::new(true),
         mirrors: None,
     };
     FastPath::new(&Arc::new(shared), &Arc::default())

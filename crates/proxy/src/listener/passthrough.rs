@@ -38,7 +38,7 @@ pub(super) struct Passthrough {
 
 impl Passthrough {
     /// Where the TLS of the host with that name goes. `None` where it ends here.
-    pub(super) fn of_name(snapshot: Arc<Snapshot>, server_name: Option<&str>) -> Option<Self> {
+    pub(super) fn of_name(snapshot: &Arc<Snapshot>, server_name: Option<&str>) -> Option<Self> {
         if !snapshot.settings.passes_tls {
             return None;
         }
@@ -47,7 +47,7 @@ impl Passthrough {
         let policies = snapshot.routes.host(host.as_str())?.routes().first()?.policies.host.as_ref()?;
         let policy = Arc::clone(policies.passthrough.as_ref()?);
         let backend = Arc::clone(snapshot.backends.by_key(&policy.backend)?);
-        Some(Self { snapshot, policy, backend })
+        Some(Self { snapshot: Arc::clone(snapshot), policy, backend })
     }
 
     /// Passes a connection on until one side is gone or a drain closes tunnels, `hello` before the rest. A client whose network is

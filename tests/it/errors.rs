@@ -37,6 +37,22 @@ async fn a_page_gets_no_body_without_end() {
     assert!(site.recording.take().iter().all(|received| received.body_length <= 100));
 }
 
+/// A host refuses its clients before anybody has looked at what they declare.
+#[tokio::test]
+async fn a_page_for_a_refused_client_gets_no_body_that_is_too_large() {
+    let _turn = turn::shared().await;
+    let site = site().await;
+    let ingress =
+        asking("web", "403").annotation("proxy-body-size", "100").annotation("auth-tls-secret", "default/none");
+    site.ingress(&ingress.host("web.test", "web"));
+    let edgeward = site.serve().await;
+    for (length, received) in [(100, 100), (101, 0), (1_000_000, 0)] {
+        let answer = send(edgeward.http, &Request::post("web.test", "/", "x".repeat(length))).await;
+        assert_eq!((answer.status(), answer.backend()), (403, Some("errs")), "{length}");
+        assert_eq!(site.recording.take().pop().unwrap().body_length, received, "{length}");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_with_a_listed_status_is_a_page_of_the_default_backend() {
     let _turn = turn::shared().await;

@@ -139,6 +139,13 @@ pub fn refresh_ingresses(
     let ingresses = part.ingresses.iter().filter_map(|name| index.ingress(name));
     let mut owned = class::owned(ingresses, index, options, &mut reader, &mut said);
     guard::find(index, options, &configuration, &mut owned, &mut said);
+    // How many other names a host has depends on those of all others, once they are many.
+    let is_left_out = |diagnostic: &Diagnostic| diagnostic.code == rule::LEFT_OUT;
+    if owned.iter().any(|owned| rule::shares_room(&owned.settings.paths.aliases))
+        || current.diagnostics.iter().any(is_left_out)
+    {
+        return None;
+    }
     // What stays of them depends on who is served on any host and on those that are wildcards.
     if owned.iter().any(class::Owned::is_dropped) {
         return None;

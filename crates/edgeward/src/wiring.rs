@@ -187,6 +187,7 @@ pub fn engine_options(configuration: &Configuration) -> EngineOptions {
         upgraded_idle: configuration.upgraded_timeout.0,
         upstream_h2_streams: configuration.upstream_http2_max_streams,
         retry_percent: u32::from(configuration.retry_budget),
+        allow_loopback: configuration.source != Source::Kubernetes,
     }
 }
 

@@ -47,11 +47,20 @@ pub struct EngineOptions {
     pub upstream_h2_streams: usize,
     /// Retries as a share of requests, in percent; see [`RetryBudget`].
     pub retry_percent: u32,
+    /// Whether authentication services and targets of copies may have [every address](edgeward_routing::address::may_connect), as
+    /// where objects are files of this machine.
+    pub allow_loopback: bool,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { fast_path: true, upgraded_idle: Duration::from_secs(3600), upstream_h2_streams: 100, retry_percent: 20 }
+        Self {
+            fast_path: true,
+            upgraded_idle: Duration::from_secs(3600),
+            upstream_h2_streams: 100,
+            retry_percent: 20,
+            allow_loopback: true,
+        }
     }
 }
 
@@ -84,8 +93,8 @@ impl EngineFactory {
         spans: Spans,
     ) -> Self {
         let retries = RetryBudget::new(options.retry_percent);
-        let auth = AuthShared::new();
-        let (mirrors, room) = (Mirrors::new(), Room::new());
+        let auth = AuthShared::new(options.allow_loopback);
+        let (mirrors, room) = (Mirrors::new(options.allow_loopback), Room::new());
         Self(Arc::new(Shared { options, snapshots, retries, metrics, access_log, spans, auth, mirrors, room }))
     }
 

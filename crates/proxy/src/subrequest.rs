@@ -1,5 +1,7 @@
 //! Requests of the proxy's own beside those of clients: their HTTP client, and copies that are mirrored.
 
+mod connector;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +12,12 @@ use http_body::Body;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::tls::upstream::unverified;
+use connector::Connector;
 
 /// How long an answer to a copy may take. It is not waited for by anybody else.
 const TIME: Duration = Duration::from_secs(60);
@@ -36,31 +38,29 @@ const UNITS: usize = 32 * 1024;
 /// Permits for a copy without its body. There are no more than a thousand at a time, whatever their size.
 const UNITS_OF_HEAD: u32 = 32;
 
-/// How long a connection may take to be opened.
-const CONNECT: Duration = Duration::from_secs(5);
-
 /// The largest head of an answer.
 const HEAD: usize = 64 << 10;
 
 /// A client that keeps connections. It says `Host` as it is told.
-pub(crate) type Client<B> = legacy::Client<HttpsConnector<HttpConnector>, B>;
+pub(crate) type Client<B> = legacy::Client<HttpsConnector<Connector>, B>;
 
 /// A client that keeps `idle_per_host` connections for the time `idle`. It verifies no certificate, as ingress-nginx verifies
-/// none of authentication services and of targets of copies. `None` when the TLS library has no protocol to speak.
-pub(crate) fn client<B>(idle: Duration, idle_per_host: usize) -> Option<Client<B>>
+/// none of authentication services and of targets of copies, and connects to what [objects may name](edgeward_routing::address::may_connect). `None` when the TLS library has no protocol to speak.
+pub(crate) fn client<B>(idle: Duration, idle_per_host: usize, allow_loopback: bool) -> Option<Client<B>>
 where
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT));
     let connector = HttpsConnectorBuilder::new().with_tls_config(unverified()?).https_or_http().enable_http1();
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(idle).pool_max_idle_per_host(idle_per_host);
-    Some(builder.http1_max_buf_size(HEAD).set_host(false).build(connector.wrap_connector(tcp)))
+    Some(
+        builder
+            .http1_max_buf_size(HEAD)
+            .set_host(false)
+            .build(connector.wrap_connector(Connector::new(allow_loopback))),
+    )
 }
 
 /// Sends copies of requests.
@@ -72,8 +72,8 @@ pub(crate) struct Mirrors {
 
 impl Mirrors {
     /// Nothing is connected yet. `None` where there is no TLS, which a process that serves has.
-    pub(crate) fn new() -> Option<Self> {
-        Some(Self { client: client(IDLE, IDLE_PER_HOST)?, room: Arc::new(Semaphore::new(UNITS)) })
+    pub(crate) fn new(allow_loopback: bool) -> Option<Self> {
+        Some(Self { client: client(IDLE, IDLE_PER_HOST, allow_loopback)?, room: Arc::new(Semaphore::new(UNITS)) })
     }
 
     /// Begins a copy. `None` where there is no room for it, or it is none that can be sent.

@@ -5,6 +5,7 @@
 //!
 //! The controller compiles objects into a [`Snapshot`]; the proxy loads it once per request and asks [`decide()`].
 
+pub mod address;
 pub mod affinity;
 pub mod attachment;
 pub mod backend;

@@ -113,8 +113,8 @@ pub enum BadPath {
     /// `..` above the root.
     #[error("the path leaves the root")]
     AboveRoot,
-    /// A dot segment that is one to some servers and none to others.
-    #[error("the path has a dot segment that not all servers take for one")]
+    /// A dot segment that is one to some servers and none to others, or a parameter that does not end in one place for all.
+    #[error("the path has a dot segment that not all servers take for one, or a parameter without a certain end")]
     Ambiguous,
 }
 
@@ -137,7 +137,8 @@ impl<'a> NormalizedPath<'a> {
     }
 
     /// The path as servers have it that take the parameters (`;...`) off segments, as servlet containers do, and a backslash for a
-    /// slash; `None` where that is the same. No segment becomes one of dots by it: that would be [ambiguous](BadPath::Ambiguous).
+    /// slash; `None` where that is the same. No segment becomes one of dots by it, and whether parameters are taken off before the
+    /// path is decoded or after makes no difference: both would be [ambiguous](BadPath::Ambiguous).
     pub(crate) fn without_parameters(&self) -> Option<Vec<u8>> {
         let bytes = self.as_bytes();
         if !bytes.iter().any(|byte| matches!(byte, b';' | b'\\')) {
@@ -226,10 +227,13 @@ fn normalize(raw: &[u8]) -> Result<Cow<'_, [u8]>, BadPath> {
 }
 
 /// Whether servers disagree on where the dot segments lead: beside backslashes and encoded slashes, which separate segments for
-/// some, with empty segments, which some merge, and with parameters (`..;`), which some take off.
+/// some, with empty segments, which some merge, and with parameters (`..;`), which some take off. Or on where a parameter ends:
+/// at a slash as it is written (a servlet container takes parameters off before it decodes), at an encoded one, at a backslash.
 fn is_ambiguous(raw: &[u8]) -> Result<bool, BadPath> {
     let (mut has_dots, mut has_parent, mut has_other_separator, mut has_empty) = (false, false, false, false);
     let (mut at, mut dots, mut others, mut has_parameter) = (1, 0, 0, false);
+    // Since the last slash that is written as one.
+    let (mut parameter_before, mut backslash_before) = (false, false);
     while at <= raw.len() {
         let is_end = at == raw.len();
         // The end is that of a segment too.
@@ -244,12 +248,19 @@ fn is_ambiguous(raw: &[u8]) -> Result<bool, BadPath> {
                     has_dots = true;
                     has_parent |= dots == 2;
                 }
-                has_other_separator |= byte == b'\\' || width > 1;
+                let is_other = byte == b'\\' || width > 1;
+                if is_other && parameter_before {
+                    return Ok(true);
+                }
+                has_other_separator |= is_other;
+                parameter_before &= is_other;
+                backslash_before = is_other && (backslash_before || byte == b'\\');
                 // An empty name is empty whatever its parameters.
                 has_empty |= dots + others == 0 && !is_end;
                 (dots, others, has_parameter) = (0, 0, false);
             }
-            b';' => has_parameter = true,
+            b';' if backslash_before => return Ok(true),
+            b';' => (has_parameter, parameter_before) = (true, true),
             _ if has_parameter => {}
             b'.' => dots += 1,
             _ => others += 1,

@@ -14,6 +14,7 @@ pub mod external_auth;
 pub mod limits;
 pub mod mirror;
 pub mod networks;
+pub mod passthrough;
 pub mod protocol;
 pub mod redirect;
 pub mod response;
@@ -37,6 +38,7 @@ pub use external_auth::ExternalAuth;
 pub use limits::Limits;
 pub use mirror::Mirror;
 pub use networks::{NetworkSet, Networks, Satisfy};
+pub use passthrough::Passthrough;
 pub use protocol::BackendProtocol;
 pub use redirect::{HostPolicies, Redirect, RedirectStyle};
 pub use response::{BadField, HeaderFields, Pace, ResponsePolicies, Substitution};
@@ -98,8 +100,6 @@ pub struct Policies {
     pub networks: Option<Arc<Networks>>,
     /// Whether one guard that lets a request pass is enough.
     pub satisfy: Satisfy,
-    /// Whether TLS is passed on as it comes to its endpoints, where it is the route for `/` (`ssl-passthrough`).
-    pub passes_tls: bool,
     /// Who may pass with which password.
     pub basic_auth: Option<Arc<BasicAuth>>,
     /// Who may pass with the proof that it knows which password. A route has one of the two.

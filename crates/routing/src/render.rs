@@ -224,9 +224,6 @@ fn policies(policies: &Policies) -> String {
     if let Some(backend) = &policies.stand_in {
         let _ = write!(out, " [stand-in {backend}]");
     }
-    if policies.passes_tls {
-        out.push_str(" [passes TLS]");
-    }
     if let Some(host) = &policies.host {
         if let Some(root) = &host.app_root {
             let _ = write!(out, " [app-root {root}]");
@@ -243,6 +240,9 @@ fn policies(policies: &Policies) -> String {
                 let _ = write!(out, " page {page}");
             }
             out.push_str(if asked.passes_certificate { " passed on]" } else { "]" });
+        }
+        if let Some(passthrough) = &host.passthrough {
+            let _ = write!(out, " [passes TLS to {}]", passthrough.backend);
         }
         if let Some(name) = &host.other_name {
             let _ = write!(out, " [redirect to {name}]");

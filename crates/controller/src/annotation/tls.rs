@@ -20,8 +20,9 @@ pub(super) static GROUP: Group = Group {
              `--enable-ssl-passthrough`. No other annotation has an effect on it but those about networks.",
         )
         .differing(
-            "the endpoints are connected to, not the address of their Service; the Ingress with the path `/` must be in the same \
-             namespace, and where that asks who the clients are, it must have the annotation itself",
+            "the endpoints are connected to, not the address of their Service; only Ingresses of the namespace that has the host, by \
+             its first Ingress, may ask, and its path `/` gets the connections; where that asks who the clients are, its own \
+             Ingress must have the annotation",
         )
         .but_for(&["false"]),
         Annotation::later("ssl-prefer-server-ciphers", Scope::Host, "Whether the order of those ciphers counts.")

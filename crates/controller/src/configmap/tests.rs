@@ -122,6 +122,15 @@ const GOOD: &[Check] = &[
     ("ssl-ciphers", "ECDHE-RSA-AES128-GCM-SHA256:TLS_AES_128_GCM_SHA256:!aNULL", |c| {
         c.settings.tls.ciphers.as_deref() == Some(&[Cipher::RsaAes128])
     }),
+    ("ssl-ciphers", "ALL:!CHACHA20:!AES128", |c| {
+        c.settings.tls.ciphers.as_deref() == Some(&[Cipher::EcdsaAes256, Cipher::RsaAes256])
+    }),
+    ("ssl-ciphers", "EECDH+aRSA+AESGCM:!AES128:!RSA:!kRSA:!DHE-RSA-AES256-SHA256:!EDH-RSA-DES-CBC3-SHA", |c| {
+        c.settings.tls.ciphers.as_deref() == Some(&[Cipher::RsaAes256])
+    }),
+    ("ssl-ciphers", "HIGH:!ECDSA:!aNULL:!MD5:!RC4:!3DES:!DES:!EXPORT:!eNULL:!LOW:!PSK:!SRP:!SHA", |c| {
+        c.settings.tls.ciphers.as_ref().unwrap().len() == 3
+    }),
     ("ssl-ciphers", "HIGH:!ECDHE-RSA-AES128-GCM-SHA256", |c| c.settings.tls.ciphers.as_ref().unwrap().len() == 5),
     ("ssl-ecdh-curve", "auto", |c| c.settings.tls.groups.is_none()),
     ("ssl-ecdh-curve", "X25519:prime256v1:secp384r1", |c| c.settings.tls.groups.as_ref().unwrap().len() == 3),
@@ -349,6 +358,7 @@ fn good_names_of_tls_count_beside_bad_ones() {
         ("ssl-protocols", "TLSv1 TLSv1.1 TLSv1.2 TLSv1.3", "`TLSv1`, `TLSv1.1`"),
         ("ssl-protocols", "TLSv1.1 TLSv1.2", "`TLSv1.1`"),
         ("ssl-ciphers", "ECDHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES128-GCM-SHA256", "`DHE-RSA-AES128-GCM-SHA256`"),
+        ("ssl-ciphers", "ALL:!aNULL:!AES-128", "`!AES-128`"),
         ("ssl-ecdh-curve", "secp521r1:secp384r1", "`secp521r1`"),
     ] {
         let (configuration, diagnostics) = read_data(&[(key, value)]);

@@ -268,7 +268,7 @@ impl<'a> References<'a> {
         };
         let id = self.refer(namespace, service, PortName::Number(port.port));
         self.mark_used(id);
-        Some(&self.all[id.0].key)
+        Some(self.key(id))
     }
 
     /// Whether the backends of these Services, about which no Ingress says anything, can stay as they are in `old`: they are
@@ -295,6 +295,11 @@ impl<'a> References<'a> {
     /// Notes that requests are sent to a backend.
     pub(super) fn mark_used(&mut self, id: ReferenceId) {
         self.all[id.0].is_used = true;
+    }
+
+    /// What a backend is known by.
+    pub(super) fn key(&self, id: ReferenceId) -> &BackendKey {
+        &self.all[id.0].key
     }
 
     fn refer(&mut self, namespace: &'a Arc<str>, service: &'a str, port: PortName<'a>) -> ReferenceId {
@@ -332,7 +337,7 @@ impl<'a> References<'a> {
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Built {
         let entries = self.entries(others);
-        let numbers = previous.backends.number(entries.iter().map(|entry| self.key(entry)));
+        let numbers = previous.backends.number(entries.iter().map(|entry| self.key_of(entry)));
         let mut ids = vec![None; self.all.len()];
         for (entry, id) in entries.iter().zip(numbers.ids()) {
             if let Entry::New(at) | Entry::Kept(_, Some(at)) = entry {
@@ -397,7 +402,7 @@ impl<'a> References<'a> {
         entries
     }
 
-    fn key<'e>(&'e self, entry: &'e Entry) -> &'e BackendKey {
+    fn key_of<'e>(&'e self, entry: &'e Entry) -> &'e BackendKey {
         match entry {
             Entry::New(at) => &self.all[*at].key,
             Entry::Kept(backend, _) => &backend.key,

@@ -1,8 +1,9 @@
 //! What the operator decides, and no object does.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use edgeward_routing::address::may_connect;
 use edgeward_routing::certificate::Certificate;
 use edgeward_routing::policy::{BodySize, Timeouts};
 use edgeward_routing::settings::{ClientLimits, Ejection, ProxyProtocol, TlsSettings, UpstreamPool};
@@ -166,46 +167,6 @@ impl Options {
 
     /// Whether an endpoint may have this address.
     pub(crate) fn allows_address(&self, address: IpAddr) -> bool {
-        if self.allow_loopback {
-            return !address.is_unspecified() && !address.is_multicast();
-        }
-        match with_v4(address) {
-            IpAddr::V4(v4) => {
-                !(v4.is_unspecified()
-                    || v4.is_loopback()
-                    || v4.is_link_local()
-                    || v4.is_multicast()
-                    || v4.is_broadcast()
-                    || v4 == INSTANCE_METADATA_V4)
-            }
-            IpAddr::V6(v6) => {
-                !(v6.is_unspecified()
-                    || v6.is_loopback()
-                    || v6.is_unicast_link_local()
-                    || v6.is_multicast()
-                    || INSTANCE_METADATA_V6.contains(&v6))
-            }
-        }
-    }
-}
-
-/// Where instances at AWS, Google and Oracle are told their credentials; with IPv4 that is a link-local address.
-const INSTANCE_METADATA_V6: [Ipv6Addr; 3] = [
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
-    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
-    Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
-];
-
-/// And at Alibaba, where it is none.
-const INSTANCE_METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
-
-/// The IPv4 address that an IPv6 one stands for, mapped (RFC 4291) or translated on its way (NAT64, RFC 6052 section 2.1).
-fn with_v4(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => match v6.segments() {
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into(),
-            _ => v6.into(),
-        },
-        v4 => v4,
+        may_connect(address, self.allow_loopback)
     }
 }

@@ -57,7 +57,6 @@ pub(crate) fn of_settings(configuration: &Configuration, settings: &IngressSetti
         limits: None,
         networks: networks(configuration, &settings.networks).map(Arc::new),
         satisfy: settings.networks.satisfy,
-        passes_tls: false,
         basic_auth: None,
         digest_auth: None,
         external_auth: None,

@@ -32,6 +32,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
 use crate::object::IngressRule;
 
+pub(super) use alias::{LEFT_OUT, shares_room};
 use dropped::Served;
 pub(crate) use host::other_name;
 use path::is_regular_expression;
@@ -75,6 +76,8 @@ pub(super) struct HostPlan<'a> {
     policies: HostPolicies,
     /// The first Ingress that asks for certificates of its clients.
     client_certificates: Option<usize>,
+    /// All Ingresses that ask for them.
+    asking: Vec<usize>,
     /// In order of precedence.
     pub(super) routes: Vec<PlannedRoute<'a>>,
 }
@@ -130,6 +133,7 @@ impl HostPlan<'_> {
             passes_tls: Vec::new(),
             policies: HostPolicies::default(),
             client_certificates: None,
+            asking: Vec::new(),
             routes: Vec::new(),
         }
     }
@@ -227,10 +231,10 @@ pub(super) fn plan<'a>(
     planner.add_alternatives();
     planner.match_patterns(previous);
     planner.add_other_names();
-    planner.pass_tls();
+    planner.close_hosts();
+    planner.pass_tls(&defaults);
     planner.add_host_policies();
     planner.share_upstream_tls();
-    planner.close_hosts();
     planner.add_aliases();
     planner.plan
 }

@@ -7,6 +7,8 @@ use crate::configuration::{MetricFamily, Network, Period};
 fn the_defaults_are_those_of_the_proxy_and_the_controller() {
     let configuration = Configuration::default();
     assert_eq!(engine_options(&configuration), EngineOptions::default());
+    let in_cluster = Configuration { source: Source::Kubernetes, ..Configuration::default() };
+    assert_eq!(engine_options(&in_cluster), EngineOptions { allow_loopback: false, ..EngineOptions::default() });
     assert_eq!(drain_options(&configuration, None), DrainOptions::default());
     let metrics = metrics_options(&configuration);
     let expected = MetricsOptions::default();

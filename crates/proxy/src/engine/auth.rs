@@ -9,6 +9,7 @@ mod basic;
 mod client;
 mod digest;
 mod external;
+mod held;
 mod kept;
 mod password;
 
@@ -23,7 +24,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::context::RequestContext;
 use answers::Answers;
-use basic::Hashing;
+use basic::{Comparisons, Hashing};
 use client::Client;
 use digest::Digests;
 use external::Asked;
@@ -37,13 +38,14 @@ pub(super) struct AuthShared {
     /// Keys of what is remembered are made with it, so that they tell nothing of what they are made of. Where the operating
     /// system gives none, nothing is remembered.
     key: Option<hmac::Key>,
+    allow_loopback: bool,
 }
 
 impl AuthShared {
-    /// In the context of the runtime that compares passwords.
-    pub(super) fn new() -> Self {
+    /// In the context of the runtime that compares passwords. Services may be on this machine with `allow_loopback`.
+    pub(super) fn new(allow_loopback: bool) -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
-        Self { hashing: Hashing::new(), digests: Digests::default(), answers: Answers::default(), key }
+        Self { hashing: Hashing::new(), digests: Digests::default(), answers: Answers::default(), key, allow_loopback }
     }
 }
 
@@ -61,6 +63,8 @@ const KNOWN: usize = 4096;
 pub(super) struct Auth {
     /// Users whose passwords were right. Only this worker takes the lock.
     known: Mutex<Kept<kept::Key, (), KNOWN>>,
+    /// Those whose passwords are being compared.
+    comparisons: Comparisons,
     /// Made when it is needed first, on the worker's own runtime.
     client: OnceLock<Option<Client>>,
 }
@@ -183,7 +187,7 @@ impl Auth {
         let Some(forwarded) = &ctx.forwarded else {
             return Verdict::Refuse { status: 500, location: None, reason: Reason::AuthFailed, admission };
         };
-        let client = self.client.get_or_init(Client::new).as_ref();
+        let client = self.client.get_or_init(|| Client::new(shared.allow_loopback)).as_ref();
         match (Asked { auth, forwarded, ctx, head }).ask(client, shared, &mut admission).await {
             Ok(()) => Verdict::Pass(admission),
             Err(refused) => refused,
@@ -275,7 +279,7 @@ mod tests {
         let policies = Policies { external_auth: Some(Arc::new(auth)), ..Policies::default() };
         let (ctx, head) = request(policies);
         assert!(ctx.forwarded.is_none());
-        let verdict = Auth::default().ask(&AuthShared::new(), &ctx, &head).await;
+        let verdict = Auth::default().ask(&AuthShared::new(true), &ctx, &head).await;
         assert!(matches!(verdict, Verdict::Refuse { status: 500, reason: Reason::AuthFailed, .. }));
     }
 
@@ -290,8 +294,8 @@ mod tests {
         let basic_auth = Arc::new(BasicAuth { realm: "".into(), users });
         let policies = Policies { basic_auth: Some(basic_auth), ..Policies::default() };
         let (ctx, head) = request(policies);
-        for (key, known) in [(None, 0), (AuthShared::new().key, 1)] {
-            let (auth, shared) = (Auth::default(), AuthShared { key, ..AuthShared::new() });
+        for (key, known) in [(None, 0), (AuthShared::new(true).key, 1)] {
+            let (auth, shared) = (Auth::default(), AuthShared { key, ..AuthShared::new(true) });
             for _ in 0..2 {
                 assert!(matches!(auth.ask(&shared, &ctx, &head).await, Verdict::Pass(_)));
             }

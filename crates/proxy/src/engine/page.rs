@@ -36,15 +36,21 @@ pub(super) struct Page {
     pub(super) is_named: bool,
     /// Whether the backend gets the body.
     pub(super) has_body: bool,
+    /// How large that may be.
+    pub(super) body_size: BodySize,
 }
 
 impl Page {
-    /// The page for an answer of the proxy's own. A body that is larger than the route takes goes no further, unless it would
-    /// be read over anyway.
-    pub(super) fn instead_of(status: u16, reason: Reason, declared: Option<u64>) -> Self {
-        let is_small = declared.is_some_and(|length| length <= DRAINED_BODY);
-        let is_too_large = reason == Reason::BodyTooLarge;
-        Self { status, is_named: !is_too_large, has_body: !is_too_large || is_small }
+    /// The page for an answer of the proxy's own to a request with a body of this declared length, where the route takes one of
+    /// `body_size`. A larger one goes no further, unless it would be read over anyway because of its size.
+    pub(super) fn instead_of(status: u16, reason: Reason, declared: Option<u64>, body_size: BodySize) -> Self {
+        if reason == Reason::BodyTooLarge {
+            let has_body = declared.is_some_and(|length| length <= DRAINED_BODY);
+            return Self { status, is_named: false, has_body, body_size: BodySize(Some(DRAINED_BODY)) };
+        }
+        // What refuses for a host comes before the size is looked at.
+        let has_body = declared.is_none_or(|length| body_size.allows(length));
+        Self { status, is_named: true, has_body, body_size }
     }
 }
 
@@ -163,15 +169,9 @@ impl RequestContext {
         if self.page().is_some() { Retry::default() } else { self.policies().retry }
     }
 
-    /// How large a body may be that goes to the backend for error pages: a declared length was let pass before.
-    pub(super) fn page_body_size(&self, declared: Option<u64>) -> BodySize {
-        declared.map_or(self.policies().body_size, |_| BodySize(None))
-    }
-
-    /// Whether a body of so many bytes is within the limit.
-    pub(super) fn allows_body(&self, bytes: u64, declared: impl FnOnce() -> Option<u64>) -> bool {
-        let limit = self.page().map_or(self.policies().body_size, |_| self.page_body_size(declared()));
-        limit.allows(bytes)
+    /// How large a body may be that goes to the endpoint.
+    pub(super) fn body_size(&self) -> BodySize {
+        self.page().map_or(self.policies().body_size, |page| page.body_size)
     }
 
     /// Time since the first try at an endpoint of the backend.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide_for};
+use edgeward_routing::decide::{Action, Reason, decide_for};
 use edgeward_routing::forward::{Edit, is_forwardable};
 use edgeward_routing::policy::Fault;
 use http::Version;
@@ -317,8 +317,7 @@ impl ProxyHttp for PingoraEngine {
             return Ok(());
         }
         // What follows an upgrade is not a body.
-        let declared = || Head::of(session.req_header())?.content_length();
-        if session.was_upgraded() || ctx.allows_body(ctx.request_body_bytes, declared) {
+        if session.was_upgraded() || ctx.body_size().allows(ctx.request_body_bytes) {
             ctx.mirror_body(body.as_deref(), end_of_stream);
             return Ok(());
         }
@@ -444,9 +443,9 @@ impl ProxyHttp for PingoraEngine {
         }
         if *e.etype() == INTERCEPTED {
             let status = ctx.tries.last().and_then(|last| last.status).unwrap_or(502);
-            let has_body = !session.as_ref().retry_buffer_truncated();
+            let (has_body, body_size) = (!session.as_ref().retry_buffer_truncated(), ctx.body_size());
             let turn = Head::of(session.req_header())
-                .map(|head| ctx.turn_to(Page { status, is_named: true, has_body }, &head));
+                .map(|head| ctx.turn_to(Page { status, is_named: true, has_body, body_size }, &head));
             e.set_retry(turn == Some(Turn::Asked));
             return e;
         }

@@ -12,9 +12,8 @@ use edgeward_routing::backend::Backend;
 use edgeward_routing::balance;
 use edgeward_routing::endpoint::InFlight;
 use edgeward_routing::host::Host;
+use edgeward_routing::policy;
 use edgeward_routing::policy::networks::Verdict;
-use edgeward_routing::route::{Route, Target};
-use edgeward_routing::table::RouteMatch;
 use smallvec::SmallVec;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
@@ -33,27 +32,22 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Who gets the TLS of a server name.
 pub(super) struct Passthrough {
     snapshot: Arc<Snapshot>,
-    route: Arc<Route>,
+    policy: Arc<policy::Passthrough>,
     backend: Arc<Backend>,
 }
 
 impl Passthrough {
-    /// The backend of the route for `/` of the host with that name. `None` where TLS ends here, as it does where that route is
-    /// closed or leads nowhere: the client is told why then.
-    pub(super) fn of_name(snapshot: Arc<Snapshot>, server_name: Option<&str>) -> Option<Self> {
+    /// Where the TLS of the host with that name goes. `None` where it ends here.
+    pub(super) fn of_name(snapshot: &Arc<Snapshot>, server_name: Option<&str>) -> Option<Self> {
         if !snapshot.settings.passes_tls {
             return None;
         }
         let host = Host::normalize(server_name?)?;
-        let RouteMatch::Route(_, route) = snapshot.routes.find(host.as_str(), b"/") else { return None };
-        let policies = &route.policies;
-        let is_refused = policies.host.as_ref().is_some_and(|host| host.refused.is_some());
-        let Target::Backend(id) = route.target else { return None };
-        if !policies.passes_tls || is_refused || policies.closed.is_some() {
-            return None;
-        }
-        let (route, backend) = (Arc::clone(route), Arc::clone(snapshot.backends.by_id(id)?));
-        Some(Self { snapshot, route, backend })
+        // All routes of a host have its policies.
+        let policies = snapshot.routes.host(host.as_str())?.routes().first()?.policies.host.as_ref()?;
+        let policy = Arc::clone(policies.passthrough.as_ref()?);
+        let backend = Arc::clone(snapshot.backends.by_key(&policy.backend)?);
+        Some(Self { snapshot: Arc::clone(snapshot), policy, backend })
     }
 
     /// Passes a connection on until one side is gone or a drain closes tunnels, `hello` before the rest. A client whose network is
@@ -82,7 +76,7 @@ impl Passthrough {
 
     fn refuses(&self, client: IpAddr) -> bool {
         let is_blocked = self.snapshot.settings.block.as_ref().is_some_and(|block| block.networks.contains(client));
-        let networks = self.route.policies.networks.as_ref();
+        let networks = self.policy.networks.as_ref();
         is_blocked || networks.is_some_and(|networks| networks.judge(client) == Verdict::Refused)
     }
 
@@ -90,12 +84,12 @@ impl Passthrough {
     async fn connect(&self) -> Option<(InFlight, TcpStream)> {
         let ejection = &self.snapshot.settings.ejection;
         let mut tried = SmallVec::<[_; 3]>::new();
-        for _ in 0..self.route.policies.retry.tries.max(1) {
+        for _ in 0..self.policy.tries {
             let endpoint = &self.backend.endpoints[balance::pick(&self.backend, ejection, &tried, None)?];
             if tried.contains(&endpoint.addr) {
                 return None;
             }
-            match timeout(self.route.policies.timeouts.connect, TcpStream::connect(endpoint.addr)).await {
+            match timeout(self.policy.connect_timeout, TcpStream::connect(endpoint.addr)).await {
                 Ok(Ok(upstream)) => {
                     endpoint.state.record_success();
                     let keepalive = TcpKeepalive::new().with_time(SILENCE);

@@ -152,11 +152,13 @@ async fn handshake(
     };
     let shaken = timeout_at(deadline, async {
         let hello = Hello::read(&mut tcp, settings.passes_tls).await?;
-        // What holds now: the client may have taken its time.
-        let snapshot = settings.passes_tls.then(|| shared.tls.snapshot());
-        match snapshot.and_then(|snapshot| Passthrough::of_name(snapshot, hello.server_name().as_deref())) {
+        // What holds now, for all of the handshake but the certificate: the client may have taken its time.
+        let snapshot = shared.tls.snapshot();
+        let is_read = settings.passes_tls;
+        let passthrough = is_read.then(|| Passthrough::of_name(&snapshot, hello.server_name().as_deref())).flatten();
+        match passthrough {
             Some(passthrough) => Ok(Shaken::Passed(passthrough, tcp, hello.into_bytes())),
-            None => TlsStream::accept(tcp, hello, &shared.tls).await.map(Shaken::Here),
+            None => TlsStream::accept(tcp, hello, &shared.tls, &snapshot).await.map(Shaken::Here),
         }
     });
     match shaken.await {

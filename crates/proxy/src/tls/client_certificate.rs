@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
+use edgeward_routing::Snapshot;
 use edgeward_routing::host::Host;
 use edgeward_routing::policy::client_certificate::Verdict;
 use edgeward_routing::policy::{ClientAuthority, ClientCertificate, Verify};
@@ -44,9 +45,9 @@ impl ServerConfigs {
     /// The configuration for a server name, and in whose name it asks for a certificate. `None` where TLS cannot be spoken.
     pub(super) fn of_name(
         &self,
+        snapshot: &Snapshot,
         server_name: Option<&str>,
     ) -> Option<(Arc<ServerConfig>, Option<Arc<ClientAuthority>>)> {
-        let snapshot = self.snapshots.load();
         let made = self.made(&snapshot.settings.tls)?;
         let host = server_name.and_then(Host::normalize);
         let routes = snapshot.routes.host(host.as_ref().map_or("", Host::as_str));

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use edgeward_routing::Snapshot;
 use edgeward_routing::policy::ClientAuthority;
 use rustls::server::{Accepted, Acceptor, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -40,8 +41,13 @@ impl TlsStream {
     /// # Errors
     ///
     /// The two sides do not come to terms, which the client is told by an alert, or the client is gone.
-    pub(crate) async fn accept(mut tcp: TcpStream, hello: Hello, configs: &ServerConfigs) -> io::Result<Box<Self>> {
-        let of_name = configs.of_name(hello.server_name().as_deref());
+    pub(crate) async fn accept(
+        mut tcp: TcpStream,
+        hello: Hello,
+        configs: &ServerConfigs,
+        snapshot: &Snapshot,
+    ) -> io::Result<Box<Self>> {
+        let of_name = configs.of_name(snapshot, hello.server_name().as_deref());
         let (config, asked) = of_name.ok_or_else(|| io::Error::other("TLS cannot be set up"))?;
         let session = match hello.accepted.into_connection(config) {
             Ok(session) => session,

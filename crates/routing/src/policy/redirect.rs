@@ -1,6 +1,8 @@
 //! Redirects that are asked for by a route or a host, whatever the request is.
 
-use super::ClientCertificates;
+use std::sync::Arc;
+
+use super::{ClientCertificates, Passthrough};
 
 /// Where every request of a route is redirected to (`permanent-redirect`, `temporal-redirect`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct HostPolicies {
     pub other_name: Option<Box<str>>,
     /// The certificates that its clients have to show.
     pub client_certificates: Option<ClientCertificates>,
+    /// Where its TLS goes as it comes; `None` where it ends here. Decided for the host: rules that others add change nothing.
+    pub passthrough: Option<Arc<Passthrough>>,
     /// Why all requests of the host are refused with 403: whose certificates are good cannot be read. For the log.
     pub refused: Option<Box<str>>,
 }

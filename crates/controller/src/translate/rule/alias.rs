@@ -4,13 +4,25 @@ use edgeward_routing::certificate::CertificateTable;
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::origin::Origin;
 use edgeward_routing::policy::HostPolicies;
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::{HostPlan, Place, Plan, Planner};
 use crate::diagnostic::Severity;
 
-/// The most routes that a host has under its other names: each of them has all routes of the host.
+/// So many other names every host has, whatever the others have. Each of them has all routes of the host.
+const NAMES: usize = 4;
+
+/// The most routes that all hosts have together under their further names: what objects take is a multiple of their size, and no
+/// more than this beside it.
 const ROUTES: usize = 65_536;
+
+/// The code of the diagnostic about other names for which there is no room.
+pub(in super::super) const LEFT_OUT: &str = "AliasesLeftOut";
+
+/// Whether an Ingress with these other names may ask for a part of what is there for all hosts.
+pub(in super::super) fn shares_room(aliases: &[HostPattern]) -> bool {
+    aliases.iter().map(names_of).sum::<usize>() > NAMES
+}
 
 impl Plan<'_> {
     /// Learns which other names have a certificate: those that the one of their host is for (controller.go
@@ -32,10 +44,11 @@ impl Planner<'_, '_> {
             self.plan.hosts.iter().zip(0..).filter_map(|(plan, host)| Some((name(&plan.host), host, plan.aliases?)));
         let mut named: Vec<(String, usize, usize)> = named.collect();
         named.sort();
+        let rooms = self.rooms(named.iter().map(|(_, host, by)| (*by, *host)).collect());
         let mut expressions = HashSet::new();
         for (name, main, by) in named {
             let by = &self.owned[by];
-            let mut left = ROUTES / self.plan.hosts[main].routes.len().max(1);
+            let mut left = rooms.get(&main).copied().unwrap_or_default();
             for alias in &by.settings.paths.aliases {
                 // `*.x` is a name like the wildcard host; what is one label below it may have a certificate.
                 let wildcard = match alias {
@@ -67,6 +80,21 @@ impl Planner<'_, '_> {
         }
     }
 
+    /// How many other names each of these hosts may have, which the Ingress in front of it asks for. The earlier ones have their share
+    /// of what is there for all before the later ones.
+    fn rooms(&self, mut named: Vec<(usize, usize)>) -> HashMap<usize, usize> {
+        named.sort_unstable();
+        let mut left = ROUTES;
+        let room = |(by, host): (usize, usize)| {
+            let routes = self.plan.hosts[host].routes.len().max(1);
+            let aliases = &self.owned[by].settings.paths.aliases;
+            let further = aliases.iter().map(names_of).sum::<usize>().saturating_sub(NAMES).min(left / routes);
+            left -= further * routes;
+            (host, NAMES + further)
+        };
+        named.into_iter().map(room).collect()
+    }
+
     fn add_alias(&mut self, main: usize, name: HostPattern) {
         let number = self.plan.number(name);
         let HostPlan { owner, ref routes, .. } = self.plan.hosts[main];
@@ -88,11 +116,11 @@ impl Planner<'_, '_> {
     fn report_left_out(&mut self, main: usize, alias: &HostPattern, origin: Origin) {
         let host = &self.plan.hosts[main].host;
         let message = format!(
-            "`{alias}` and what `server-alias` has behind it are no other names of `{host}`, which would have more than {ROUTES} \
-             routes under them"
+            "`{alias}` and what `server-alias` has behind it are no other names of `{host}`: beyond the first {NAMES} names of each, \
+             all hosts would have more than {ROUTES} routes under their other names"
         );
-        let mend = "split the paths of the host, or write rules for these names";
-        self.say(Severity::Error, "AliasesLeftOut", origin, message, mend);
+        let mend = "name fewer hosts, split the paths of the host, or write rules for these names";
+        self.say(Severity::Error, LEFT_OUT, origin, message, mend);
     }
 
     /// Reports the other names that an Ingress asks for, where those of another one count (controller.go createServers).
@@ -102,6 +130,11 @@ impl Planner<'_, '_> {
         let mend = "name all of them there";
         self.say(Severity::Warning, "AliasConflict", self.owned[at].origin.at(Place::Rules.to_string()), message, mend);
     }
+}
+
+/// How many names an alias comes to: `*.x` is two.
+fn names_of(alias: &HostPattern) -> usize {
+    if matches!(alias, HostPattern::Below(_)) { 2 } else { 1 }
 }
 
 /// A host as ingress-nginx writes it.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use edgeward_routing::host::HostPattern;
-use edgeward_routing::policy::{HostPolicies, Policies, SslRedirect, Verify};
+use edgeward_routing::policy::{HostPolicies, Passthrough, Policies, SslRedirect, Verify};
 
+use super::rest::DefaultBackend;
 use super::{HostPlan, Path, Place, Plan, PlannedRoute, Planner, ROOT};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::translate::class::Owned;
@@ -45,7 +46,10 @@ impl Planner<'_, '_> {
     /// Has a host ask of its clients what this Ingress asks for, unless an earlier one has said. That one of them cannot be
     /// read refuses everybody (controller.go, AuthTLSError).
     pub(super) fn ask(&mut self, at: usize, host: usize) {
-        let HostPlan { policies, client_certificates, .. } = &mut self.plan.hosts[host];
+        let HostPlan { policies, client_certificates, asking, .. } = &mut self.plan.hosts[host];
+        if self.asked[at].is_some() {
+            asking.push(at);
+        }
         match &self.asked[at] {
             None => {}
             Some(Err(why)) => _ = policies.refused.get_or_insert_with(|| why.clone()),
@@ -97,34 +101,62 @@ impl Planner<'_, '_> {
         }
     }
 
-    /// Has TLS passed on to routes for whose host that is asked (`ssl-passthrough`), in their own namespace: the route for `/` gets
-    /// all connections of the host, and none of its guards but the networks. Where it asks who the clients are, its own
-    /// Ingress has to say that it does without.
-    pub(super) fn pass_tls(&mut self) {
+    /// Decides, once for each host, where its TLS goes if that is asked (`ssl-passthrough`). That is up to the namespace of the first
+    /// Ingress with a rule for the host, whatever others add: to its path `/`. Of the guards of that only the networks hold for the
+    /// connections, so that where it asks who the clients are, its own Ingress has to say that it does without.
+    pub(super) fn pass_tls(&mut self, defaults: &[DefaultBackend]) {
         let owned = self.owned;
         for host in 0..self.plan.hosts.len() {
-            let HostPlan { host, passes_tls, policies, routes, .. } = &mut self.plan.hosts[host];
-            let asks = policies.client_certificates.as_ref().is_some_and(|asked| asked.verify != Verify::Off);
-            let asking = std::mem::take(passes_tls);
-            for route in routes.iter_mut() {
-                route.policies.passes_tls = asking.iter().any(|at| match asks || route.policies.asks_who() {
-                    true => std::ptr::eq(&owned[*at], route.by),
-                    false => owned[*at].namespace() == route.by.namespace(),
-                });
+            let asking = std::mem::take(&mut self.plan.hosts[host].passes_tls);
+            let Some(owner) = self.plan.hosts[host].owner.filter(|_| !asking.is_empty()) else { continue };
+            let namespace = &owned[owner].ingress.meta.name.namespace;
+            let is_own = |by: &Owned<'_>| by.ingress.meta.name.namespace == *namespace;
+            let (own, others): (Vec<usize>, Vec<usize>) = asking.into_iter().partition(|at| is_own(&owned[*at]));
+            let first = &owned[owner].origin;
+            let why = format!("whether it is says the namespace of {first}, which has the host");
+            self.report_not_passed(host, &others, &why, "remove `ssl-passthrough`");
+            if own.is_empty() {
+                continue;
             }
-            let root =
-                [Path::Exact("/"), ROOT].into_iter().find_map(|path| routes.iter().find(|route| route.path == path));
-            let Some(root) = root.filter(|root| !root.policies.passes_tls) else { continue };
-            let (host, root) = (host.to_string(), root.by.origin.at(root.place.to_string()));
-            for at in asking {
-                let message = format!(
-                    "TLS of host `{host}` is not passed on (`ssl-passthrough`): its path `/` is that of {root}, which is in \
-                     another namespace, or asks who the clients are"
-                );
-                let mend = "write `ssl-passthrough` into that Ingress";
-                let origin = owned[at].origin.at(Place::Rules.to_string());
-                self.say(Severity::Warning, "PassthroughIgnored", origin, message, mend);
+            let plan = &self.plan.hosts[host];
+            let of_path = |path| plan.routes.iter().find(|route| route.path == path && is_own(route.by));
+            let root = [Path::Exact("/"), ROOT].into_iter().find_map(of_path).cloned();
+            let root = root.unwrap_or_else(|| self.rest(owner, defaults));
+            let Some(target) = root.target else {
+                let why = format!("no path `/` of namespace `{namespace}` has a Service");
+                self.report_not_passed(host, &own, &why, "add a rule for the path `/`");
+                continue;
+            };
+            // What is closed or refused ends here, where clients are told.
+            let mut asked = plan.asking.iter().filter(|at| is_own(&owned[**at])).map(|at| &self.asked[*at]);
+            let is_refused = asked.clone().any(|asked| matches!(asked, Some(Err(_))));
+            if is_refused || root.policies.closed.is_some() || plan.closed.contains_key(namespace) {
+                continue;
             }
+            let asks_certificates = asked.any(|asked| matches!(asked, Some(Ok(asked)) if asked.verify != Verify::Off));
+            let says_so = own.iter().any(|at| std::ptr::eq(&owned[*at], root.by));
+            if (asks_certificates || root.policies.asks_who()) && !says_so {
+                let why = format!("its path `/`, which is that of {}, asks who the clients are", root.by.origin);
+                self.report_not_passed(host, &own, &why, "write `ssl-passthrough` into that Ingress");
+                continue;
+            }
+            self.references.mark_used(target);
+            let Policies { networks, timeouts, retry, .. } = root.policies;
+            self.plan.hosts[host].policies.passthrough = Some(Arc::new(Passthrough {
+                backend: self.references.key(target).clone(),
+                networks,
+                connect_timeout: timeouts.connect,
+                tries: retry.tries.max(1),
+            }));
+        }
+    }
+
+    fn report_not_passed(&mut self, host: usize, asking: &[usize], why: &str, mend: &str) {
+        for at in asking {
+            let message =
+                format!("TLS of host `{}` is not passed on for this Ingress: {why}", self.plan.hosts[host].host);
+            let origin = self.owned[*at].origin.at(Place::Rules.to_string());
+            self.say(Severity::Warning, "PassthroughIgnored", origin, message, mend);
         }
     }
 

@@ -98,20 +98,25 @@ impl<'a> Planner<'a, '_> {
             if self.taken.contains_key(&(host, self.identity(ROOT))) {
                 continue;
             }
-            let by = &self.owned[at];
-            let (target, place) = match defaults[at] {
-                DefaultBackend::Backend(id) => (Some(id), Place::DefaultBackend),
-                DefaultBackend::Unusable | DefaultBackend::Dropped => (None, Place::DefaultBackend),
-                DefaultBackend::Absent => (None, Place::Rules),
-            };
-            let policies = policy::at_path(self.configuration, &self.policies[at], "/");
-            // Clients get their session by a path alone (controller.go getBackendServers).
-            let policies = Policies { sets_session: false, ..policies };
-            self.insert(host, PlannedRoute { path: ROOT, pattern: None, target, policies, by, place, fallback: true });
+            self.insert(host, self.rest(at, defaults));
         }
         for (host, at) in std::mem::take(&mut self.leftovers) {
             self.report_leftovers(host, at, defaults[at]);
         }
+    }
+
+    /// What takes the rest of a host of this Ingress.
+    pub(super) fn rest(&self, at: usize, defaults: &[DefaultBackend]) -> PlannedRoute<'a> {
+        let by = &self.owned[at];
+        let (target, place) = match defaults[at] {
+            DefaultBackend::Backend(id) => (Some(id), Place::DefaultBackend),
+            DefaultBackend::Unusable | DefaultBackend::Dropped => (None, Place::DefaultBackend),
+            DefaultBackend::Absent => (None, Place::Rules),
+        };
+        let policies = policy::at_path(self.configuration, &self.policies[at], "/");
+        // Clients get their session by a path alone (controller.go getBackendServers).
+        let policies = Policies { sets_session: false, ..policies };
+        PlannedRoute { path: ROOT, pattern: None, target, policies, by, place, fallback: true }
     }
 
     /// Reports an Ingress that asks for what the rules of a host leave over, where it goes elsewhere.

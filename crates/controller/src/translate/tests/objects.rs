@@ -187,9 +187,50 @@ fn tls_is_passed_on_by_those_whose_host_it_is() {
         let objects =
             objects.chain([secret("ca", &[("ca.crt", &authority())]), secret("users", &[("auth", b"u:{PLAIN}p")])]);
         let translation = run_with(&options, objects);
-        assert_eq!(route(&translation, "a.test", "Prefix /").policies.passes_tls, is_passed, "{what}");
+        assert_eq!(host(&translation, "a.test").passthrough.is_some(), is_passed, "{what}");
         let is_told = codes(&translation).contains(&"PassthroughIgnored");
         assert_eq!(is_told, !is_passed, "{what}");
+    }
+}
+
+#[test]
+fn where_tls_goes_is_up_to_the_namespace_that_has_the_host() {
+    let options = Options { enable_ssl_passthrough: true, ..options() };
+    let passed = |ingress: Ingress| ingress.annotated("ssl-passthrough", "true");
+    let own = |path: &str| ingress("own").created(1).default_backend("rest").rule("a.test", &[path]);
+    let theirs = |path: &str| ingress("theirs/other").created(2).rule("a.test", &[path]);
+    let pattern = "ImplementationSpecific /.* web";
+    for (what, own, theirs, backend, is_told) in [
+        ("not asked", own("Prefix / web"), passed(theirs("Exact / web")), None, true),
+        ("not asked", own("Exact / web"), passed(theirs("Prefix / web")), None, true),
+        ("a pattern", own("Prefix / web"), passed(theirs(pattern)).annotated("use-regex", "true"), None, true),
+        ("asked", passed(own("Prefix / web")), theirs("Exact / web"), Some("web"), false),
+        ("asked", passed(own("Prefix / web")), passed(theirs("Exact / web")), Some("web"), true),
+        ("a pattern", passed(own("Prefix / web")), theirs(pattern).annotated("use-regex", "true"), Some("web"), false),
+        ("the rest", passed(own("Prefix /x web")), theirs("Exact / web"), Some("rest"), false),
+        ("the rest", passed(own("Prefix /x web")), theirs("Prefix / web"), Some("rest"), false),
+        (
+            "certificates",
+            passed(own("Prefix / web")),
+            theirs("Exact / web").annotated("auth-tls-secret", "theirs/none"),
+            Some("web"),
+            false,
+        ),
+        (
+            "closed",
+            passed(own("Prefix / web")).annotated("configuration-snippet", "deny all;"),
+            theirs("Exact / web"),
+            None,
+            false,
+        ),
+    ] {
+        let objects = [own.object(), theirs.object()].into_iter().chain(web("web", "10.0.0.1"));
+        let objects = objects.chain(web("rest", "10.0.0.3")).chain(web("theirs/web", "10.0.0.2"));
+        let translation = run_with(&options, objects);
+        let host = host(&translation, "a.test");
+        let key = host.passthrough.as_ref().map(|passed| (&*passed.backend.namespace, &*passed.backend.service));
+        assert_eq!(key, backend.map(|backend| ("default", backend)), "{what}");
+        assert_eq!(codes(&translation).contains(&"PassthroughIgnored"), is_told, "{what}");
     }
 }
 

@@ -475,9 +475,35 @@ fn other_names_that_would_have_too_many_routes_are_left_out() {
         let is_told = found(&translation).iter().any(|line| line.starts_with("AliasesLeftOut Ingress default/a"));
         (translation.snapshot.routes.hosts().count(), is_told)
     };
-    // The rest of a host is a route too.
-    assert_eq!(hosts(255), (256 + 3, false));
-    assert_eq!(hosts(256), (255 + 3, true));
+    // The rest of a host is a route too; the first four names cost nothing.
+    assert_eq!(hosts(259), (256 + 3, false));
+    assert_eq!(hosts(260), (255 + 3, true));
+}
+
+/// What many hosts ask for together is bounded, the earlier ones have it, and none goes without its first few names.
+#[test]
+fn all_hosts_together_have_no_more_routes_under_other_names_than_one() {
+    let paths: Vec<String> = (0..255).map(|number| format!("Exact /{number} web")).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let asking = |number: i64| {
+        let names: Vec<String> = (0..132).map(|name| format!("n{name}.h{number}.test")).collect();
+        // Neither by its name nor in the order of the directory is the earliest the first one.
+        let ingress = ingress(&format!("a{number}")).created(10 - number).annotated("server-alias", &names.join(","));
+        ingress.rule(&format!("h{number}.test"), &paths)
+    };
+    let translation = run(with_services((1..=4).map(asking)));
+    let routes = &translation.snapshot.routes;
+    let names = |number: i64| {
+        let names = (0..132).filter(|name| {
+            let host = format!("n{name}.h{number}.test").parse().unwrap();
+            routes.of_pattern(&host).is_some()
+        });
+        names.count()
+    };
+    assert_eq!([4, 3, 2, 1].map(names), [132, 132, 4, 4]);
+    let mut told: Vec<_> = found(&translation).into_iter().filter(|line| line.starts_with("AliasesLeftOut")).collect();
+    told.sort();
+    assert_eq!(told.len(), 2, "{told:?}");
 }
 
 #[test]

@@ -123,6 +123,17 @@ fn around(index: &mut Index, current: &Translation, change: Change) -> Option<Tr
     refresh_ingresses(index, &options(), Current { snapshot, diagnostics, owned }, &dirty.around, &dirty.endpoints)
 }
 
+/// What there is room for is shared by all hosts with many other names.
+#[test]
+fn a_change_around_many_other_names_is_translated_with_all() {
+    for (names, is_part) in [("1.test,2.test,3.test,4.test", true), ("1.test,2.test,3.test,4.test,5.test", false)] {
+        let (mut index, first) = site();
+        let named = ingress("a").annotated("server-alias", names).rule("a.test", &["Prefix / web", "Prefix /api api"]);
+        let part = around(&mut index, &first, Change::Apply(Box::new(named.object())));
+        assert_eq!(part.is_some(), is_part, "{names}");
+    }
+}
+
 #[test]
 fn a_change_is_translated_with_what_is_around_it_alone() {
     let (mut index, first) = site();

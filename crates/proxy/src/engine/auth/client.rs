@@ -26,8 +26,8 @@ pub(super) struct Client(subrequest::Client<Empty<Bytes>>);
 
 impl Client {
     /// `None` when the TLS library has no protocol to speak.
-    pub(super) fn new() -> Option<Self> {
-        Some(Self(subrequest::client(IDLE, IDLE_PER_HOST)?))
+    pub(super) fn new(allow_loopback: bool) -> Option<Self> {
+        Some(Self(subrequest::client(IDLE, IDLE_PER_HOST, allow_loopback)?))
     }
 
     /// The head of what a service answers. A connection that ends without an answer may have been kept for too long: what can

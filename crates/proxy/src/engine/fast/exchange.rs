@@ -187,7 +187,8 @@ impl<'a, C: Client> Exchange<'a, C> {
         }
         let has_body = upload.is_repeatable() && reason != Some(Reason::BodyTooLarge);
         // Its future is large, as the one of asking, and as seldom needed.
-        Box::pin(self.send_page(Page { status, is_named: true, has_body }, upload, options, deadline)).await
+        let page = Page { status, is_named: true, has_body, body_size: self.ctx.body_size() };
+        Box::pin(self.send_page(page, upload, options, deadline)).await
     }
 
     /// Reads a body without a length, as far as there is room for it, so that the endpoint gets its length.

@@ -20,12 +20,11 @@ impl<C: Client> Exchange<'_, C> {
             return self.respond(Answer { status, location: None, reason }).await;
         };
         self.ctx.reason = Some(reason);
-        let declared = self.head.content_length();
-        let page = Page::instead_of(status, reason, declared);
+        let page = Page::instead_of(status, reason, self.head.content_length(), self.ctx.body_size());
         if page.has_body {
             self.let_body_come().await?;
         }
-        let upload = Upload::new(self.head.body(), self.ctx.page_body_size(declared), true);
+        let upload = Upload::new(self.head.body(), page.body_size, true);
         Box::pin(self.send_page(page, upload, options, deadline)).await
     }
 

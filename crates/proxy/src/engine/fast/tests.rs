@@ -62,7 +62,7 @@ fn engine(endpoint: SocketAddr) -> FastPath {
         metrics: Arc::new(Metrics::new(&MetricsOptions::default()).unwrap()),
         access_log: AccessLog::off(),
         spans: Spans::queue().0,
-        auth: AuthShared::new(),
+        auth: AuthShared::new(true),
         mirrors: None,
     };
     FastPath::new(&Arc::new(shared), &Arc::default())

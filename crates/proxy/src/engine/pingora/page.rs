@@ -24,7 +24,7 @@ impl PingoraEngine {
         let mut answer = Answer { status, location: None, reason };
         let is_replaced = ctx.replaces(status, reason) && has_good_options(session);
         if let Some(head) = Head::of(session.req_header()).filter(|_| is_replaced) {
-            let page = Page::instead_of(status, reason, head.content_length());
+            let page = Page::instead_of(status, reason, head.content_length(), ctx.body_size());
             match ctx.turn_to(page, &head) {
                 Turn::Asked => {
                     ctx.reason = Some(reason);
@@ -47,7 +47,7 @@ impl PingoraEngine {
             return false;
         }
         let has_body = reason != Reason::BodyTooLarge && !session.as_ref().retry_buffer_truncated();
-        let page = Page { status, is_named: true, has_body };
+        let page = Page { status, is_named: true, has_body, body_size: ctx.body_size() };
         let Some(head) = Head::of(session.req_header()) else { return false };
         let is_asked = ctx.turn_to(page, &head) == Turn::Asked;
         ctx.reason = Some(reason);

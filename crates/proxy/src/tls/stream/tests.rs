@@ -97,7 +97,7 @@ async fn connected(version: &'static rustls::SupportedProtocolVersion, request: 
     let accepted = tokio::spawn(async move {
         let hello = Hello::read(&mut tcp_of_server, true).await?;
         assert!(hello.bytes.starts_with(&[22, 3, 1]), "what is passed on begins with a record of the handshake");
-        TlsStream::accept(tcp_of_server, hello, &config).await
+        TlsStream::accept(tcp_of_server, hello, &config, &config.snapshot()).await
     });
     let tls = ClientConnection::new(tls_client(&[], &[version]).into(), "localhost".try_into().unwrap()).unwrap();
     let mut client = Client { tcp, tls, wire: Vec::new(), seen: 0 };

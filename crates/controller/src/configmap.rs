@@ -23,6 +23,7 @@ use crate::object::{ConfigMap, Kind, NamespacedName};
 use crate::translate::{Options, policy};
 
 mod auth;
+mod compression;
 mod connection;
 mod headers;
 mod log;
@@ -126,6 +127,8 @@ pub struct Configuration {
     asks_for_proxy_protocol: bool,
     /// How redirects are written: where `relative-redirects` and `preserve-trailing-slash` ask for it.
     pub redirect_style: RedirectStyle,
+    /// What the keys about compression ask for.
+    compression: compression::Asked,
     /// What `log-format-*` ask for.
     log_format: log::Format,
     /// Whether what no route takes is in the access log (`enable-access-log-for-default-backend`).
@@ -189,6 +192,7 @@ impl Configuration {
             rate_after: 0,
             asks_for_proxy_protocol: false,
             redirect_style: RedirectStyle::default(),
+            compression: compression::Asked::default(),
             log_format: log::Format::default(),
             logs_default_backend: true,
             asks_for_snippets: false,
@@ -240,6 +244,7 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
     configuration.global_auth = configuration.external_auth.policy(Vec::new()).map(Arc::new);
     headers::read(index, &mut configuration, diagnostics);
     configuration.settings.hsts = configuration.is_hsts_on.then(|| configuration.hsts.to_string().into());
+    configuration.settings.compression = configuration.compression.compression();
     let block = std::mem::take(&mut configuration.block);
     configuration.settings.block = Some(block).filter(|block| !block.is_empty()).map(Arc::new);
     // What no route takes is answered by the default backend under these (createServers, the `_` server): the redirect and

@@ -1,5 +1,6 @@
 //! What holds for every route: the part of the configuration that the data plane needs per request.
 
+mod compression;
 mod limits;
 mod log;
 mod proxy_protocol;
@@ -14,6 +15,7 @@ use crate::path::TrailingSlash;
 use crate::policy::{Block, HeaderFields, Policies};
 use crate::template::Template;
 
+pub use compression::{Coding, Compressed, Compression, MediaTypes, Terms, weak_etag};
 pub use limits::ClientLimits;
 pub use log::LogSettings;
 pub use proxy_protocol::ProxyProtocol;
@@ -72,6 +74,8 @@ pub struct Settings {
     pub health_path: Box<str>,
     /// Passive ejection of failing endpoints.
     pub ejection: Ejection,
+    /// Which responses are compressed; `None` for none.
+    pub compression: Option<Arc<Compression>>,
     /// Header fields of every response (ConfigMap `add-headers`).
     pub response_headers: HeaderFields,
     /// Header fields of endpoints that no client gets, lower case (ConfigMap `hide-headers`).
@@ -110,6 +114,7 @@ impl Default for Settings {
             default_policies: Policies::default(),
             health_path: "/healthz".into(),
             ejection: Ejection::default(),
+            compression: None,
             response_headers: HeaderFields::default(),
             hidden_headers: Vec::new(),
             passes_server: false,

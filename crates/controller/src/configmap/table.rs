@@ -1,6 +1,6 @@
 //! Every key of ingress-nginx v1.15.1, by name (its docs/user-guide/nginx-configuration/configmap.md).
 
-use super::{Key, Parse, auth, connection, log, value};
+use super::{Key, Parse, auth, compression, connection, log, value};
 use crate::annotation::Status;
 
 impl Key {
@@ -30,11 +30,9 @@ impl Key {
     }
 }
 
-const BROTLI: &str = "responses are not compressed with Brotli";
 const CONNECTIONS: &str = "connections are accepted by every worker on a socket of its own";
 const ENGINE_LOG: &str = "the log of the process is on the standard error; use --log-level";
 const GEOIP: &str = "there is no GeoIP database, and no variable that asks for one";
-const GZIP: &str = "responses go on as endpoints send them, compressed or not";
 const HASH: &str = "tables have the size that they need";
 const JAEGER: &str = "ingress-nginx itself does not know it any more";
 const LOG_PATH: &str = "use --access-log-path";
@@ -61,9 +59,9 @@ pub(super) static TABLE: [Key; 202] = [
     Key::guarding("block-cidrs", value::block_cidrs),
     Key::guarding("block-referers", value::block_referers),
     Key::guarding("block-user-agents", value::block_user_agents),
-    Key::later("brotli-level", BROTLI),
-    Key::later("brotli-min-length", BROTLI),
-    Key::later("brotli-types", BROTLI),
+    Key::honoured("brotli-level", compression::brotli_level),
+    Key::honoured("brotli-min-length", compression::brotli_min_length),
+    Key::honoured("brotli-types", compression::brotli_types),
     Key::honoured("client-body-buffer-size", value::buffer_size),
     Key::honoured("client-body-timeout", connection::client_body_timeout),
     Key::moot("client-header-buffer-size", "memory for a head grows with it; see large-client-header-buffers"),
@@ -81,7 +79,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("disable-stream-access-log", STREAMS),
     Key::honoured("enable-access-log-for-default-backend", log::logs_default_backend),
     Key::moot("enable-aio-write", STREAMED),
-    Key::later("enable-brotli", BROTLI),
+    Key::honoured("enable-brotli", compression::enable_brotli),
     Key::refused("enable-modsecurity", MODSECURITY),
     Key::moot("enable-multi-accept", CONNECTIONS),
     Key::later("enable-ocsp", "no OCSP response is stapled"),
@@ -114,10 +112,10 @@ pub(super) static TABLE: [Key; 202] = [
     Key::refused("global-auth-snippet", SNIPPET),
     Key { guard: true, ..Key::honoured("global-auth-url", auth::url) },
     Key::moot("grpc-buffer-size-kb", STREAMED),
-    Key::moot("gzip-disable", "every client that can read a compressed response says so"),
-    Key::later("gzip-level", GZIP),
-    Key::later("gzip-min-length", GZIP),
-    Key::later("gzip-types", GZIP),
+    Key::honoured("gzip-disable", compression::gzip_disable),
+    Key::honoured("gzip-level", compression::gzip_level),
+    Key::honoured("gzip-min-length", compression::gzip_min_length),
+    Key::honoured("gzip-types", compression::gzip_types),
     Key::honoured("hide-headers", value::hide_headers),
     Key::honoured("hsts", value::hsts),
     Key::honoured("hsts-include-subdomains", value::hsts_include_subdomains),
@@ -245,7 +243,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("use-forwarded-headers", value::use_forwarded_headers),
     Key::moot("use-geoip", GEOIP),
     Key::moot("use-geoip2", GEOIP),
-    Key::later("use-gzip", GZIP),
+    Key::honoured("use-gzip", compression::use_gzip),
     Key::honoured("use-http2", connection::use_http2),
     Key::honoured("use-proxy-protocol", connection::use_proxy_protocol),
     Key::moot("variables-hash-bucket-size", HASH),

@@ -7,7 +7,7 @@ use edgeward_routing::backend::LoadBalance;
 use edgeward_routing::log_format::Escape;
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{BodySize, Faults, Policies, SslRedirect};
-use edgeward_routing::settings::{Cipher, Settings, TlsVersion};
+use edgeward_routing::settings::{Cipher, MediaTypes, Settings, Terms, TlsVersion};
 use proptest::prelude::*;
 
 use super::{Configuration, read, table};
@@ -126,6 +126,23 @@ const GOOD: &[Check] = &[
     ("ssl-ecdh-curve", "auto", |c| c.settings.tls.groups.is_none()),
     ("ssl-ecdh-curve", "X25519:prime256v1:secp384r1", |c| c.settings.tls.groups.as_ref().unwrap().len() == 3),
     ("ssl-early-data", "false", |_| true),
+    ("use-gzip", "true", |c| {
+        let gzip = c.settings.compression.as_ref().unwrap().gzip.as_ref().unwrap();
+        (gzip.level, gzip.min_length) == (1, 256)
+    }),
+    ("use-gzip", "false", |c| c.settings.compression.is_none()),
+    ("enable-brotli", "true", |c| {
+        let brotli = c.settings.compression.as_ref().unwrap().brotli.as_ref().unwrap();
+        (brotli.level, brotli.min_length) == (4, 20)
+    }),
+    ("gzip-level", "9", |c| c.settings.compression.is_none()),
+    ("gzip-min-length", "0", |c| c.settings.compression.is_none()),
+    ("gzip-types", "text/plain *", |c| c.settings.compression.is_none()),
+    ("gzip-disable", "msie6", |c| c.settings.compression.is_none()),
+    ("gzip-disable", "", |c| c.settings.compression.is_none()),
+    ("brotli-level", "0", |c| c.settings.compression.is_none()),
+    ("brotli-min-length", "1024", |c| c.settings.compression.is_none()),
+    ("brotli-types", "text/plain", |c| c.settings.compression.is_none()),
     ("ssl-reject-handshake", "true", |c| c.settings.tls.rejects_unknown),
     ("ssl-session-tickets", "false", |c| !c.settings.tls.tickets),
     ("allow-snippet-annotations", "false", |_| true),
@@ -190,6 +207,15 @@ const BAD: &[(&str, &[&str])] = &[
     ("ssl-ciphers", &["", "RC4", "!aNULL", "ECDHE-RSA-AES128-GCM-SHA256:!ECDHE-RSA-AES128-GCM-SHA256"]),
     ("ssl-ecdh-curve", &["", "secp521r1", "X25519MLKEM768x"]),
     ("ssl-early-data", &["true", "on"]),
+    ("use-gzip", &["on"]),
+    ("enable-brotli", &["on"]),
+    ("gzip-level", &["0", "10", "fast"]),
+    ("gzip-min-length", &["1k", "-1"]),
+    ("gzip-types", &["", "text"]),
+    ("gzip-disable", &["("]),
+    ("brotli-level", &["-1", "12"]),
+    ("brotli-min-length", &["1k"]),
+    ("brotli-types", &["text/plain;q"]),
     ("ssl-reject-handshake", &["on"]),
     ("ssl-session-tickets", &["on"]),
     ("global-auth-always-set-cookie", &["maybe"]),
@@ -305,6 +331,28 @@ fn an_annotation_wins_over_how_all_redirects_are_written() {
     (own.redirects.is_relative, own.redirects.has_port) = (Some(false), true);
     let style = policies(&configuration, &own, "/").redirect_style;
     assert_eq!((style.is_relative, style.has_port, style.keeps_slash), (false, true, true));
+}
+
+#[test]
+fn the_keys_about_compression_are_read_together() {
+    let asked = [
+        ("use-gzip", "true"),
+        ("gzip-level", "5"),
+        ("gzip-min-length", "1"),
+        ("gzip-types", "text/css"),
+        ("gzip-disable", "msie6"),
+        ("enable-brotli", "true"),
+        ("brotli-level", "11"),
+        ("brotli-min-length", "2"),
+        ("brotli-types", "*"),
+    ];
+    let (configuration, diagnostics) = read_data(&asked);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    let compression = configuration.settings.compression.unwrap();
+    let types = |text| MediaTypes::parse(text).unwrap();
+    assert_eq!(compression.gzip, Some(Terms { level: 5, min_length: 1, types: types("text/css") }));
+    assert_eq!(compression.brotli, Some(Terms { level: 11, min_length: 2, types: types("*") }));
+    assert!(compression.no_gzip.as_ref().unwrap().is_in(b"Mozilla/4.0 (compatible; MSIE 6.0)"));
 }
 
 #[test]

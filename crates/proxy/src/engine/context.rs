@@ -15,11 +15,12 @@ use edgeward_routing::policy::limits::{Over, UnderWay};
 use edgeward_routing::policy::{Fault, Policies};
 use edgeward_routing::respond::ResponseEdits;
 use edgeward_routing::route::{Route, Target};
-use edgeward_routing::settings::ClientLimits;
+use edgeward_routing::settings::{ClientLimits, Compressed};
 use http::HeaderValue;
 use smallvec::SmallVec;
 
 use super::auth::Admission;
+use super::compressor::Compressor;
 use super::page::Answerer;
 use super::{Shared, failure};
 use crate::connection::Connection;
@@ -56,6 +57,8 @@ pub(super) struct RequestContext {
     pub(super) mirrored: Option<Box<MirroredRequest>>,
     pub(super) request_id: RequestId,
     pub(super) request_body_bytes: u64,
+    /// What compresses the body of its response, where a hook passes that on.
+    pub(super) compressor: Option<Compressor>,
     /// Bytes of the body of a response that is held back.
     pub(super) response_body_bytes: u64,
     pub(super) reason: Option<Reason>,
@@ -111,6 +114,7 @@ impl RequestContext {
             mirrored: None,
             request_id: RequestId::default(),
             request_body_bytes: 0,
+            compressor: None,
             response_body_bytes: 0,
             reason: None,
             tries: SmallVec::new(),
@@ -183,6 +187,19 @@ impl RequestContext {
         self.response.apply(&self.snapshot.settings, self.policies(), &mut edit);
         if let Some(admission) = &self.admission {
             admission.edit_response(status, edit);
+        }
+    }
+
+    /// What compression comes to for a response with this status, whose header fields `values` gives by name.
+    pub(super) fn compressed<'v, V: Iterator<Item = &'v [u8]>>(
+        &self,
+        request: &impl RequestHead,
+        status: u16,
+        values: impl Fn(&'static str) -> V,
+    ) -> Compressed {
+        match &self.snapshot.settings.compression {
+            Some(compression) => compression.of(request, status, values),
+            None => Compressed::default(),
         }
     }
 

@@ -381,9 +381,13 @@ impl ProxyHttp for PingoraEngine {
         {
             session.set_keepalive(None);
         }
+        let compressed = respond::compressed(session, response, ctx);
         respond::edit_upstream(response, ctx)?;
         match is_final(response) {
-            true => respond::edit(response, ctx),
+            true => {
+                respond::edit(response, ctx)?;
+                respond::compress(session, response, ctx, compressed)
+            }
             false => {
                 respond::edit_interim(response, ctx);
                 Ok(())
@@ -395,9 +399,12 @@ impl ProxyHttp for PingoraEngine {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> Result<Option<Duration>> {
+        if let Some(compressor) = &mut ctx.compressor {
+            respond::compress_body(compressor, body, end_of_stream)?;
+        }
         // What follows an upgrade is not a body.
         let paced = ctx.policies().response.as_ref().and_then(|response| response.pace);
         let (Some(pace), Some(body), false) = (paced, body, session.was_upgraded()) else { return Ok(None) };

@@ -7,6 +7,7 @@
 use std::sync::{Arc, LazyLock};
 
 use edgeward_routing::backend::LoadBalance;
+use edgeward_routing::forward::FieldNames;
 use edgeward_routing::origin::Origin;
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{
@@ -129,6 +130,9 @@ pub struct Configuration {
     pub redirect_style: RedirectStyle,
     /// What the keys about compression ask for.
     compression: compression::Asked,
+    /// Whether names of header fields may have `_` in them, and whether others than plain ones are left out.
+    passes_underscores: bool,
+    ignores_invalid_headers: bool,
     /// What `log-format-*` ask for.
     log_format: log::Format,
     /// Whether what no route takes is in the access log (`enable-access-log-for-default-backend`).
@@ -193,6 +197,8 @@ impl Configuration {
             asks_for_proxy_protocol: false,
             redirect_style: RedirectStyle::default(),
             compression: compression::Asked::default(),
+            passes_underscores: false,
+            ignores_invalid_headers: true,
             log_format: log::Format::default(),
             logs_default_backend: true,
             asks_for_snippets: false,
@@ -244,6 +250,12 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
     configuration.global_auth = configuration.external_auth.policy(Vec::new()).map(Arc::new);
     headers::read(index, &mut configuration, diagnostics);
     configuration.settings.hsts = configuration.is_hsts_on.then(|| configuration.hsts.to_string().into());
+    configuration.settings.field_names = match (configuration.ignores_invalid_headers, configuration.passes_underscores)
+    {
+        (false, _) => FieldNames::Any,
+        (true, true) => FieldNames::Underscores,
+        (true, false) => FieldNames::Plain,
+    };
     configuration.settings.compression = configuration.compression.compression();
     let block = std::mem::take(&mut configuration.block);
     configuration.settings.block = Some(block).filter(|block| !block.is_empty()).map(Arc::new);

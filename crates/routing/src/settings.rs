@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::forward::FieldNames;
 use crate::path::TrailingSlash;
 use crate::policy::{Block, HeaderFields, Policies};
 use crate::template::Template;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub compute_full_forwarded_for: bool,
     /// Networks whose forwarded headers are believed (ConfigMap `proxy-real-ip-cidr`). Nobody by default.
     pub trusted: Vec<IpNet>,
+    /// Which names of header fields endpoints get.
+    pub field_names: FieldNames,
     /// Whether hosts may have TLS passed on to their endpoints (ingress-nginx `--enable-ssl-passthrough`).
     pub passes_tls: bool,
     /// What is refused for all hosts; `None` for nothing.
@@ -107,6 +110,7 @@ impl Default for Settings {
             forwarded_for: "x-forwarded-for".into(),
             compute_full_forwarded_for: false,
             trusted: Vec::new(),
+            field_names: FieldNames::default(),
             passes_tls: false,
             block: None,
             rate_status: 503,

@@ -37,7 +37,6 @@ const HASH: &str = "tables have the size that they need";
 const JAEGER: &str = "ingress-nginx itself does not know it any more";
 const LOG_PATH: &str = "use --access-log-path";
 const MODSECURITY: &str = "there is no ModSecurity";
-const NAMES: &str = "fields with other names than letters, digits and `-` make are dropped";
 const RESUMPTION: &str = "there is no cache of sessions; they are resumed by tickets, see ssl-session-tickets";
 const SNIPPET: &str = "there is no nginx configuration to put text into";
 const STATUS_PAGE: &str = "there is no page of nginx's status; use /metrics";
@@ -88,7 +87,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("enable-real-ip", value::enable_real_ip),
     Key::moot("enable-serial-reloads", "nothing is ever reloaded"),
     Key::moot("enable-syslog", SYSLOG),
-    Key::later("enable-underscores-in-headers", NAMES),
+    Key::honoured("enable-underscores-in-headers", value::enable_underscores_in_headers),
     Key::moot("error-log-level", "use --log-level"),
     Key::moot("error-log-path", ENGINE_LOG),
     Key::honoured("force-ssl-redirect", value::force_ssl_redirect),
@@ -128,7 +127,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("http2-max-field-size", "use large-client-header-buffers"),
     Key::moot("http2-max-header-size", "use large-client-header-buffers"),
     Key::moot("http2-max-requests", "use keep-alive-requests"),
-    Key::later("ignore-invalid-headers", NAMES),
+    Key::honoured("ignore-invalid-headers", value::ignore_invalid_headers),
     Key::moot("jaeger-baggage-header", JAEGER),
     Key::moot("jaeger-collector-host", JAEGER),
     Key::moot("jaeger-collector-port", JAEGER),

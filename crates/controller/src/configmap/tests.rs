@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_routing::backend::LoadBalance;
+use edgeward_routing::forward::FieldNames;
 use edgeward_routing::log_format::Escape;
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{BodySize, Faults, Policies, SslRedirect};
@@ -126,6 +127,10 @@ const GOOD: &[Check] = &[
     ("ssl-ecdh-curve", "auto", |c| c.settings.tls.groups.is_none()),
     ("ssl-ecdh-curve", "X25519:prime256v1:secp384r1", |c| c.settings.tls.groups.as_ref().unwrap().len() == 3),
     ("ssl-early-data", "false", |_| true),
+    ("enable-underscores-in-headers", "true", |c| c.settings.field_names == FieldNames::Underscores),
+    ("enable-underscores-in-headers", "false", |c| c.settings.field_names == FieldNames::Plain),
+    ("ignore-invalid-headers", "false", |c| c.settings.field_names == FieldNames::Any),
+    ("ignore-invalid-headers", "true", |c| c.settings.field_names == FieldNames::Plain),
     ("use-gzip", "true", |c| {
         let gzip = c.settings.compression.as_ref().unwrap().gzip.as_ref().unwrap();
         (gzip.level, gzip.min_length) == (1, 256)
@@ -207,6 +212,8 @@ const BAD: &[(&str, &[&str])] = &[
     ("ssl-ciphers", &["", "RC4", "!aNULL", "ECDHE-RSA-AES128-GCM-SHA256:!ECDHE-RSA-AES128-GCM-SHA256"]),
     ("ssl-ecdh-curve", &["", "secp521r1", "X25519MLKEM768x"]),
     ("ssl-early-data", &["true", "on"]),
+    ("enable-underscores-in-headers", &["on"]),
+    ("ignore-invalid-headers", &["off"]),
     ("use-gzip", &["on"]),
     ("enable-brotli", &["on"]),
     ("gzip-level", &["0", "10", "fast"]),

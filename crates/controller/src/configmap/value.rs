@@ -100,6 +100,16 @@ pub(super) fn compute_full_forwarded_for(value: &str, configuration: &mut Config
     Ok(())
 }
 
+pub(super) fn enable_underscores_in_headers(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.passes_underscores = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn ignore_invalid_headers(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.ignores_invalid_headers = switch(value)?;
+    Ok(())
+}
+
 pub(super) fn forwarded_for_header(value: &str, configuration: &mut Configuration) -> Read {
     configuration.settings.forwarded_for = header_name(value)?;
     Ok(())

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide_for};
-use edgeward_routing::forward::{Edit, is_forwardable};
+use edgeward_routing::forward::Edit;
 use edgeward_routing::policy::Fault;
 use http::Version;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -240,7 +240,6 @@ impl ProxyHttp for PingoraEngine {
         upstream: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        let settings = &ctx.snapshot.settings;
         // The name that routing saw is the name that goes upstream: one target, in origin-form.
         match &ctx.target {
             Some(target) => upstream.set_raw_path(target.as_bytes())?,
@@ -254,12 +253,12 @@ impl ProxyHttp for PingoraEngine {
             upstream.remove_header(&http::header::TRANSFER_ENCODING);
             upstream.insert_header(http::header::CONTENT_LENGTH, "0")?;
         }
-        let believed = settings.believes(ctx.downstream.client);
-        let names = upstream.headers.keys();
-        let dropped: Vec<_> =
-            names.filter(|name| !is_forwardable(name.as_str().as_bytes(), believed)).cloned().collect();
-        for name in dropped {
-            upstream.remove_header(&name);
+        if let Some(passing) = Head::of(session.req_header()).map(|head| ctx.passing(&head)) {
+            let names = upstream.headers.keys();
+            let dropped: Vec<_> = names.filter(|name| !passing.lets(name.as_str().as_bytes())).cloned().collect();
+            for name in dropped {
+                upstream.remove_header(&name);
+            }
         }
         upstream.remove_header(&http::header::EXPECT);
         if session.req_header().version == Version::HTTP_2 && upstream.version != Version::HTTP_2 {

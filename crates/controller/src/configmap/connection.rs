@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use edgeward_routing::policy::BodySize;
-use edgeward_routing::settings::{Cipher, Group, TlsVersion};
+use edgeward_routing::settings::{Cipher, Group, TlsSettings, TlsVersion};
 
 use super::Configuration;
 use super::value::{Read, seconds, switch};
@@ -192,6 +192,15 @@ pub(super) fn ssl_reject_handshake(value: &str, configuration: &mut Configuratio
 
 pub(super) fn ssl_session_tickets(value: &str, configuration: &mut Configuration) -> Read {
     configuration.settings.tls.tickets = switch(value)?;
+    Ok(())
+}
+
+/// Without the key it is twelve hours, other than in ingress-nginx, whose ten minutes are those of a cache.
+pub(super) fn ssl_session_timeout(value: &str, configuration: &mut Configuration) -> Read {
+    let time =
+        parse_duration(value).filter(|time| *time >= Duration::from_secs(1) && *time <= TlsSettings::LONGEST_TICKET);
+    configuration.settings.tls.ticket_lifetime =
+        time.ok_or_else(|| "a time from `1s` to `24h`, such as `10m`".to_owned())?;
     Ok(())
 }
 

@@ -229,7 +229,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("ssl-session-cache-size", RESUMPTION),
     Key::moot("ssl-session-ticket-key", "use --tls-session-ticket-secret"),
     Key::honoured("ssl-session-tickets", connection::ssl_session_tickets),
-    Key::later("ssl-session-timeout", "tickets are good for twelve hours"),
+    Key::honoured("ssl-session-timeout", connection::ssl_session_timeout),
     Key::moot("stream-access-log-path", STREAMS),
     Key::refused("stream-snippet", SNIPPET),
     Key::moot("strict-validate-path-type", "there is no validating webhook; paths are told of as they are read"),

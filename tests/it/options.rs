@@ -142,6 +142,24 @@ async fn tls_is_spoken_as_the_options_say() {
     change(&site, &edgeward, &json!({"ssl-reject-handshake": "true"})).await;
     assert!(newest().await.is_some() && shaken(Hello::name("other.test")).await.is_none());
     assert!(shaken(Hello::nameless()).await.is_none());
+#[tokio::test]
+async fn limits_tell_clients_apart_as_the_options_say() {
+    let _turn = turn::shared().await;
+    let (site, edgeward) = start(&json!({"limit-conn-zone-variable": "$http_x_key"})).await;
+    let limited = Ingress::new("limited").annotation("limit-rpm", "1").annotation("limit-burst-multiplier", "1");
+    site.ingress(&limited.host("limited.test", "web"));
+    let keyed = |key: &str| Request::get("limited.test", "/").header("X-Key", key);
+    wait_for(edgeward.http, &Request::get("limited.test", "/"), |answer| answer.status() == 200).await;
+    let refused = async |request: &Request| {
+        let mut refused = 0;
+        for _ in 0..5 {
+            refused += usize::from(send(edgeward.http, request).await.status() == 503);
+        }
+        refused
+    };
+    // One, and one more as the burst; who does not say who it is is not counted, as in nginx.
+    assert_eq!((refused(&keyed("a")).await, refused(&keyed("b")).await), (3, 3));
+    assert_eq!(refused(&Request::get("limited.test", "/")).await, 0);
 }
 
 #[tokio::test]

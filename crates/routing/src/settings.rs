@@ -69,6 +69,8 @@ pub struct Settings {
     pub block: Option<Arc<Block>>,
     /// Status of requests above the rate of their route (ConfigMap `limit-req-status-code`): 400 to 599.
     pub rate_status: u16,
+    /// What limits tell clients apart by; `None` for their addresses (ConfigMap `limit-conn-zone-variable`).
+    pub limit_key: Option<Template>,
     /// Status of requests of which the client has too many under way (ConfigMap `limit-conn-status-code`): 400 to 599.
     pub connections_status: u16,
     /// Policies of requests that no route takes and the default backend answers.
@@ -114,6 +116,7 @@ impl Default for Settings {
             passes_tls: false,
             block: None,
             rate_status: 503,
+            limit_key: None,
             connections_status: 503,
             default_policies: Policies::default(),
             health_path: "/healthz".into(),

@@ -145,7 +145,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("keep-alive-requests", connection::keep_alive_requests),
     Key::honoured("large-client-header-buffers", connection::large_client_header_buffers),
     Key::honoured("limit-conn-status-code", value::limit_conn_status_code),
-    Key::later("limit-conn-zone-variable", "limits count by the address of the client"),
+    Key::honoured("limit-conn-zone-variable", value::limit_conn_zone_variable),
     Key::honoured("limit-rate", value::limit_rate),
     Key::honoured("limit-rate-after", value::limit_rate_after),
     Key::honoured("limit-req-status-code", value::limit_req_status_code),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use edgeward_routing::policy::block::Pattern;
 use edgeward_routing::policy::{BodySize, Faults, HeaderFields, NetworkSet, Retry, Substitution};
+use edgeward_routing::template::{Part, Template, Variable};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Configuration, headers};
@@ -290,6 +291,20 @@ pub(super) fn patterns(value: &str) -> Result<Box<[Pattern]>, String> {
         })
     };
     items(value).map(pattern).collect()
+}
+
+/// The identity of a request is another for each, so that nothing would be counted by it.
+pub(super) fn limit_conn_zone_variable(value: &str, configuration: &mut Configuration) -> Read {
+    let template = value.trim().parse::<Template>().ok().filter(|key| {
+        !key.parts.contains(&Part::Variable(Variable::RequestId))
+            && !key.parts.iter().all(|part| matches!(part, Part::Literal(_)))
+    });
+    let key = template.ok_or_else(|| {
+        "variables that tell clients apart, such as `$binary_remote_addr` or `$http_x_api_key`".to_owned()
+    })?;
+    let is_address = key.parts == [Part::Variable(Variable::RemoteAddr)];
+    configuration.settings.limit_key = Some(key).filter(|_| !is_address);
+    Ok(())
 }
 
 pub(super) fn limit_req_status_code(value: &str, configuration: &mut Configuration) -> Read {

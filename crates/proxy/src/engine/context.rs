@@ -166,11 +166,19 @@ impl RequestContext {
 
     /// Has the limits of the route count the request, once whatever comes; over one of them, another answer takes the
     /// place of what was decided. It is for the engine that serves the request: one that hands it on leaves it uncounted.
-    pub(super) fn count(&mut self, action: Action) -> Action {
+    pub(super) fn count(&mut self, action: Action, head: &impl RequestHead) -> Action {
         let limits = self.policies().limits.clone().filter(|_| std::mem::take(&mut self.is_to_be_counted));
         let (Some(limits), Some(forwarded)) = (limits, &self.forwarded) else { return action };
         let settings = &self.snapshot.settings;
-        let (status, reason) = match limits.admit(forwarded.client, since_origin()) {
+        let counted = match &settings.limit_key {
+            None => limits.admit(forwarded.client, since_origin()),
+            Some(key) => {
+                let mut name = Vec::new();
+                key.write(forwarded, head, "", &mut name);
+                limits.admit_named(forwarded.client, &name, since_origin())
+            }
+        };
+        let (status, reason) = match counted {
             Ok(under_way) => {
                 self.under_way = under_way;
                 return action;

@@ -133,7 +133,7 @@ impl ProxyHttp for PingoraEngine {
                 let connection = ctx.connection.clone();
                 let client = connection.as_ref().and_then(|connection| connection.tls_client());
                 let action = ctx.take(decide_for(&ctx.snapshot, &ctx.downstream, client, &head));
-                let action = ctx.count(action);
+                let action = ctx.count(action, &head);
                 if ctx.asks_who {
                     let verdict = self.auth.ask(&self.shared.auth, ctx, &head).await;
                     ctx.admit(verdict, action)

@@ -95,7 +95,7 @@ impl<'a, C: Client> Exchange<'a, C> {
                 ctx.upgrade = upgrade::protocol(head.values(b"upgrade").flat_map(elements));
             }
         }
-        let action = ctx.count(action);
+        let action = ctx.count(action, &head);
         connection.head_received();
         ctx.request_id.set(Some(&head), ctx.snapshot.settings.makes_request_id);
         let options = ConnectionOptions::of(&head);

@@ -17,7 +17,7 @@ use edgeward_routing::settings::{Hsts, Settings};
 use hashbrown::HashMap;
 
 use crate::annotation::external_auth::ExternalAuthSettings;
-use crate::annotation::{IngressSettings, Status, nearest};
+use crate::annotation::{IngressSettings, Risk, Status, nearest};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
 use crate::object::{ConfigMap, Kind, NamespacedName};
@@ -128,6 +128,8 @@ pub struct Configuration {
     asks_for_proxy_protocol: bool,
     /// How redirects are written: where `relative-redirects` and `preserve-trailing-slash` ask for it.
     pub redirect_style: RedirectStyle,
+    /// The highest risk of annotations that Ingresses are served with.
+    pub risk: Risk,
     /// What the keys about compression ask for.
     compression: compression::Asked,
     /// Whether names of header fields may have `_` in them, and whether others than plain ones are left out.
@@ -196,6 +198,7 @@ impl Configuration {
             rate_after: 0,
             asks_for_proxy_protocol: false,
             redirect_style: RedirectStyle::default(),
+            risk: Risk::default(),
             compression: compression::Asked::default(),
             passes_underscores: false,
             ignores_invalid_headers: true,

@@ -53,7 +53,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("allow-cross-namespace-resources", value::allow_cross_namespace),
     Key::honoured("allow-snippet-annotations", value::allow_snippets),
     Key::moot("annotation-value-word-blocklist", "no text of an annotation becomes configuration"),
-    Key::later("annotations-risk-level", "annotations of every risk are read"),
+    Key::honoured("annotations-risk-level", value::annotations_risk_level),
     Key::moot("bind-address", "use --bind-address"),
     Key::guarding("block-cidrs", value::block_cidrs),
     Key::guarding("block-referers", value::block_referers),

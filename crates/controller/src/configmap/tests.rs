@@ -12,7 +12,7 @@ use edgeward_routing::settings::{Cipher, MediaTypes, Settings, Terms, TlsVersion
 use proptest::prelude::*;
 
 use super::{Configuration, read, table};
-use crate::annotation::{IngressSettings, Status};
+use crate::annotation::{IngressSettings, Risk, Status};
 use crate::change::Change;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
@@ -129,6 +129,8 @@ const GOOD: &[Check] = &[
     ("ssl-ecdh-curve", "auto", |c| c.settings.tls.groups.is_none()),
     ("ssl-ecdh-curve", "X25519:prime256v1:secp384r1", |c| c.settings.tls.groups.as_ref().unwrap().len() == 3),
     ("ssl-early-data", "false", |_| true),
+    ("annotations-risk-level", "Medium", |c| c.risk == Risk::Medium),
+    ("annotations-risk-level", "critical", |c| c.risk == Risk::Critical),
     ("enable-underscores-in-headers", "true", |c| c.settings.field_names == FieldNames::Underscores),
     ("enable-underscores-in-headers", "false", |c| c.settings.field_names == FieldNames::Plain),
     ("ignore-invalid-headers", "false", |c| c.settings.field_names == FieldNames::Any),
@@ -215,6 +217,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("ssl-ciphers", &["", "RC4", "!aNULL", "ECDHE-RSA-AES128-GCM-SHA256:!ECDHE-RSA-AES128-GCM-SHA256"]),
     ("ssl-ecdh-curve", &["", "secp521r1", "X25519MLKEM768x"]),
     ("ssl-early-data", &["true", "on"]),
+    ("annotations-risk-level", &["", "none"]),
     ("enable-underscores-in-headers", &["on"]),
     ("ignore-invalid-headers", &["off"]),
     ("use-gzip", &["on"]),

@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Configuration, headers};
 use crate::annotation::{
-    FAULTS, is_size, pair, parse_bool, parse_http_version, parse_kilobytes, parse_load_balance, parse_network,
+    FAULTS, Risk, is_size, pair, parse_bool, parse_http_version, parse_kilobytes, parse_load_balance, parse_network,
     parse_seconds,
 };
 
@@ -124,6 +124,11 @@ pub(super) fn header_name(value: &str) -> Result<Box<str>, String> {
         return Err("the name of a header".to_owned());
     }
     Ok(name.to_ascii_lowercase().into())
+}
+
+pub(super) fn annotations_risk_level(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.risk = Risk::named(value).ok_or_else(|| "`Low`, `Medium`, `High` or `Critical`".to_owned())?;
+    Ok(())
 }
 
 pub(super) fn allow_snippets(value: &str, configuration: &mut Configuration) -> Read {

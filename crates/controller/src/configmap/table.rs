@@ -81,7 +81,10 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("enable-brotli", compression::enable_brotli),
     Key::refused("enable-modsecurity", MODSECURITY),
     Key::moot("enable-multi-accept", CONNECTIONS),
-    Key::later("enable-ocsp", "no OCSP response is stapled"),
+    Key::later(
+        "enable-ocsp",
+        "no OCSP response is stapled: no client to fetch one with is kept well, and public authorities are giving OCSP up",
+    ),
     Key::later("enable-opentelemetry", TRACING),
     Key::refused("enable-owasp-modsecurity-crs", MODSECURITY),
     Key::honoured("enable-real-ip", value::enable_real_ip),

@@ -49,6 +49,7 @@ pub(crate) use path::aliases_in;
 pub(crate) use response::pair;
 pub use risk::Risk;
 pub use settings::{BackendSettings, CheckKind, HealthCheckSettings, IngressSettings};
+pub(crate) use tls::{CIPHERS, parse_ciphers};
 pub use upstream_tls::UpstreamTlsSettings;
 pub(crate) use value::{FAULTS, parse_bool, parse_duration, parse_http_version, parse_load_balance, parse_seconds};
 
@@ -271,10 +272,6 @@ impl Annotation {
 
     const fn moot(name: &'static str, scope: Scope, parse: Parse, doc: &'static str) -> Self {
         Self { parse: Some(parse), ..Self::new(name, scope, Status::NoEffect, doc) }
-    }
-
-    const fn later(name: &'static str, scope: Scope, doc: &'static str) -> Self {
-        Self::new(name, scope, Status::NotYet, doc)
     }
 
     const fn refused(name: &'static str, scope: Scope, doc: &'static str) -> Self {

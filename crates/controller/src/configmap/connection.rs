@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use edgeward_routing::policy::BodySize;
-use edgeward_routing::settings::{Cipher, Group, TlsSettings, TlsVersion};
+use edgeward_routing::settings::{Group, TlsSettings, TlsVersion};
 
 use super::Configuration;
 use super::value::{Read, seconds, switch};
-use crate::annotation::parse_duration;
+use crate::annotation::{CIPHERS, parse_ciphers, parse_duration};
 
 /// The largest request head that can be asked for, in bytes: every connection may hold as much.
 const LARGEST_HEAD: usize = 1 << 20;
@@ -103,33 +103,12 @@ pub(super) fn ssl_protocols(value: &str, configuration: &mut Configuration) -> R
     all_known(configuration, &known, &unknown, "`TLSv1.2`, `TLSv1.3` or both, with a blank between them")
 }
 
-/// Words of OpenSSL's lists that stand for every suite there is.
-const ALL_CIPHERS: [&str; 3] = ["ALL", "DEFAULT", "HIGH"];
-
-/// Suites of TLS 1.3 cannot be chosen, neither here nor in nginx. What is excluded is not there anyway, or it is one of those that are.
 pub(super) fn ssl_ciphers(value: &str, configuration: &mut Configuration) -> Read {
-    let items =
-        value.split([':', ',', ' ']).map(str::trim).filter(|item| !item.is_empty() && !item.starts_with("TLS_"));
-    let (excluded, asked): (Vec<_>, Vec<_>) = items.partition(|item| item.starts_with(['!', '-']));
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for item in asked {
-        match Cipher::of_openssl(item) {
-            Some(cipher) => known.push(cipher),
-            None if ALL_CIPHERS.contains(&item) => known.extend(Cipher::ALL),
-            None => unknown.push(item),
-        }
-    }
-    let excluded: Vec<_> = excluded.iter().filter_map(|item| Cipher::of_openssl(&item[1..])).collect();
-    known.retain(|cipher| !excluded.contains(cipher));
+    let (known, unknown) = parse_ciphers(value);
     if !known.is_empty() {
         configuration.settings.tls.ciphers = Some(known.as_slice().into());
     }
-    all_known(
-        configuration,
-        &known,
-        &unknown,
-        "names of OpenSSL's for suites with ECDHE and AES-GCM or ChaCha20, with colons between them",
-    )
+    all_known(configuration, &known, &unknown, CIPHERS)
 }
 
 pub(super) fn ssl_ecdh_curve(value: &str, configuration: &mut Configuration) -> Read {

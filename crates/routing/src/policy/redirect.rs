@@ -1,6 +1,6 @@
 //! Redirects that are asked for by a route or a host, whatever the request is.
 
-use super::ClientCertificates;
+use super::{ClientCertificates, HostTls};
 
 /// Where every request of a route is redirected to (`permanent-redirect`, `temporal-redirect`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct HostPolicies {
     pub other_name: Option<Box<str>>,
     /// The certificates that its clients have to show.
     pub client_certificates: Option<ClientCertificates>,
+    /// How TLS is spoken with its clients, where that is not as with all.
+    pub tls: HostTls,
     /// Why all requests of the host are refused with 403: whose certificates are good cannot be read. For the log.
     pub refused: Option<Box<str>>,
 }

@@ -13,6 +13,8 @@ pub struct TlsSettings {
     pub max_version: TlsVersion,
     /// The cipher suites of TLS 1.2, at least one; `None` for all. TLS 1.3 has those that it has.
     pub ciphers: Option<Box<[Cipher]>>,
+    /// Whether their order decides, rather than the client's.
+    pub prefers_own_order: bool,
     /// The groups of the key exchange, at least one; `None` for all. The client's order decides.
     pub groups: Option<Box<[Group]>>,
     /// Whether clients may resume sessions by tickets.
@@ -41,6 +43,7 @@ impl Default for TlsSettings {
             min_version: TlsVersion::V1_2,
             max_version: TlsVersion::V1_3,
             ciphers: None,
+            prefers_own_order: false,
             groups: None,
             tickets: true,
             ticket_lifetime: Duration::from_secs(12 * 3600),
@@ -58,6 +61,7 @@ impl PartialEq for TlsSettings {
             min_version,
             max_version,
             ciphers,
+            prefers_own_order,
             groups,
             tickets,
             ticket_lifetime,
@@ -69,6 +73,7 @@ impl PartialEq for TlsSettings {
         *min_version == other.min_version
             && *max_version == other.max_version
             && *ciphers == other.ciphers
+            && *prefers_own_order == other.prefers_own_order
             && *groups == other.groups
             && *tickets == other.tickets
             && *ticket_lifetime == other.ticket_lifetime

@@ -39,6 +39,7 @@ const SHOWN: &[(&str, &str, &[&str])] = &[
     ("auth", "one_service_is_asked_for_all_unless_an_ingress_says_no", &["enable-global-auth"]),
     ("balancing", "a_key_goes_to_a_group_of_endpoints", &["upstream-hash-by-subset", "upstream-hash-by-subset-size"]),
     ("balancing", "slow_start_gives_a_new_endpoint_little_at_first_and_its_share_later", &["slow-start"]),
+    ("options", "a_host_speaks_tls_with_ciphers_of_its_own", &["ssl-ciphers", "ssl-prefer-server-ciphers"]),
     ("passthrough", "the_endpoint_itself_shakes_hands_and_sees_no_header_of_the_proxy", &["ssl-passthrough"]),
     ("failures", "every_failure_has_its_status_and_its_reason", &["proxy-connect-timeout"]),
     ("failures", "an_endpoint_that_takes_no_more_of_a_body_is_to_blame", &["proxy-send-timeout"]),

@@ -14,6 +14,7 @@ mod charts;
 mod cli;
 mod client_certificates;
 mod cluster;
+mod compression;
 mod conformance;
 mod demo;
 mod digest;

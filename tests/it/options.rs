@@ -145,6 +145,59 @@ async fn tls_is_spoken_as_the_options_say() {
 }
 
 #[tokio::test]
+async fn a_host_speaks_tls_with_ciphers_of_its_own() {
+    let _turn = turn::shared().await;
+    let (site, edgeward) = start(&json!({})).await;
+    let cipher = |bits: u16| format!("ECDHE-ECDSA-AES{bits}-GCM-SHA{}", if bits == 128 { 256 } else { 384 });
+    let (small, large) = (cipher(128), cipher(256));
+    for (host, ciphers, order) in [
+        ("small.test", small.clone(), "false"),
+        ("first-small.test", format!("{small}:{large}"), "true"),
+        ("first-large.test", format!("{large}:{small}"), "true"),
+    ] {
+        let ingress = Ingress::new(host).annotation("ssl-ciphers", &ciphers);
+        site.ingress(&ingress.annotation("ssl-prefer-server-ciphers", order).host(host, "web"));
+    }
+    wait_for(edgeward.http, &Request::get("first-large.test", "/"), |answer| answer.status() == 200).await;
+    wait_for(edgeward.http, &Request::get("first-small.test", "/"), |answer| answer.status() == 200).await;
+    let agreed = async |hello: Hello| {
+        let tls = hello.connect(connect(edgeward.https, None).await.unwrap()).await.unwrap();
+        format!("{:?}", tls.get_ref().1.negotiated_cipher_suite().unwrap().suite())
+    };
+    let old = |host: &str| Hello::name(host).tls12();
+    for (host, bits) in [("small.test", "AES_128"), ("first-small.test", "AES_128"), ("first-large.test", "AES_256")] {
+        let suite = agreed(old(host)).await;
+        assert!(suite.contains(bits), "{host}: {suite}");
+        let suite = agreed(Hello::name(host)).await;
+        assert!(suite.starts_with("TLS13"), "{host}: {suite}");
+    }
+    // Under other settings too.
+    change(&site, &edgeward, &json!({"ssl-session-tickets": "false"})).await;
+    let suite = agreed(old("first-small.test")).await;
+    assert!(suite.contains("AES_128"), "{suite}");
+}
+
+#[tokio::test]
+async fn limits_tell_clients_apart_as_the_options_say() {
+    let _turn = turn::shared().await;
+    let (site, edgeward) = start(&json!({"limit-conn-zone-variable": "$http_x_key"})).await;
+    let limited = Ingress::new("limited").annotation("limit-rpm", "1").annotation("limit-burst-multiplier", "1");
+    site.ingress(&limited.host("limited.test", "web"));
+    let keyed = |key: &str| Request::get("limited.test", "/").header("X-Key", key);
+    wait_for(edgeward.http, &Request::get("limited.test", "/"), |answer| answer.status() == 200).await;
+    let refused = async |request: &Request| {
+        let mut refused = 0;
+        for _ in 0..5 {
+            refused += usize::from(send(edgeward.http, request).await.status() == 503);
+        }
+        refused
+    };
+    // One, and one more as the burst; who does not say who it is is not counted, as in nginx.
+    assert_eq!((refused(&keyed("a")).await, refused(&keyed("b")).await), (3, 3));
+    assert_eq!(refused(&Request::get("limited.test", "/")).await, 0);
+}
+
+#[tokio::test]
 async fn sessions_are_resumed_only_where_the_options_let_them() {
     let _turn = turn::shared().await;
     let (site, edgeward) = start(&json!({"ssl-session-tickets": "false"})).await;

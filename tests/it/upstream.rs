@@ -1,9 +1,10 @@
 //! How requests reach endpoints: what they say, and after which faults another endpoint is tried.
 
-use edgeward_tests::backend::{Backend, Start};
+use edgeward_tests::backend::{Backend, Persona, Start};
 use edgeward_tests::client::{Request, send};
-use edgeward_tests::manifest::{Ingress, service};
+use edgeward_tests::manifest::{Ingress, config_map, service};
 use edgeward_tests::turn;
+use serde_json::json;
 
 use crate::site::Site;
 
@@ -41,6 +42,66 @@ async fn a_request_to_an_endpoint_says_what_the_route_lays_down() {
     assert_eq!((received.version.as_str(), received.header("connection")), ("HTTP/1.1", Some("close")));
     let first = received.connection;
     assert_ne!(got(Request::get("close.test", "/")).await.connection, first);
+}
+
+#[tokio::test]
+async fn names_that_are_let_pass_are_none_that_the_proxy_has_a_word_in() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service("web").await;
+    let auth = Start::default().persona(Persona::Auth).recording(&site.recording).start("auth").await;
+    site.ingress(&Ingress::new("web").host("a.test", "web"));
+    let asked = Ingress::new("asked").annotation("auth-url", &format!("http://{}/ok", auth.addr()));
+    site.ingress(&asked.annotation("auth-response-headers", "X-Auth-User").host("asked.test", "web"));
+    let upstream = json!({"X-Tenant": "ours"});
+    site.manifests.write("upstream.yaml", config_map("ops", "upstream", &upstream));
+    let options = |names: [&str; 2]| {
+        let [underscores, ignore] = names;
+        json!({
+            "enable-underscores-in-headers": underscores, "ignore-invalid-headers": ignore,
+            "proxy-set-headers": "ops/upstream",
+        })
+    };
+    site.manifests.write("options.yaml", config_map("ops", "options", &options(["false", "true"])));
+    let edgeward = site.launch().argument("--configmap=ops/options").start().await;
+    let forged = [
+        "X_Forwarded_For",
+        "X_Real_IP",
+        "X_Request_ID",
+        "X-Forwarded_Proto",
+        "Ssl_Client_Verify",
+        "X_Tenant",
+        "X.Tenant",
+        "Content_Length",
+        "Transfer_Encoding",
+    ];
+    for (names, expected) in
+        [(["false", "true"], &[][..]), (["true", "true"], &["api_key"]), (["false", "false"], &["api.key", "api_key"])]
+    {
+        let generation = edgeward.health("/readyz").await.unwrap().json()["generation"].as_u64().unwrap();
+        site.manifests.write("options.yaml", config_map("ops", "options", &options(names)));
+        if names != ["false", "true"] {
+            edgeward.reaches_generation(generation + 1).await;
+        }
+        for host in ["a.test", "asked.test"] {
+            let mut request = Request::get(host, "/").header("Api_Key", "k").header("Api.Key", "k");
+            for name in forged {
+                request = request.header(name, "forged");
+            }
+            if host == "asked.test" {
+                request = request.header("X_Auth_User", "forged");
+            }
+            site.recording.take();
+            assert_eq!(send(edgeward.http, &request).await.status(), 200, "{names:?}");
+            for received in site.recording.take() {
+                let is_odd = |name: &&str| name.contains(['_', '.']);
+                let odd: Vec<_> = received.headers.iter().map(|(name, _)| name.as_str()).filter(is_odd).collect();
+                let mut odd: Vec<_> = odd.iter().map(|name| name.to_ascii_lowercase()).collect();
+                odd.sort_unstable();
+                assert_eq!(odd, *expected, "{names:?} {}", received.backend);
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ mod own;
 mod path;
 mod redirect;
 mod response;
+mod risk;
 mod settings;
 mod snippet;
 mod tls;
@@ -47,7 +48,9 @@ pub use observe::TraceSettings;
 pub use path::PathSettings;
 pub(crate) use path::aliases_in;
 pub(crate) use response::pair;
+pub use risk::Risk;
 pub use settings::{BackendSettings, CheckKind, HealthCheckSettings, IngressSettings};
+pub(crate) use tls::{CIPHERS, parse_ciphers};
 pub use upstream_tls::UpstreamTlsSettings;
 pub(crate) use value::{FAULTS, parse_bool, parse_duration, parse_http_version, parse_load_balance, parse_seconds};
 
@@ -272,10 +275,6 @@ impl Annotation {
         Self { parse: Some(parse), ..Self::new(name, scope, Status::NoEffect, doc) }
     }
 
-    const fn later(name: &'static str, scope: Scope, doc: &'static str) -> Self {
-        Self::new(name, scope, Status::NotYet, doc)
-    }
-
     const fn refused(name: &'static str, scope: Scope, doc: &'static str) -> Self {
         Self::new(name, scope, Status::Refused, doc)
     }
@@ -322,6 +321,8 @@ impl Annotation {
 pub struct Reader<'p> {
     prefix: &'p str,
     refused: Refused,
+    /// The highest risk that is taken.
+    risk: Risk,
     /// The known names nearest to unknown keys.
     nearest: HashMap<String, Option<&'static str>>,
 }
@@ -329,7 +330,13 @@ pub struct Reader<'p> {
 impl<'p> Reader<'p> {
     /// A reader for this prefix of ingress-nginx's annotations, without the slash.
     pub fn new(prefix: &'p str, refused: Refused) -> Self {
-        Self { prefix, refused, nearest: HashMap::new() }
+        Self { prefix, refused, risk: Risk::default(), nearest: HashMap::new() }
+    }
+
+    /// This reader, for which an Ingress with an annotation of a higher risk than this is not served (ConfigMap
+    /// `annotations-risk-level`). What is refused is, whatever its risk.
+    pub(crate) fn up_to(self, risk: Risk) -> Self {
+        Self { risk, ..self }
     }
 
     /// Reads the annotations of an Ingress. `origin` is the whole Ingress; what is wrong goes to `diagnostics`.
@@ -354,6 +361,7 @@ impl<'p> Reader<'p> {
             }
         }
         reading.check_health(&settings.backend.health_check);
+        reading.check_risk(self.risk, &mut settings);
         settings
     }
 
@@ -521,6 +529,28 @@ impl Reading<'_> {
         match guard {
             Guard::NotBlank => !value.trim().is_empty(),
             Guard::True => parse_bool(value) != Some(false),
+        }
+    }
+
+    /// Drops an Ingress that asks for more than the operator risks. What it asks for is read all the same: where it guards
+    /// its routes they must not go to others.
+    fn check_risk(&mut self, most: Risk, settings: &mut IngressSettings) {
+        if most >= Risk::default() {
+            return;
+        }
+        for key in self.annotations.keys() {
+            let name = key.strip_prefix(self.prefix).and_then(|rest| rest.strip_prefix('/'));
+            let Some(row) = name.and_then(by_name).filter(|row| row.status != Status::Refused) else { continue };
+            let risk = Risk::of(row);
+            if risk > most {
+                settings.is_dropped = true;
+                let message = format!(
+                    "`{key}` is of {} risk, above the `annotations-risk-level` {}: the Ingress is not served",
+                    risk.word(),
+                    most.word()
+                );
+                self.say(Severity::Error, DROPPED, key, message, "remove it, or raise the level in the ConfigMap");
+            }
         }
     }
 

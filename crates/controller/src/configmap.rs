@@ -7,6 +7,7 @@
 use std::sync::{Arc, LazyLock};
 
 use edgeward_routing::backend::LoadBalance;
+use edgeward_routing::forward::FieldNames;
 use edgeward_routing::origin::Origin;
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{
@@ -16,13 +17,14 @@ use edgeward_routing::settings::{Hsts, Settings};
 use hashbrown::HashMap;
 
 use crate::annotation::external_auth::ExternalAuthSettings;
-use crate::annotation::{IngressSettings, Status, nearest};
+use crate::annotation::{IngressSettings, Risk, Status, nearest};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
 use crate::object::{ConfigMap, Kind, NamespacedName};
 use crate::translate::{Options, policy};
 
 mod auth;
+mod compression;
 mod connection;
 mod headers;
 mod log;
@@ -128,6 +130,13 @@ pub struct Configuration {
     asks_for_proxy_protocol: bool,
     /// How redirects are written: where `relative-redirects` and `preserve-trailing-slash` ask for it.
     pub redirect_style: RedirectStyle,
+    /// The highest risk of annotations that Ingresses are served with.
+    pub risk: Risk,
+    /// What the keys about compression ask for.
+    compression: compression::Asked,
+    /// Whether names of header fields may have `_` in them, and whether others than plain ones are left out.
+    passes_underscores: bool,
+    ignores_invalid_headers: bool,
     /// What `log-format-*` ask for.
     log_format: log::Format,
     /// Whether what no route takes is in the access log (`enable-access-log-for-default-backend`).
@@ -193,6 +202,10 @@ impl Configuration {
             rate_after: 0,
             asks_for_proxy_protocol: false,
             redirect_style: RedirectStyle::default(),
+            risk: Risk::default(),
+            compression: compression::Asked::default(),
+            passes_underscores: false,
+            ignores_invalid_headers: true,
             log_format: log::Format::default(),
             logs_default_backend: true,
             tracing: Tracing::default(),
@@ -246,6 +259,13 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
     configuration.settings.trace.collector = configuration.tracing.collector();
     headers::read(index, &mut configuration, diagnostics);
     configuration.settings.hsts = configuration.is_hsts_on.then(|| configuration.hsts.to_string().into());
+    configuration.settings.field_names = match (configuration.ignores_invalid_headers, configuration.passes_underscores)
+    {
+        (false, _) => FieldNames::Any,
+        (true, true) => FieldNames::Underscores,
+        (true, false) => FieldNames::Plain,
+    };
+    configuration.settings.compression = configuration.compression.compression();
     let block = std::mem::take(&mut configuration.block);
     configuration.settings.block = Some(block).filter(|block| !block.is_empty()).map(Arc::new);
     // What no route takes is answered by the default backend under these (createServers, the `_` server): the redirect and

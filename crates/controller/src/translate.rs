@@ -73,8 +73,8 @@ impl Translation {
 /// Translates all objects.
 pub fn translate(index: &Index, options: &Options, previous: &Snapshot) -> Translation {
     let mut diagnostics = Vec::new();
-    let mut reader = annotation::Reader::new(&options.annotations_prefix, options.refused);
     let configuration = configmap::read(index, options, &mut diagnostics);
+    let mut reader = annotation::Reader::new(&options.annotations_prefix, options.refused).up_to(configuration.risk);
     let mut owned = class::owned(index.ingresses(), index, options, &mut reader, &mut diagnostics);
     guard::find(index, options, &configuration, &mut owned, &mut diagnostics);
     let mut references = backend::References::new(index, options);
@@ -133,9 +133,9 @@ pub fn refresh_ingresses(
     }
     let previous = current.snapshot;
     let mut said = Vec::new();
-    let mut reader = annotation::Reader::new(&options.annotations_prefix, options.refused);
     // What is wrong with it has been said.
     let configuration = configmap::read(index, options, &mut Vec::new());
+    let mut reader = annotation::Reader::new(&options.annotations_prefix, options.refused).up_to(configuration.risk);
     let ingresses = part.ingresses.iter().filter_map(|name| index.ingress(name));
     let mut owned = class::owned(ingresses, index, options, &mut reader, &mut said);
     guard::find(index, options, &configuration, &mut owned, &mut said);

@@ -7,6 +7,7 @@
 mod answer;
 mod auth;
 mod budget;
+mod compressor;
 mod connection_options;
 mod context;
 mod failure;

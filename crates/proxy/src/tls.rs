@@ -13,6 +13,9 @@ pub(crate) mod upstream;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+use edgeward_routing::attachment::Attachment;
+use edgeward_routing::policy::HostTls;
 use edgeward_routing::settings::{Cipher, Group, TlsSettings, TlsVersion};
 use edgeward_routing::{Snapshot, SnapshotReader};
 use rustls::crypto::CryptoProvider;
@@ -34,6 +37,13 @@ struct Made {
     config: Arc<ServerConfig>,
     provider: Arc<CryptoProvider>,
     versions: &'static [&'static SupportedProtocolVersion],
+}
+
+/// What is made for a host with terms of its own, under the settings that were current when it was last needed.
+struct MadeOfHost {
+    /// That of hosts without.
+    plain: Arc<ServerConfig>,
+    made: Made,
 }
 
 /// The configurations of all HTTPS listeners: one for hosts that ask for no certificate, and one for each authority. They are made
@@ -74,6 +84,26 @@ impl ServerConfigs {
         settings.made.get_or_init(make)?.as_ref()
     }
 
+    /// What is made for a host with `own` terms, where `plain` is made of `settings`. `None` where they leave nothing to speak
+    /// TLS with.
+    fn made_of_host(&self, own: &HostTls, settings: &TlsSettings, plain: &Made) -> Option<Arc<MadeOfHost>> {
+        let kept = own.made.get_or_init(ArcSwapOption::<MadeOfHost>::empty)?;
+        if let Some(known) = kept.load_full().filter(|known| Arc::ptr_eq(&known.plain, &plain.config)) {
+            return Some(known);
+        }
+        let settings = TlsSettings {
+            ciphers: own.ciphers.clone().or_else(|| settings.ciphers.clone()),
+            prefers_own_order: own.prefers_own_order.unwrap_or(settings.prefers_own_order),
+            made: Attachment::default(),
+            ..settings.clone()
+        };
+        let made = self.make(&settings);
+        let made = made.inspect_err(|error| tracing::error!(%error, "TLS of a host cannot be set up; handshakes fail"));
+        let made = Arc::new(MadeOfHost { plain: Arc::clone(&plain.config), made: made.ok()? });
+        kept.store(Some(Arc::clone(&made)));
+        Some(made)
+    }
+
     /// Early data is off: it can be replayed.
     fn make(&self, settings: &TlsSettings) -> Result<Made, rustls::Error> {
         let mut provider = self.provider.clone();
@@ -81,6 +111,8 @@ impl ServerConfigs {
         if let Some(ciphers) = &settings.ciphers {
             let chosen: Vec<_> = ciphers.iter().map(|cipher| suite(*cipher)).collect();
             provider.cipher_suites.retain(|suite| suite.tls13().is_some() || chosen.contains(&suite.suite()));
+            // Those of TLS 1.3 stay in front: they are in nobody's list.
+            provider.cipher_suites.sort_by_key(|known| chosen.iter().position(|suite| *suite == known.suite()));
         }
         let versions: &'static [&'static SupportedProtocolVersion] = match (settings.min_version, settings.max_version)
         {
@@ -102,6 +134,7 @@ impl ServerConfigs {
         } else {
             config.send_tls13_tickets = 0;
         }
+        config.ignore_client_order = settings.prefers_own_order;
         config.alpn_protocols = if settings.http2 { vec![b"h2".to_vec()] } else { Vec::new() };
         config.alpn_protocols.push(b"http/1.1".to_vec());
         Ok(Made { config: Arc::new(config), provider, versions })

@@ -206,14 +206,51 @@ pub(crate) fn joined<'a>(head: &'a impl RequestHead, name: &'a str) -> Option<Co
     Some(all.into())
 }
 
-/// Whether a request header of this name (lower case) may go upstream: letters, digits and `-` only. Others are dropped in
-/// silence, as nginx does with `ignore_invalid_headers on` and `underscores_in_headers off`: `X_Forwarded_For` must not
-/// pass for `X-Forwarded-For` in an upstream that folds the two.
+/// Whether a request header of this name (lower case) may go upstream whatever [`FieldNames`] say: letters, digits and `-` only.
+/// Others are dropped in silence, as nginx does with `ignore_invalid_headers on` and `underscores_in_headers off`:
+/// `X_Forwarded_For` must not pass for `X-Forwarded-For` in an upstream that folds the two.
 ///
 /// Headers in which a proxy speaks for its clients pass only from one that is `believed`
 /// ([`Settings::believes`]); ingress-nginx passes those on that it does not set itself.
 pub fn is_forwardable(name: &[u8], believed: bool) -> bool {
-    name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') && (believed || !speaks_for_client(name))
+    name.iter().all(is_plain) && (believed || !speaks_for_client(name))
+}
+
+fn is_plain(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || *byte == b'-'
+}
+
+/// Which names of header fields upstreams get beside those of letters, digits and `-`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FieldNames {
+    /// None.
+    #[default]
+    Plain,
+    /// With `_` in them (ConfigMap `enable-underscores-in-headers`).
+    Underscores,
+    /// All there are (ConfigMap `ignore-invalid-headers: "false"`).
+    Any,
+}
+
+impl FieldNames {
+    /// Whether an upstream gets a field for which none of its own may be mistaken: whose name is no plain one, and one that
+    /// these let pass. It is the caller's to see to it that its [`folded`] name is none that the proxy has a word in.
+    pub fn let_pass(self, name: &[u8]) -> bool {
+        let is_allowed = |byte: &u8| match self {
+            Self::Plain => false,
+            Self::Underscores => *byte == b'_',
+            Self::Any => true,
+        };
+        !name.iter().all(is_plain)
+            && name.iter().all(|byte| is_plain(byte) || is_allowed(byte))
+            && !speaks_for_client(&folded(name))
+    }
+}
+
+/// The plain name, in lower case, that an application may take this one for: CGI and its heirs write all but letters and digits
+/// as `_` (RFC 3875 section 4.1.18).
+pub fn folded(name: &[u8]) -> Vec<u8> {
+    name.iter().map(|byte| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }).collect()
 }
 
 /// Whether a header says who the client is, how it came and what certificate it showed.

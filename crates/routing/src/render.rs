@@ -244,6 +244,9 @@ fn policies(policies: &Policies) -> String {
         if let Some(passthrough) = &host.passthrough {
             let _ = write!(out, " [passes TLS to {}]", passthrough.backend);
         }
+        if !host.tls.is_empty() {
+            let _ = write!(out, " [ciphers {:?} own order {:?}]", host.tls.ciphers, host.tls.prefers_own_order);
+        }
         if let Some(name) = &host.other_name {
             let _ = write!(out, " [redirect to {name}]");
         }

@@ -1,5 +1,6 @@
 //! What holds for every route: the part of the configuration that the data plane needs per request.
 
+mod compression;
 mod limits;
 mod log;
 mod proxy_protocol;
@@ -11,10 +12,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::forward::FieldNames;
 use crate::path::TrailingSlash;
 use crate::policy::{Block, HeaderFields, Policies};
 use crate::template::Template;
 
+pub use compression::{Coding, Compressed, Compression, MediaTypes, Terms, weak_etag};
 pub use limits::ClientLimits;
 pub use log::LogSettings;
 pub use proxy_protocol::ProxyProtocol;
@@ -62,12 +65,16 @@ pub struct Settings {
     pub compute_full_forwarded_for: bool,
     /// Networks whose forwarded headers are believed (ConfigMap `proxy-real-ip-cidr`). Nobody by default.
     pub trusted: Vec<IpNet>,
+    /// Which names of header fields endpoints get.
+    pub field_names: FieldNames,
     /// Whether hosts may have TLS passed on to their endpoints (ingress-nginx `--enable-ssl-passthrough`).
     pub passes_tls: bool,
     /// What is refused for all hosts; `None` for nothing.
     pub block: Option<Arc<Block>>,
     /// Status of requests above the rate of their route (ConfigMap `limit-req-status-code`): 400 to 599.
     pub rate_status: u16,
+    /// What limits tell clients apart by; `None` for their addresses (ConfigMap `limit-conn-zone-variable`).
+    pub limit_key: Option<Template>,
     /// Status of requests of which the client has too many under way (ConfigMap `limit-conn-status-code`): 400 to 599.
     pub connections_status: u16,
     /// Policies of requests that no route takes and the default backend answers.
@@ -76,6 +83,8 @@ pub struct Settings {
     pub health_path: Box<str>,
     /// Passive ejection of failing endpoints.
     pub ejection: Ejection,
+    /// Which responses are compressed; `None` for none.
+    pub compression: Option<Arc<Compression>>,
     /// Header fields of every response (ConfigMap `add-headers`).
     pub response_headers: HeaderFields,
     /// Header fields of endpoints that no client gets, lower case (ConfigMap `hide-headers`).
@@ -108,13 +117,16 @@ impl Default for Settings {
             forwarded_for: "x-forwarded-for".into(),
             compute_full_forwarded_for: false,
             trusted: Vec::new(),
+            field_names: FieldNames::default(),
             passes_tls: false,
             block: None,
             rate_status: 503,
+            limit_key: None,
             connections_status: 503,
             default_policies: Policies::default(),
             health_path: "/healthz".into(),
             ejection: Ejection::default(),
+            compression: None,
             response_headers: HeaderFields::default(),
             hidden_headers: Vec::new(),
             passes_server: false,

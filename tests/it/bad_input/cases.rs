@@ -210,10 +210,10 @@ pub(super) const CASES: &[Case] = &[
         6,
     ),
     case(
-        "an annotation that is not honoured yet",
-        annotated!("nginx.ingress.kubernetes.io/ssl-ciphers: DEFAULT"),
+        "an annotation that is not honoured",
+        annotated!("nginx.ingress.kubernetes.io/fastcgi-index: index.php"),
         ("AnnotationNotHonoured", "Ingress wrong"),
-        "metadata.annotations[nginx.ingress.kubernetes.io/ssl-ciphers]",
+        "metadata.annotations[nginx.ingress.kubernetes.io/fastcgi-index]",
         6,
     ),
     case(

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use edgeward_routing::backend::{HealthCheck, LoadBalance, Probe};
-use edgeward_routing::policy::BodySize;
+use edgeward_routing::policy::{BodySize, HostTls};
 use edgeward_routing::template::Template;
 
 use super::Scope;
@@ -55,6 +55,8 @@ pub struct IngressSettings {
     pub errors: ErrorSettings,
     /// Requests to the endpoints.
     pub upstream: UpstreamSettings,
+    /// How TLS is spoken with the clients of its hosts.
+    pub tls: HostTls,
     /// `ssl-passthrough`.
     pub passes_tls: bool,
     /// TLS to the endpoints.

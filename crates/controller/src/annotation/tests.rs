@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::nearest::nearest;
 use super::value::{parse_bool, parse_duration, parse_seconds};
 use super::{
-    Annotation, BackendSettings, IngressSettings, OWN_PREFIX, Reader, Refused, Status, former_table, groups, own_table,
-    table,
+    Annotation, BackendSettings, DROPPED, IngressSettings, OWN_PREFIX, Reader, Refused, Risk, Status, former_table,
+    groups, own_table, risk, table,
 };
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::translate::fixture::PREFIX;
@@ -249,6 +249,29 @@ fn a_guard_closes_exactly_when_it_would_guard() {
         assert_eq!(diagnostics.iter().any(|d| d.code == "RouteClosed"), closes, "{annotations:?}");
         assert!(!diagnostics.is_empty(), "{annotations:?}");
     }
+}
+
+#[test]
+fn an_ingress_of_a_higher_risk_than_is_taken_is_dropped_and_still_guards() {
+    for (annotations, least) in [
+        (&[("ssl-redirect", "false"), ("limit-rps", "1")][..], Risk::Low),
+        (&[("rewrite-target", "/")], Risk::Medium),
+        (&[("whitelist-source-range", "10.0.0.0/8")], Risk::Medium),
+        (&[("auth-url", "http://auth.test/")], Risk::High),
+    ] {
+        for risk in [Risk::Low, Risk::Medium, Risk::High, Risk::Critical] {
+            let written = annotations.iter().map(|(name, value)| (format!("{PREFIX}/{name}"), (*value).to_owned()));
+            let origin = Origin::object("Ingress", "default", "web");
+            let mut diagnostics = Vec::new();
+            let reader = &mut Reader::new(PREFIX, Refused::Closed).up_to(risk);
+            let settings = reader.ingress(&written.collect(), &origin, &mut diagnostics);
+            assert_eq!(settings.is_dropped, risk < least, "{annotations:?} {risk:?}");
+            assert_eq!(diagnostics.iter().any(|d| d.code == DROPPED), risk < least, "{annotations:?} {risk:?}");
+            assert_eq!(settings.external_auth.url.is_some(), annotations[0].0 == "auth-url");
+        }
+    }
+    let rated: Vec<_> = risk::HIGH.iter().chain(&risk::MEDIUM).collect();
+    assert!(rated.iter().all(|name| table().any(|row| row.name == **name)), "each is an annotation");
 }
 
 #[test]

@@ -8,6 +8,9 @@ use edgeward_routing::template::Template;
 use super::value::{FAULTS, SECONDS, is_server_name, parse_http_version, parse_seconds};
 use super::{Annotation, Group, IngressSettings, Rejection, Scope, invalid};
 
+const FASTCGI: &str =
+    "put a web server that speaks HTTP in front of the application, in its Pod: FastCGI is not spoken";
+
 pub(super) static GROUP: Group = Group {
     name: "Endpoints",
     doc: "What is spoken to endpoints, and how long they are waited for.",
@@ -27,12 +30,14 @@ pub(super) static GROUP: Group = Group {
             },
             "Value of the `Connection` header to the application, `close` or `keep-alive`.",
         ),
-        Annotation::later(
+        Annotation::refused(
             "fastcgi-index",
             Scope::Route,
             "File name that FastCGI appends to a path that ends in a slash.",
-        ),
-        Annotation::later("fastcgi-params-configmap", Scope::Route, "ConfigMap with FastCGI parameters."),
+        )
+        .instead(FASTCGI),
+        Annotation::refused("fastcgi-params-configmap", Scope::Route, "ConfigMap with FastCGI parameters.")
+            .instead(FASTCGI),
         Annotation::honoured(
             "proxy-connect-timeout",
             Scope::Route,

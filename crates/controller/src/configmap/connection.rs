@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use edgeward_routing::policy::BodySize;
-use edgeward_routing::settings::{Cipher, Group, TlsVersion};
+use edgeward_routing::settings::{Group, TlsSettings, TlsVersion};
 
 use super::Configuration;
 use super::value::{Read, seconds, switch};
-use crate::annotation::parse_duration;
+use crate::annotation::{CIPHERS, parse_ciphers, parse_duration};
 
 /// The largest request head that can be asked for, in bytes: every connection may hold as much.
 const LARGEST_HEAD: usize = 1 << 20;
@@ -103,68 +103,12 @@ pub(super) fn ssl_protocols(value: &str, configuration: &mut Configuration) -> R
     all_known(configuration, &known, &unknown, "`TLSv1.2`, `TLSv1.3` or both, with a blank between them")
 }
 
-/// Words of OpenSSL's lists that stand for no suite there is (openssl-ciphers(1)). `RSA` is about the key exchange.
-#[rustfmt::skip]
-const ABSENT_CIPHERS: [&str; 57] = [
-    "3DES", "ADH", "AECDH", "AESCCM", "AESCCM8", "ARIA", "ARIA128", "ARIA256", "ARIAGCM", "CAMELLIA", "CAMELLIA128", "CAMELLIA256",
-    "COMPLEMENTOFALL", "COMPLEMENTOFDEFAULT", "DES", "DH", "DHE", "DSS", "EDH", "EXP", "EXPORT", "EXPORT40", "EXPORT56", "GOST",
-    "IDEA", "LOW", "MD5", "MEDIUM", "NULL", "PSK", "RC2", "RC4", "RSA", "SEED", "SHA", "SHA1", "SHA256", "SHA384", "SRP", "SSLv2",
-    "SSLv3", "TLSv1", "TLSv1.0", "aDH", "aDSS", "aECDH", "aNULL", "aPSK", "aSRP", "eNULL", "kDH", "kDHE", "kECDH", "kEDH", "kPSK",
-    "kRSA", "kSRP",
-];
-
-/// The suites that a word of OpenSSL's lists stands for; where `+` is between several, those that each of them stands for.
-fn ciphers(item: &str) -> Option<Vec<Cipher>> {
-    use Cipher::{EcdsaAes128, EcdsaAes256, EcdsaChaCha20, RsaAes128, RsaAes256, RsaChaCha20};
-    let mut left = Cipher::ALL.to_vec();
-    for word in item.split('+') {
-        let suite = Cipher::of_openssl(word);
-        let suites: &[Cipher] = match word {
-            "ALL" | "DEFAULT" | "HIGH" | "ECDHE" | "EECDH" | "kECDHE" | "kEECDH" | "TLSv1.2" => &Cipher::ALL,
-            "AES" | "AESGCM" => &[EcdsaAes128, EcdsaAes256, RsaAes128, RsaAes256],
-            "AES128" => &[EcdsaAes128, RsaAes128],
-            "AES256" => &[EcdsaAes256, RsaAes256],
-            "CHACHA20" => &[EcdsaChaCha20, RsaChaCha20],
-            "ECDSA" | "aECDSA" => &[EcdsaAes128, EcdsaAes256, EcdsaChaCha20],
-            "aRSA" => &[RsaAes128, RsaAes256, RsaChaCha20],
-            _ if suite.is_some() => suite.as_slice(),
-            // Suites that are older than those with AEAD are called so, and those with another key exchange.
-            _ if word.ends_with("-SHA") || word.ends_with("-MD5") || word.starts_with("DHE-") => &[],
-            _ if ABSENT_CIPHERS.contains(&word) => &[],
-            _ => return None,
-        };
-        left.retain(|cipher| suites.contains(cipher));
-    }
-    Some(left)
-}
-
-/// Suites of TLS 1.3 cannot be chosen, neither here nor in nginx.
 pub(super) fn ssl_ciphers(value: &str, configuration: &mut Configuration) -> Read {
-    let items =
-        value.split([':', ',', ' ']).map(str::trim).filter(|item| !item.is_empty() && !item.starts_with("TLS_"));
-    let (excluded, asked): (Vec<_>, Vec<_>) = items.partition(|item| item.starts_with(['!', '-']));
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for item in asked {
-        match ciphers(item).filter(|ciphers| !ciphers.is_empty()) {
-            Some(ciphers) => known.extend(ciphers),
-            None => unknown.push(item),
-        }
-    }
-    for item in excluded {
-        match ciphers(&item[1..]) {
-            Some(ciphers) => known.retain(|cipher| !ciphers.contains(cipher)),
-            None => unknown.push(item),
-        }
-    }
+    let (known, unknown) = parse_ciphers(value);
     if !known.is_empty() {
         configuration.settings.tls.ciphers = Some(known.as_slice().into());
     }
-    all_known(
-        configuration,
-        &known,
-        &unknown,
-        "names of OpenSSL's for suites with ECDHE and AES-GCM or ChaCha20, with colons between them",
-    )
+    all_known(configuration, &known, &unknown, CIPHERS)
 }
 
 pub(super) fn ssl_ecdh_curve(value: &str, configuration: &mut Configuration) -> Read {
@@ -227,6 +171,15 @@ pub(super) fn ssl_reject_handshake(value: &str, configuration: &mut Configuratio
 
 pub(super) fn ssl_session_tickets(value: &str, configuration: &mut Configuration) -> Read {
     configuration.settings.tls.tickets = switch(value)?;
+    Ok(())
+}
+
+/// Without the key it is twelve hours, other than in ingress-nginx, whose ten minutes are those of a cache.
+pub(super) fn ssl_session_timeout(value: &str, configuration: &mut Configuration) -> Read {
+    let time =
+        parse_duration(value).filter(|time| *time >= Duration::from_secs(1) && *time <= TlsSettings::LONGEST_TICKET);
+    configuration.settings.tls.ticket_lifetime =
+        time.ok_or_else(|| "a time from `1s` to `24h`, such as `10m`".to_owned())?;
     Ok(())
 }
 

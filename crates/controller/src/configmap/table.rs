@@ -1,6 +1,6 @@
 //! Every key of ingress-nginx v1.15.1, by name (its docs/user-guide/nginx-configuration/configmap.md).
 
-use super::{Key, Parse, auth, connection, log, trace, value};
+use super::{Key, Parse, auth, compression, connection, log, trace, value};
 use crate::annotation::Status;
 
 impl Key {
@@ -30,16 +30,13 @@ impl Key {
     }
 }
 
-const BROTLI: &str = "responses are not compressed with Brotli";
 const CONNECTIONS: &str = "connections are accepted by every worker on a socket of its own";
 const ENGINE_LOG: &str = "the log of the process is on the standard error; use --log-level";
 const GEOIP: &str = "there is no GeoIP database, and no variable that asks for one";
-const GZIP: &str = "responses go on as endpoints send them, compressed or not";
 const HASH: &str = "tables have the size that they need";
 const JAEGER: &str = "ingress-nginx itself does not know it any more";
 const LOG_PATH: &str = "use --access-log-path";
 const MODSECURITY: &str = "there is no ModSecurity";
-const NAMES: &str = "fields with other names than letters, digits and `-` make are dropped";
 const RESUMPTION: &str = "there is no cache of sessions; they are resumed by tickets, see ssl-session-tickets";
 const SNIPPET: &str = "there is no nginx configuration to put text into";
 const STATUS_PAGE: &str = "there is no page of nginx's status; use /metrics";
@@ -55,14 +52,14 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("allow-cross-namespace-resources", value::allow_cross_namespace),
     Key::honoured("allow-snippet-annotations", value::allow_snippets),
     Key::moot("annotation-value-word-blocklist", "no text of an annotation becomes configuration"),
-    Key::later("annotations-risk-level", "annotations of every risk are read"),
+    Key::honoured("annotations-risk-level", value::annotations_risk_level),
     Key::moot("bind-address", "use --bind-address"),
     Key::guarding("block-cidrs", value::block_cidrs),
     Key::guarding("block-referers", value::block_referers),
     Key::guarding("block-user-agents", value::block_user_agents),
-    Key::later("brotli-level", BROTLI),
-    Key::later("brotli-min-length", BROTLI),
-    Key::later("brotli-types", BROTLI),
+    Key::honoured("brotli-level", compression::brotli_level),
+    Key::honoured("brotli-min-length", compression::brotli_min_length),
+    Key::honoured("brotli-types", compression::brotli_types),
     Key::honoured("client-body-buffer-size", value::buffer_size),
     Key::honoured("client-body-timeout", connection::client_body_timeout),
     Key::moot("client-header-buffer-size", "memory for a head grows with it; see large-client-header-buffers"),
@@ -80,16 +77,19 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("disable-stream-access-log", STREAMS),
     Key::honoured("enable-access-log-for-default-backend", log::logs_default_backend),
     Key::moot("enable-aio-write", STREAMED),
-    Key::later("enable-brotli", BROTLI),
+    Key::honoured("enable-brotli", compression::enable_brotli),
     Key::refused("enable-modsecurity", MODSECURITY),
     Key::moot("enable-multi-accept", CONNECTIONS),
-    Key::later("enable-ocsp", "no OCSP response is stapled"),
+    Key::later(
+        "enable-ocsp",
+        "no OCSP response is stapled: no client to fetch one with is kept well, and public authorities are giving OCSP up",
+    ),
     Key::honoured("enable-opentelemetry", trace::enable),
     Key::refused("enable-owasp-modsecurity-crs", MODSECURITY),
     Key::honoured("enable-real-ip", value::enable_real_ip),
     Key::moot("enable-serial-reloads", "nothing is ever reloaded"),
     Key::moot("enable-syslog", SYSLOG),
-    Key::later("enable-underscores-in-headers", NAMES),
+    Key::honoured("enable-underscores-in-headers", value::enable_underscores_in_headers),
     Key::moot("error-log-level", "use --log-level"),
     Key::moot("error-log-path", ENGINE_LOG),
     Key::honoured("force-ssl-redirect", value::force_ssl_redirect),
@@ -113,10 +113,10 @@ pub(super) static TABLE: [Key; 202] = [
     Key::refused("global-auth-snippet", SNIPPET),
     Key { guard: true, ..Key::honoured("global-auth-url", auth::url) },
     Key::moot("grpc-buffer-size-kb", STREAMED),
-    Key::moot("gzip-disable", "every client that can read a compressed response says so"),
-    Key::later("gzip-level", GZIP),
-    Key::later("gzip-min-length", GZIP),
-    Key::later("gzip-types", GZIP),
+    Key::honoured("gzip-disable", compression::gzip_disable),
+    Key::honoured("gzip-level", compression::gzip_level),
+    Key::honoured("gzip-min-length", compression::gzip_min_length),
+    Key::honoured("gzip-types", compression::gzip_types),
     Key::honoured("hide-headers", value::hide_headers),
     Key::honoured("hsts", value::hsts),
     Key::honoured("hsts-include-subdomains", value::hsts_include_subdomains),
@@ -129,7 +129,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("http2-max-field-size", "use large-client-header-buffers"),
     Key::moot("http2-max-header-size", "use large-client-header-buffers"),
     Key::moot("http2-max-requests", "use keep-alive-requests"),
-    Key::later("ignore-invalid-headers", NAMES),
+    Key::honoured("ignore-invalid-headers", value::ignore_invalid_headers),
     Key::moot("jaeger-baggage-header", JAEGER),
     Key::moot("jaeger-collector-host", JAEGER),
     Key::moot("jaeger-collector-port", JAEGER),
@@ -147,7 +147,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("keep-alive-requests", connection::keep_alive_requests),
     Key::honoured("large-client-header-buffers", connection::large_client_header_buffers),
     Key::honoured("limit-conn-status-code", value::limit_conn_status_code),
-    Key::later("limit-conn-zone-variable", "limits count by the address of the client"),
+    Key::honoured("limit-conn-zone-variable", value::limit_conn_zone_variable),
     Key::honoured("limit-rate", value::limit_rate),
     Key::honoured("limit-rate-after", value::limit_rate_after),
     Key::honoured("limit-req-status-code", value::limit_req_status_code),
@@ -231,7 +231,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("ssl-session-cache-size", RESUMPTION),
     Key::moot("ssl-session-ticket-key", "use --tls-session-ticket-secret"),
     Key::honoured("ssl-session-tickets", connection::ssl_session_tickets),
-    Key::later("ssl-session-timeout", "tickets are good for twelve hours"),
+    Key::honoured("ssl-session-timeout", connection::ssl_session_timeout),
     Key::moot("stream-access-log-path", STREAMS),
     Key::refused("stream-snippet", SNIPPET),
     Key::moot("strict-validate-path-type", "there is no validating webhook; paths are told of as they are read"),
@@ -244,7 +244,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("use-forwarded-headers", value::use_forwarded_headers),
     Key::moot("use-geoip", GEOIP),
     Key::moot("use-geoip2", GEOIP),
-    Key::later("use-gzip", GZIP),
+    Key::honoured("use-gzip", compression::use_gzip),
     Key::honoured("use-http2", connection::use_http2),
     Key::honoured("use-proxy-protocol", connection::use_proxy_protocol),
     Key::moot("variables-hash-bucket-size", HASH),

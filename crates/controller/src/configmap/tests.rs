@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_routing::backend::LoadBalance;
+use edgeward_routing::forward::FieldNames;
 use edgeward_routing::log_format::Escape;
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{BodySize, Faults, Policies, SslRedirect};
-use edgeward_routing::settings::{Cipher, Sampled, Settings, TlsVersion};
+use edgeward_routing::settings::{Cipher, MediaTypes, Sampled, Settings, Terms, TlsVersion};
 use proptest::prelude::*;
 
 use super::{Configuration, read, table};
-use crate::annotation::{IngressSettings, Status};
+use crate::annotation::{IngressSettings, Risk, Status};
 use crate::change::Change;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
@@ -92,6 +93,8 @@ const GOOD: &[Check] = &[
     ("block-cidrs", " ", |c| c.settings.block.is_none()),
     ("block-user-agents", "~*bot,\"~a b{2}\", 'curl'", |c| c.settings.block.as_ref().unwrap().user_agents.len() == 3),
     ("block-referers", "~*evil", |c| c.settings.block.as_ref().unwrap().referers.len() == 1),
+    ("limit-conn-zone-variable", "$binary_remote_addr", |c| c.settings.limit_key.is_none()),
+    ("limit-conn-zone-variable", "$http_x_key$arg_b", |c| c.settings.limit_key.as_ref().unwrap().parts.len() == 2),
     ("limit-req-status-code", "429", |c| (c.settings.rate_status, c.settings.connections_status) == (429, 503)),
     ("limit-conn-status-code", "429", |c| (c.settings.rate_status, c.settings.connections_status) == (503, 429)),
     ("custom-http-errors", "503, 404,404", |c| c.error_statuses == [404, 503]),
@@ -135,8 +138,32 @@ const GOOD: &[Check] = &[
     ("ssl-ecdh-curve", "auto", |c| c.settings.tls.groups.is_none()),
     ("ssl-ecdh-curve", "X25519:prime256v1:secp384r1", |c| c.settings.tls.groups.as_ref().unwrap().len() == 3),
     ("ssl-early-data", "false", |_| true),
+    ("annotations-risk-level", "Medium", |c| c.risk == Risk::Medium),
+    ("annotations-risk-level", "critical", |c| c.risk == Risk::Critical),
+    ("enable-underscores-in-headers", "true", |c| c.settings.field_names == FieldNames::Underscores),
+    ("enable-underscores-in-headers", "false", |c| c.settings.field_names == FieldNames::Plain),
+    ("ignore-invalid-headers", "false", |c| c.settings.field_names == FieldNames::Any),
+    ("ignore-invalid-headers", "true", |c| c.settings.field_names == FieldNames::Plain),
+    ("use-gzip", "true", |c| {
+        let gzip = c.settings.compression.as_ref().unwrap().gzip.as_ref().unwrap();
+        (gzip.level, gzip.min_length) == (1, 256)
+    }),
+    ("use-gzip", "false", |c| c.settings.compression.is_none()),
+    ("enable-brotli", "true", |c| {
+        let brotli = c.settings.compression.as_ref().unwrap().brotli.as_ref().unwrap();
+        (brotli.level, brotli.min_length) == (4, 20)
+    }),
+    ("gzip-level", "9", |c| c.settings.compression.is_none()),
+    ("gzip-min-length", "0", |c| c.settings.compression.is_none()),
+    ("gzip-types", "text/plain *", |c| c.settings.compression.is_none()),
+    ("gzip-disable", "msie6", |c| c.settings.compression.is_none()),
+    ("gzip-disable", "", |c| c.settings.compression.is_none()),
+    ("brotli-level", "0", |c| c.settings.compression.is_none()),
+    ("brotli-min-length", "1024", |c| c.settings.compression.is_none()),
+    ("brotli-types", "text/plain", |c| c.settings.compression.is_none()),
     ("ssl-reject-handshake", "true", |c| c.settings.tls.rejects_unknown),
     ("ssl-session-tickets", "false", |c| !c.settings.tls.tickets),
+    ("ssl-session-timeout", "10m", |c| c.settings.tls.ticket_lifetime == Duration::from_secs(600)),
     ("allow-snippet-annotations", "false", |_| true),
     ("enable-access-log-for-default-backend", "false", |c| c.settings.default_policies.is_unlogged && !c.is_log_off),
     ("enable-access-log-for-default-backend", "true", |c| !c.settings.default_policies.is_unlogged),
@@ -230,8 +257,21 @@ const BAD: &[(&str, &[&str])] = &[
     ("ssl-ciphers", &["", "RC4", "!aNULL", "ECDHE-RSA-AES128-GCM-SHA256:!ECDHE-RSA-AES128-GCM-SHA256"]),
     ("ssl-ecdh-curve", &["", "secp521r1", "X25519MLKEM768x"]),
     ("ssl-early-data", &["true", "on"]),
+    ("annotations-risk-level", &["", "none"]),
+    ("enable-underscores-in-headers", &["on"]),
+    ("ignore-invalid-headers", &["off"]),
+    ("use-gzip", &["on"]),
+    ("enable-brotli", &["on"]),
+    ("gzip-level", &["0", "10", "fast"]),
+    ("gzip-min-length", &["1k", "-1"]),
+    ("gzip-types", &["", "text"]),
+    ("gzip-disable", &["("]),
+    ("brotli-level", &["-1", "12"]),
+    ("brotli-min-length", &["1k"]),
+    ("brotli-types", &["text/plain;q"]),
     ("ssl-reject-handshake", &["on"]),
     ("ssl-session-tickets", &["on"]),
+    ("ssl-session-timeout", &["", "0s", "500ms", "2d", "soon"]),
     ("global-auth-always-set-cookie", &["maybe"]),
     ("global-auth-cache-duration", &["x"]),
     ("global-auth-cache-key", &["$nosuchvar"]),
@@ -278,6 +318,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("proxy-send-timeout", &["1s"]),
     ("load-balance", &["least_conn"]),
     ("service-upstream", &["on"]),
+    ("limit-conn-zone-variable", &["", "x", "$request_id", "$nosuchvar"]),
     ("limit-req-status-code", &["", "399", "600", "444", "x"]),
     ("limit-conn-status-code", &["200", "499"]),
     ("custom-http-errors", &["teapot", "299"]),
@@ -345,6 +386,28 @@ fn an_annotation_wins_over_how_all_redirects_are_written() {
     (own.redirects.is_relative, own.redirects.has_port) = (Some(false), true);
     let style = policies(&configuration, &own, "/").redirect_style;
     assert_eq!((style.is_relative, style.has_port, style.keeps_slash), (false, true, true));
+}
+
+#[test]
+fn the_keys_about_compression_are_read_together() {
+    let asked = [
+        ("use-gzip", "true"),
+        ("gzip-level", "5"),
+        ("gzip-min-length", "1"),
+        ("gzip-types", "text/css"),
+        ("gzip-disable", "msie6"),
+        ("enable-brotli", "true"),
+        ("brotli-level", "11"),
+        ("brotli-min-length", "2"),
+        ("brotli-types", "*"),
+    ];
+    let (configuration, diagnostics) = read_data(&asked);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    let compression = configuration.settings.compression.unwrap();
+    let types = |text| MediaTypes::parse(text).unwrap();
+    assert_eq!(compression.gzip, Some(Terms { level: 5, min_length: 1, types: types("text/css") }));
+    assert_eq!(compression.brotli, Some(Terms { level: 11, min_length: 2, types: types("*") }));
+    assert!(compression.no_gzip.as_ref().unwrap().is_in(b"Mozilla/4.0 (compatible; MSIE 6.0)"));
 }
 
 #[test]

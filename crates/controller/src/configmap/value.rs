@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use edgeward_routing::policy::block::Pattern;
 use edgeward_routing::policy::{BodySize, Faults, HeaderFields, NetworkSet, Retry, Substitution};
+use edgeward_routing::template::{Part, Template, Variable};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Configuration, headers};
 use crate::annotation::{
-    FAULTS, is_size, pair, parse_bool, parse_http_version, parse_kilobytes, parse_load_balance, parse_network,
+    FAULTS, Risk, is_size, pair, parse_bool, parse_http_version, parse_kilobytes, parse_load_balance, parse_network,
     parse_seconds,
 };
 
@@ -100,6 +101,16 @@ pub(super) fn compute_full_forwarded_for(value: &str, configuration: &mut Config
     Ok(())
 }
 
+pub(super) fn enable_underscores_in_headers(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.passes_underscores = switch(value)?;
+    Ok(())
+}
+
+pub(super) fn ignore_invalid_headers(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.ignores_invalid_headers = switch(value)?;
+    Ok(())
+}
+
 pub(super) fn forwarded_for_header(value: &str, configuration: &mut Configuration) -> Read {
     configuration.settings.forwarded_for = header_name(value)?;
     Ok(())
@@ -113,6 +124,11 @@ pub(super) fn header_name(value: &str) -> Result<Box<str>, String> {
         return Err("the name of a header".to_owned());
     }
     Ok(name.to_ascii_lowercase().into())
+}
+
+pub(super) fn annotations_risk_level(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.risk = Risk::named(value).ok_or_else(|| "`Low`, `Medium`, `High` or `Critical`".to_owned())?;
+    Ok(())
 }
 
 pub(super) fn allow_snippets(value: &str, configuration: &mut Configuration) -> Read {
@@ -280,6 +296,20 @@ pub(super) fn patterns(value: &str) -> Result<Box<[Pattern]>, String> {
         })
     };
     items(value).map(pattern).collect()
+}
+
+/// The identity of a request is another for each, so that nothing would be counted by it.
+pub(super) fn limit_conn_zone_variable(value: &str, configuration: &mut Configuration) -> Read {
+    let template = value.trim().parse::<Template>().ok().filter(|key| {
+        !key.parts.contains(&Part::Variable(Variable::RequestId))
+            && !key.parts.iter().all(|part| matches!(part, Part::Literal(_)))
+    });
+    let key = template.ok_or_else(|| {
+        "variables that tell clients apart, such as `$binary_remote_addr` or `$http_x_api_key`".to_owned()
+    })?;
+    let is_address = key.parts == [Part::Variable(Variable::RemoteAddr)];
+    configuration.settings.limit_key = Some(key).filter(|_| !is_address);
+    Ok(())
 }
 
 pub(super) fn limit_req_status_code(value: &str, configuration: &mut Configuration) -> Read {

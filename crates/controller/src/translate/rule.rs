@@ -316,6 +316,7 @@ impl<'a> Planner<'a, '_> {
                     if rule.paths.is_some() || self.plan.hosts[host].host == HostPattern::Any {
                         self.ask(at, host);
                     }
+                    self.speak_tls(at, host);
                     self.add_paths(at, host, number, rule);
                 }
                 Err(error) => {

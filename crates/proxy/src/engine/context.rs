@@ -15,11 +15,12 @@ use edgeward_routing::policy::limits::{Over, UnderWay};
 use edgeward_routing::policy::{Fault, Policies};
 use edgeward_routing::respond::ResponseEdits;
 use edgeward_routing::route::{Route, Target};
-use edgeward_routing::settings::ClientLimits;
+use edgeward_routing::settings::{ClientLimits, Compressed};
 use http::HeaderValue;
 use smallvec::SmallVec;
 
 use super::auth::Admission;
+use super::compressor::Compressor;
 use super::page::Answerer;
 use super::{Shared, failure};
 use crate::connection::Connection;
@@ -59,6 +60,8 @@ pub(super) struct RequestContext {
     /// Its place in a trace, if its route is traced.
     pub(super) trace: Option<Box<RequestTrace>>,
     pub(super) request_body_bytes: u64,
+    /// What compresses the body of its response, where a hook passes that on.
+    pub(super) compressor: Option<Compressor>,
     /// Bytes of the body of a response that is held back.
     pub(super) response_body_bytes: u64,
     pub(super) reason: Option<Reason>,
@@ -115,6 +118,7 @@ impl RequestContext {
             request_id: RequestId::default(),
             trace: None,
             request_body_bytes: 0,
+            compressor: None,
             response_body_bytes: 0,
             reason: None,
             tries: SmallVec::new(),
@@ -175,11 +179,19 @@ impl RequestContext {
 
     /// Has the limits of the route count the request, once whatever comes; over one of them, another answer takes the
     /// place of what was decided. It is for the engine that serves the request: one that hands it on leaves it uncounted.
-    pub(super) fn count(&mut self, action: Action) -> Action {
+    pub(super) fn count(&mut self, action: Action, head: &impl RequestHead) -> Action {
         let limits = self.policies().limits.clone().filter(|_| std::mem::take(&mut self.is_to_be_counted));
         let (Some(limits), Some(forwarded)) = (limits, &self.forwarded) else { return action };
         let settings = &self.snapshot.settings;
-        let (status, reason) = match limits.admit(forwarded.client, since_origin()) {
+        let counted = match &settings.limit_key {
+            None => limits.admit(forwarded.client, since_origin()),
+            Some(key) => {
+                let mut name = Vec::new();
+                key.write(forwarded, head, "", &mut name);
+                limits.admit_named(forwarded.client, &name, since_origin())
+            }
+        };
+        let (status, reason) = match counted {
             Ok(under_way) => {
                 self.under_way = under_way;
                 return action;
@@ -196,6 +208,19 @@ impl RequestContext {
         self.response.apply(&self.snapshot.settings, self.policies(), &mut edit);
         if let Some(admission) = &self.admission {
             admission.edit_response(status, edit);
+        }
+    }
+
+    /// What compression comes to for a response with this status, whose header fields `values` gives by name.
+    pub(super) fn compressed<'v, V: Iterator<Item = &'v [u8]>>(
+        &self,
+        request: &impl RequestHead,
+        status: u16,
+        values: impl Fn(&'static str) -> V,
+    ) -> Compressed {
+        match &self.snapshot.settings.compression {
+            Some(compression) => compression.of(request, status, values),
+            None => Compressed::default(),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Copies of requests, as both engines make them.
 
 use edgeward_routing::decide::RequestHead;
-use edgeward_routing::forward::is_forwardable;
 
 use super::Shared;
 use super::context::RequestContext;
@@ -21,14 +20,14 @@ impl RequestContext {
         let Some(policy) = &self.policies().mirror else { return };
         let (Some(mirrors), Some(forwarded)) = (&shared.mirrors, &self.forwarded) else { return };
         let Some(url) = policy.url(forwarded, head, self.request_id.as_str()) else { return };
-        let believed = self.snapshot.settings.believes(self.downstream.client);
+        let passing = self.passing(head);
         let auth = self.policies().external_auth.as_ref();
         let nominated: Vec<&[u8]> = head.header_values("connection").flat_map(elements).collect();
         let fields = fields.filter(|(name, _)| {
             let lower = name.to_ascii_lowercase();
             let is_between = is_hop_by_hop(&lower) || nominated.iter().any(|one| one.eq_ignore_ascii_case(name));
             let is_of_service = auth.is_some_and(|auth| auth.response_headers.iter().any(|field| field.has_name(name)));
-            !is_between && !is_of_service && is_forwardable(&lower, believed)
+            !is_between && !is_of_service && passing.lets(&lower)
         });
         let waits = has_body && policy.has_body;
         let host = policy.host_for(forwarded, head, self.request_id.as_str());

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use edgeward_routing::decide::{Action, Reason, decide_for};
-use edgeward_routing::forward::{Edit, is_forwardable};
+use edgeward_routing::forward::Edit;
 use edgeward_routing::policy::Fault;
 use http::Version;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -134,7 +134,7 @@ impl ProxyHttp for PingoraEngine {
                 let client = connection.as_ref().and_then(|connection| connection.tls_client());
                 let action = ctx.take(decide_for(&ctx.snapshot, &ctx.downstream, client, &head));
                 ctx.trace(&head, &action);
-                let action = ctx.count(action);
+                let action = ctx.count(action, &head);
                 if ctx.asks_who {
                     let verdict = self.auth.ask(&self.shared.auth, ctx, &head).await;
                     ctx.admit(verdict, action)
@@ -241,7 +241,6 @@ impl ProxyHttp for PingoraEngine {
         upstream: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        let settings = &ctx.snapshot.settings;
         // The name that routing saw is the name that goes upstream: one target, in origin-form.
         match &ctx.target {
             Some(target) => upstream.set_raw_path(target.as_bytes())?,
@@ -255,12 +254,12 @@ impl ProxyHttp for PingoraEngine {
             upstream.remove_header(&http::header::TRANSFER_ENCODING);
             upstream.insert_header(http::header::CONTENT_LENGTH, "0")?;
         }
-        let believed = settings.believes(ctx.downstream.client);
-        let names = upstream.headers.keys();
-        let dropped: Vec<_> =
-            names.filter(|name| !is_forwardable(name.as_str().as_bytes(), believed)).cloned().collect();
-        for name in dropped {
-            upstream.remove_header(&name);
+        if let Some(passing) = Head::of(session.req_header()).map(|head| ctx.passing(&head)) {
+            let names = upstream.headers.keys();
+            let dropped: Vec<_> = names.filter(|name| !passing.lets(name.as_str().as_bytes())).cloned().collect();
+            for name in dropped {
+                upstream.remove_header(&name);
+            }
         }
         upstream.remove_header(&http::header::EXPECT);
         if session.req_header().version == Version::HTTP_2 && upstream.version != Version::HTTP_2 {
@@ -381,9 +380,13 @@ impl ProxyHttp for PingoraEngine {
         {
             session.set_keepalive(None);
         }
+        let compressed = respond::compressed(session, response, ctx);
         respond::edit_upstream(response, ctx)?;
         match is_final(response) {
-            true => respond::edit(response, ctx),
+            true => {
+                respond::edit(response, ctx)?;
+                respond::compress(session, response, ctx, compressed)
+            }
             false => {
                 respond::edit_interim(response, ctx);
                 Ok(())
@@ -395,9 +398,12 @@ impl ProxyHttp for PingoraEngine {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> Result<Option<Duration>> {
+        if let Some(compressor) = &mut ctx.compressor {
+            respond::compress_body(compressor, body, end_of_stream)?;
+        }
         // What follows an upgrade is not a body.
         let paced = ctx.policies().response.as_ref().and_then(|response| response.pace);
         let (Some(pace), Some(body), false) = (paced, body, session.was_upgraded()) else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! The head of a request on its way to an endpoint, as both engines write it.
 
 use edgeward_routing::decide::RequestHead;
-use edgeward_routing::forward::{Edit, Forwarded, edit_upstream_headers};
+use edgeward_routing::forward::{Edit, FieldNames, Forwarded, edit_upstream_headers, folded, is_forwardable};
 use edgeward_routing::policy::{ConnectionOption, UpstreamRequest, UpstreamTls};
 
 use super::context::RequestContext;
@@ -26,7 +26,43 @@ pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
     )
 }
 
+/// Which fields of a client go on.
+pub(super) struct Passing {
+    believed: bool,
+    /// Names that are no plain ones, in lower case.
+    odd: Vec<Vec<u8>>,
+}
+
+impl Passing {
+    /// Whether a field of this name, in lower case, goes on, connection and framing aside.
+    pub(super) fn lets(&self, name: &[u8]) -> bool {
+        is_forwardable(name, self.believed) || self.odd.iter().any(|odd| odd == name)
+    }
+}
+
 impl RequestContext {
+    /// Which fields of the client go on. Names that an application may take for one that the proxy has a word in are none of
+    /// them, whatever the settings let pass.
+    pub(super) fn passing(&self, head: &impl RequestHead) -> Passing {
+        let settings = &self.snapshot.settings;
+        let mut passing = Passing { believed: settings.believes(self.downstream.client), odd: Vec::new() };
+        if settings.field_names != FieldNames::Plain {
+            let names = head.headers().map(|(name, _)| name).filter(|name| settings.field_names.let_pass(name));
+            passing.odd = names.map(<[u8]>::to_ascii_lowercase).collect();
+        }
+        if !passing.odd.is_empty() {
+            passing.odd.retain(|name| {
+                let folded = folded(name);
+                !is_hop_by_hop(&folded) && folded != b"content-length"
+            });
+            self.edit_upstream(head, |edit| {
+                let (Edit::Set(own, _) | Edit::Remove(own) | Edit::Append(own, _)) = edit;
+                passing.odd.retain(|name| folded(name) != folded(own.as_bytes()));
+            });
+        }
+        passing
+    }
+
     fn upstream_request(&self) -> Option<&UpstreamRequest> {
         self.policies().upstream_request.as_deref()
     }

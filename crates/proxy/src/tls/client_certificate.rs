@@ -52,6 +52,12 @@ impl ServerConfigs {
         let host = server_name.and_then(Host::normalize);
         let routes = snapshot.routes.host(host.as_ref().map_or("", Host::as_str));
         let policies = routes.and_then(|routes| routes.routes().first()?.policies.host.as_ref());
+        let own = policies.map(|policies| &policies.tls).filter(|own| !own.is_empty());
+        let of_host = match own {
+            Some(own) => Some(self.made_of_host(own, &snapshot.settings.tls, made)?),
+            None => None,
+        };
+        let made = of_host.as_deref().map_or(made, |of_host| &of_host.made);
         let asked = policies.and_then(|policies| policies.client_certificates.as_ref());
         let authority = asked.filter(|asked| asked.verify != Verify::Off).map(|asked| &asked.authority);
         let config = authority.and_then(|authority| {

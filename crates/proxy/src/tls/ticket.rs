@@ -1,7 +1,7 @@
 //! Session tickets: the state of a session, sealed, which the client keeps (RFC 5077; RFC 8446 section 4.6.1).
 //!
 //! Every instance with the same secret derives the same keys from it, a new one each hour, so that none has to tell the
-//! others. A ticket is the number of its hour, a nonce, and the state under AES-256-GCM.
+//! others. A ticket is the second it was made in, a nonce, and the state under AES-256-GCM.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,15 +12,16 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use edgeward_routing::SnapshotReader;
 use edgeward_routing::certificate::TicketSecret;
+use edgeward_routing::settings::TlsSettings;
 use rustls::server::ProducesTickets;
 
 /// How long a key seals, in seconds. So many nonces can be drawn at random that none comes twice: 2^32 tickets an hour.
 const PERIOD: u64 = 3600;
 
-/// How long a ticket is good, in periods.
-const LIFETIME: u32 = 12;
+/// How many periods the longest life of a ticket has.
+const LONGEST: u64 = TlsSettings::LONGEST_TICKET.as_secs().div_ceil(PERIOD);
 
-const PERIOD_LEN: usize = size_of::<u32>();
+const TIME_LEN: usize = size_of::<u32>();
 
 /// Seals and opens tickets with the secrets of the current snapshot.
 pub(super) struct Tickets {
@@ -44,10 +45,10 @@ impl Tickets {
         Ok(Self { snapshots, own, clock: SystemTime::now })
     }
 
-    /// The number of the hour. A clock before 1970 is wrong, and then tickets are good for no longer than it is.
-    fn period(&self) -> u32 {
+    /// The second, since 1970. A clock before that is wrong, and then tickets are good for no longer than it is.
+    fn now(&self) -> u32 {
         let seconds = (self.clock)().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        u32::try_from(seconds / PERIOD).unwrap_or(u32::MAX)
+        u32::try_from(seconds).unwrap_or(u32::MAX)
     }
 }
 
@@ -57,31 +58,33 @@ impl ProducesTickets for Tickets {
     }
 
     fn lifetime(&self) -> u32 {
-        LIFETIME * PERIOD as u32
+        u32::try_from(self.snapshots.load().settings.tls.ticket_lifetime.as_secs()).unwrap_or(u32::MAX)
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let snapshot = self.snapshots.load();
         let secret = snapshot.certificates.ticket_secrets.first().unwrap_or(&self.own);
-        let period = self.period().to_be_bytes();
+        let time = self.now().to_be_bytes();
         let mut sealed = plain.to_vec();
-        let nonce = key(secret, period)?.aead.seal_in_place_append_tag(Aad::from(period), &mut sealed).ok()?;
-        Some([&period, nonce.as_ref().as_slice(), &sealed].concat())
+        let nonce = key(secret, period(time))?.aead.seal_in_place_append_tag(Aad::from(time), &mut sealed).ok()?;
+        Some([&time, nonce.as_ref().as_slice(), &sealed].concat())
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        let (period, rest) = ticket.split_first_chunk::<PERIOD_LEN>()?;
+        let (time, rest) = ticket.split_first_chunk::<TIME_LEN>()?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
-        let age = i64::from(self.period()) - i64::from(u32::from_be_bytes(*period));
+        let age = i64::from(self.now()) - i64::from(u32::from_be_bytes(*time));
+        let snapshot = self.snapshots.load();
+        let lifetime = snapshot.settings.tls.ticket_lifetime.min(TlsSettings::LONGEST_TICKET).as_secs();
         // The clock of the instance that sealed it may be ahead.
-        if !(-1..=i64::from(LIFETIME)).contains(&age) {
+        if age < -(PERIOD as i64) || age > lifetime as i64 {
             return None;
         }
-        let snapshot = self.snapshots.load();
         snapshot.certificates.ticket_secrets.iter().chain([&self.own]).find_map(|secret| {
             let mut opened = sealed.to_vec();
             let nonce = Nonce::assume_unique_for_key(*nonce);
-            let length = key(secret, *period)?.aead.open_in_place(nonce, Aad::from(*period), &mut opened).ok()?.len();
+            let length =
+                key(secret, period(*time))?.aead.open_in_place(nonce, Aad::from(*time), &mut opened).ok()?.len();
             opened.truncate(length);
             Some(opened)
         })
@@ -96,15 +99,20 @@ struct Keys {
 }
 
 /// A ticket may be from any period of its lifetime, from the one that runs, and from the next where a clock is ahead.
-const PLACES: usize = LIFETIME as usize + 2;
+const PLACES: usize = LONGEST as usize + 2;
 
 struct Key {
-    period: [u8; PERIOD_LEN],
+    period: [u8; TIME_LEN],
     aead: RandomizedNonceKey,
 }
 
+/// The number of the hour that a second is in.
+fn period(time: [u8; TIME_LEN]) -> [u8; TIME_LEN] {
+    (u32::from_be_bytes(time) / PERIOD as u32).to_be_bytes()
+}
+
 /// The key of a period.
-fn key(secret: &TicketSecret, period: [u8; PERIOD_LEN]) -> Option<Arc<Key>> {
+fn key(secret: &TicketSecret, period: [u8; TIME_LEN]) -> Option<Arc<Key>> {
     let keys = secret.parsed.get_or_init(|| Keys {
         extracted: Salt::new(HKDF_SHA256, b"edgeward session tickets").extract(&secret.bytes),
         derived: Default::default(),
@@ -127,6 +135,7 @@ mod tests {
     use std::time::Duration;
 
     use edgeward_routing::certificate::CertificateTable;
+    use edgeward_routing::settings::Settings;
     use edgeward_routing::{Publisher, Snapshot};
 
     use super::*;
@@ -177,6 +186,22 @@ mod tests {
         ] {
             assert_eq!(instance(&[1], clock).decrypt(&ticket).is_some(), opens, "{:?}", clock());
         }
+    }
+
+    #[test]
+    fn a_ticket_is_good_for_as_long_as_the_settings_say() {
+        let mut settings = Settings::default();
+        settings.tls.ticket_lifetime = Duration::from_secs(90);
+        let tickets = |clock| {
+            let snapshot = Snapshot::empty(settings.clone());
+            let publisher = Publisher::new(snapshot);
+            let own = TicketSecret { bytes: vec![1; 32].into(), parsed: Default::default() };
+            Tickets { clock, own, ..Tickets::new(publisher.reader()).unwrap() }
+        };
+        let ticket = tickets(|| hour(100)).encrypt(b"state").unwrap();
+        assert_eq!(tickets(|| hour(100)).lifetime(), 90);
+        assert!(tickets(|| hour(100) + Duration::from_secs(90)).decrypt(&ticket).is_some());
+        assert!(tickets(|| hour(100) + Duration::from_secs(91)).decrypt(&ticket).is_none());
     }
 
     #[test]

@@ -221,6 +221,25 @@ fn names_that_an_upstream_could_fold_into_others_are_not_forwarded() {
 }
 
 #[test]
+fn other_names_pass_where_the_settings_let_them_and_never_those_of_proxies() {
+    use FieldNames::{Any, Plain, Underscores};
+    for (name, least) in
+        [("x_a", Some(Underscores)), ("X_A", Some(Underscores)), ("x.a_b", Some(Any)), ("x@a", Some(Any))]
+    {
+        for names in [Plain, Underscores, Any] {
+            let is_let = names == Any || least == Some(Underscores) && names == Underscores;
+            assert_eq!(names.let_pass(name.as_bytes()), is_let, "{name} {names:?}");
+        }
+    }
+    for name in
+        ["x-a", "x-forwarded-for", "x_forwarded-for", "X.Forwarded_Proto", "ssl_client_verify", "True_Client_IP"]
+    {
+        assert!(!Any.let_pass(name.as_bytes()), "{name}");
+    }
+    assert_eq!(folded(b"X_Real.IP"), b"x-real-ip");
+}
+
+#[test]
 fn only_who_is_believed_speaks_for_its_clients() {
     for name in [
         "forwarded",

@@ -83,7 +83,22 @@ impl Limits {
         if self.exempt.contains(client) {
             return Ok(None);
         }
-        let client = Client::from(client);
+        self.count(Client::from(client), now)
+    }
+
+    /// The same, where clients are told apart by a text that their requests come to. One without a text is not counted.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Limits::admit`].
+    pub fn admit_named(&self, client: IpAddr, name: &[u8], now: Duration) -> Result<Option<UnderWay>, Over> {
+        if name.is_empty() || self.exempt.contains(client) {
+            return Ok(None);
+        }
+        self.count(Client::named(name), now)
+    }
+
+    fn count(&self, client: Client, now: Duration) -> Result<Option<UnderWay>, Over> {
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let Zone { per_second, per_minute, .. } = &*self.zone;
         let is_within = match (&self.per_second, &self.per_minute) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientCertificates, Passthrough};
+use super::{ClientCertificates, HostTls, Passthrough};
 
 /// Where every request of a route is redirected to (`permanent-redirect`, `temporal-redirect`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct HostPolicies {
     pub client_certificates: Option<ClientCertificates>,
     /// Where its TLS goes as it comes; `None` where it ends here. Decided for the host: rules that others add change nothing.
     pub passthrough: Option<Arc<Passthrough>>,
+    /// How TLS is spoken with its clients, where that is not as with all.
+    pub tls: HostTls,
     /// Why all requests of the host are refused with 403: whose certificates are good cannot be read. For the log.
     pub refused: Option<Box<str>>,
 }

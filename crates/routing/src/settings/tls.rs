@@ -1,5 +1,7 @@
 //! TLS with clients.
 
+use std::time::Duration;
+
 use crate::attachment::Attachment;
 
 /// TLS on all HTTPS listeners. The defaults are Mozilla's "intermediate" without finite-field Diffie-Hellman.
@@ -11,10 +13,14 @@ pub struct TlsSettings {
     pub max_version: TlsVersion,
     /// The cipher suites of TLS 1.2, at least one; `None` for all. TLS 1.3 has those that it has.
     pub ciphers: Option<Box<[Cipher]>>,
+    /// Whether their order decides, rather than the client's.
+    pub prefers_own_order: bool,
     /// The groups of the key exchange, at least one; `None` for all. The client's order decides.
     pub groups: Option<Box<[Group]>>,
-    /// Whether clients may resume sessions by tickets, for twelve hours.
+    /// Whether clients may resume sessions by tickets.
     pub tickets: bool,
+    /// How long a ticket is good, up to [`TlsSettings::LONGEST_TICKET`] (ConfigMap `ssl-session-timeout`).
+    pub ticket_lifetime: Duration,
     /// Whether the hybrid key exchange X25519MLKEM768 is offered. The order of the client decides: one that puts X25519 first
     /// gets that, without a second round trip.
     pub post_quantum: bool,
@@ -26,14 +32,21 @@ pub struct TlsSettings {
     pub made: Attachment,
 }
 
+impl TlsSettings {
+    /// The longest that a ticket can be good: whoever learns its key reads what was said under it.
+    pub const LONGEST_TICKET: Duration = Duration::from_secs(24 * 3600);
+}
+
 impl Default for TlsSettings {
     fn default() -> Self {
         Self {
             min_version: TlsVersion::V1_2,
             max_version: TlsVersion::V1_3,
             ciphers: None,
+            prefers_own_order: false,
             groups: None,
             tickets: true,
+            ticket_lifetime: Duration::from_secs(12 * 3600),
             post_quantum: true,
             http2: true,
             rejects_unknown: false,
@@ -44,13 +57,26 @@ impl Default for TlsSettings {
 
 impl PartialEq for TlsSettings {
     fn eq(&self, other: &Self) -> bool {
-        let Self { min_version, max_version, ciphers, groups, tickets, post_quantum, http2, rejects_unknown, made: _ } =
-            self;
+        let Self {
+            min_version,
+            max_version,
+            ciphers,
+            prefers_own_order,
+            groups,
+            tickets,
+            ticket_lifetime,
+            post_quantum,
+            http2,
+            rejects_unknown,
+            made: _,
+        } = self;
         *min_version == other.min_version
             && *max_version == other.max_version
             && *ciphers == other.ciphers
+            && *prefers_own_order == other.prefers_own_order
             && *groups == other.groups
             && *tickets == other.tickets
+            && *ticket_lifetime == other.ticket_lifetime
             && *post_quantum == other.post_quantum
             && *http2 == other.http2
             && *rejects_unknown == other.rejects_unknown

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use edgeward_routing::host::HostPattern;
-use edgeward_routing::policy::{HostPolicies, Passthrough, Policies, SslRedirect, Verify};
+use edgeward_routing::policy::{HostPolicies, HostTls, Passthrough, Policies, SslRedirect, Verify};
 
 use super::rest::DefaultBackend;
 use super::{HostPlan, Path, Place, Plan, PlannedRoute, Planner, ROOT};
@@ -66,6 +66,26 @@ impl Planner<'_, '_> {
                     self.say(Severity::Warning, "ClientCertificateConflict", origin, message, mend);
                 }
             }
+        }
+    }
+
+    /// Has TLS of a host be spoken as this Ingress asks for it, in what no earlier one has said (controller.go, SSLCiphers).
+    pub(super) fn speak_tls(&mut self, at: usize, host: usize) {
+        let owned = &self.owned[at];
+        let HostTls { ciphers, prefers_own_order, .. } = &owned.settings.tls;
+        let HostPlan { host, policies: HostPolicies { tls, .. }, .. } = &mut self.plan.hosts[host];
+        if ciphers.is_some() && tls.ciphers.is_none() {
+            tls.ciphers.clone_from(ciphers);
+        }
+        tls.prefers_own_order = tls.prefers_own_order.or(*prefers_own_order);
+        let counts = (ciphers.is_none() || *ciphers == tls.ciphers)
+            && (prefers_own_order.is_none() || *prefers_own_order == tls.prefers_own_order);
+        if !counts {
+            let message =
+                format!("the ciphers that this Ingress asks for do not count for `{host}`: an earlier one has said");
+            let mend = "write the same `ssl-ciphers` and `ssl-prefer-server-ciphers` into both";
+            let origin = owned.origin.at(Place::Rules.to_string());
+            self.say(Severity::Warning, "CiphersConflict", origin, message, mend);
         }
     }
 

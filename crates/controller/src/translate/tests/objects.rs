@@ -1,6 +1,7 @@
 //! Secrets and ConfigMaps that annotations name.
 
 use edgeward_routing::policy::{HostPolicies, Verify};
+use edgeward_routing::settings::Cipher;
 
 use super::*;
 use crate::change::Change;
@@ -46,6 +47,20 @@ fn what_one_ingress_asks_of_clients_holds_for_the_whole_host() {
     );
     assert_eq!(host(&translation, "b.test"), HostPolicies::default());
     assert_eq!(codes(&translation), ["ClientCertificateConflict"]);
+}
+
+#[test]
+fn ciphers_hold_for_the_whole_host_and_the_first_ingress_says_which() {
+    let (first, second) = ("ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256");
+    let asking = ingress("asking").created(1).annotated("ssl-ciphers", first).rule("a.test", &["Prefix /x web"]);
+    let other = ingress("other").created(2).annotated("ssl-ciphers", second);
+    let other = other.annotated("ssl-prefer-server-ciphers", "true").rule("a.test", &["Prefix / web"]);
+    let objects = [asking, other, ingress("open").rule("b.test", &["Prefix / web"])].map(|ingress| ingress.object());
+    let translation = run(objects.into_iter().chain(web("web", "10.0.0.1")));
+    let tls = host(&translation, "a.test").tls;
+    assert_eq!((tls.ciphers.as_deref(), tls.prefers_own_order), (Some(&[Cipher::RsaAes256][..]), Some(true)));
+    assert_eq!(host(&translation, "b.test"), HostPolicies::default());
+    assert_eq!(codes(&translation), ["CiphersConflict"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use edgeward_routing::decide::{Reason, RequestHead};
-use edgeward_routing::forward::{Edit, Forwarded, edit_upstream_headers, is_forwardable};
+use edgeward_routing::forward::{Edit, Forwarded, edit_upstream_headers, folded};
 use edgeward_routing::policy::ExternalAuth;
 use edgeward_routing::policy::external_auth::{AnswerField, AuthScheme, AuthUrl};
 use edgeward_routing::template::Template;
@@ -140,11 +140,17 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
     fn fields(&self, host: &[u8]) -> Option<HeaderMap> {
         let Self { auth, forwarded, ctx, head } = self;
         let settings = &ctx.snapshot.settings;
-        let believed = settings.believes(ctx.downstream.client);
+        let passing = ctx.passing(*head);
+        let is_passed = |name: &[u8]| {
+            let plain = folded(name);
+            passing.lets(name)
+                && !NOT_PASSED.iter().any(|own| own.as_bytes() == plain)
+                && !auth.set_headers.iter().any(|(own, _)| folded(own.as_bytes()) == plain)
+        };
         let mut fields = HeaderMap::with_capacity(24);
         for (name, value) in head.headers() {
             let name = HeaderName::from_bytes(name).ok()?;
-            if !NOT_PASSED.contains(&name.as_str()) && is_forwardable(name.as_str().as_bytes(), believed) {
+            if is_passed(name.as_str().as_bytes()) {
                 fields.append(name, HeaderValue::from_bytes(value).ok()?);
             }
         }

@@ -8,6 +8,7 @@ use edgeward_routing::decide::Reason;
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
+use super::super::compressor::Compressor;
 use super::chunk::{self, LAST_CHUNK};
 use super::client::{Behind, Client, Pieces};
 use super::patience::{Patience, Waiting};
@@ -131,6 +132,8 @@ pub(super) struct Download {
     suffix: &'static [u8],
     sent: usize,
     body: Body,
+    /// What the client gets the body compressed by. What goes next is what came out of it then.
+    compressor: Option<Compressor>,
     /// Whether the client gets the body in chunks.
     chunked: bool,
     /// Whether the connection to the client ends behind the response.
@@ -143,6 +146,15 @@ pub(super) struct Download {
     pipe: Option<(Pipe, usize)>,
     /// What holds it back.
     throttle: Option<Throttle>,
+}
+
+/// The body of a response, and how the client gets it.
+pub(super) struct Content {
+    pub(super) length: Length,
+    /// Whether the client gets it in chunks.
+    pub(super) chunked: bool,
+    /// What it is compressed by.
+    pub(super) compressor: Option<Compressor>,
 }
 
 /// What is still to come of the body.
@@ -163,20 +175,20 @@ impl Body {
 }
 
 impl Download {
-    /// A response with this head for the client, and a body of this length, which the client gets in chunks if it is
-    /// `chunked`. What came of the body so far is in `buf`, behind `start`. The connection is `is_kept`, or ends behind it.
+    /// A response with this head for the client, and this body. What came of it so far is in `buf`, behind `start`. The
+    /// connection is `is_kept`, or ends behind it.
     ///
     /// # Errors
     ///
     /// [`Reason::UpstreamInvalid`] for a coding that makes no sense.
     pub(super) fn new(
         head: Vec<u8>,
-        length: Length,
-        chunked: bool,
+        content: Content,
         buf: Vec<u8>,
         start: usize,
         is_kept: bool,
     ) -> Result<Self, Reason> {
+        let Content { length, chunked, compressor } = content;
         let mut download = Self {
             head,
             is_head_sent: false,
@@ -191,6 +203,7 @@ impl Download {
                 Length::Chunked => Body::Chunked(Chunked::lenient()),
                 Length::Connection => Body::UntilClosed,
             },
+            compressor,
             chunked,
             is_last: !is_kept,
             is_overrun: false,
@@ -273,7 +286,7 @@ impl Download {
                 return ends.client.poll_sent(cx, behind);
             }
             if let Body::Bytes(left) = self.body
-                && (self.pipe.is_some() || left >= Pipes::WORTH && self.throttle.is_none() && ends.client.takes_pipe())
+                && (self.pipe.is_some() || left >= Pipes::WORTH && self.is_untouched() && ends.client.takes_pipe())
                 && self.open_pipe(ends)
             {
                 match self.pass_on(cx, ends) {
@@ -289,6 +302,8 @@ impl Download {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(Reason::UpstreamClosed)),
                 Poll::Ready(Ok(read)) => self.data = 0..read,
                 Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
+                // It pauses: the client is to have what it said so far.
+                Poll::Pending if self.flush()? => continue,
                 Poll::Pending => {
                     if let Poll::Ready(Err(reason)) = ends.client.poll_sent(cx, Behind::More) {
                         return Poll::Ready(Err(reason));
@@ -297,7 +312,17 @@ impl Download {
                 }
             }
             self.accept()?;
+            if self.compressor.is_some() {
+                // That took time, and others wait for theirs.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
+    }
+
+    /// Whether the body goes on as it comes, and as fast.
+    fn is_untouched(&self) -> bool {
+        self.throttle.is_none() && self.compressor.is_none()
     }
 
     /// Whether some of the body is still in the pipe.
@@ -360,6 +385,31 @@ impl Download {
         self.is_overrun |= taken < came;
         self.received += data as u64;
         self.data.end = self.data.start + data;
+        let Some(compressor) = &mut self.compressor else {
+            self.frame(data);
+            return Ok(());
+        };
+        compressor.push(&self.buf[std::mem::take(&mut self.data)])?;
+        self.buf.clear();
+        if self.body.is_received() {
+            compressor.finish()?;
+        }
+        let data = compressor.output().len();
+        self.frame(data);
+        Ok(())
+    }
+
+    /// Makes what the compressor held back what goes next, if there is anything of it.
+    fn flush(&mut self) -> Result<bool, Reason> {
+        let Some(compressor) = &mut self.compressor else { return Ok(false) };
+        let is_flushed = compressor.flush()?;
+        let data = compressor.output().len();
+        self.frame(data);
+        Ok(is_flushed)
+    }
+
+    /// Puts around the data that goes next what its client needs to find its end.
+    fn frame(&mut self, data: usize) {
         if self.chunked {
             self.is_chunk = data > 0;
             chunk::write_size(&mut self.chunk, data);
@@ -370,7 +420,6 @@ impl Download {
                 (false, false) => b"",
             };
         }
-        Ok(())
     }
 
     /// What goes next: head, head of a chunk, data, and what follows it.
@@ -378,7 +427,10 @@ impl Download {
         [
             if self.is_head_sent { b"" } else { &self.head },
             if self.is_chunk { chunk::without_zeros(&self.chunk) } else { b"" },
-            &self.buf[self.data.clone()],
+            match &self.compressor {
+                None => &self.buf[self.data.clone()],
+                Some(compressor) => compressor.output(),
+            },
             self.suffix,
         ]
     }
@@ -386,6 +438,7 @@ impl Download {
     /// Sends what goes next, if there is anything.
     fn send<C: Client>(&mut self, cx: &mut Context<'_>, client: &mut C, behind: Behind) -> Poll<Result<(), Reason>> {
         let [head, rest @ ..] = self.pieces().map(<[u8]>::len);
+        let [_, data, _] = rest;
         let body: usize = rest.iter().sum();
         while self.sent < head + body {
             let end = match &mut self.throttle {
@@ -403,10 +456,13 @@ impl Download {
         if let Some(throttle) = &mut self.throttle {
             throttle.passed(body);
         }
-        self.delivered += self.data.len() as u64;
+        self.delivered += data as u64;
         (self.is_head_sent, self.is_chunk, self.suffix, self.sent) = (true, false, b"", 0);
         self.buf.clear();
         self.data = 0..0;
+        if let Some(compressor) = &mut self.compressor {
+            compressor.clear();
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -11,17 +11,19 @@ use std::time::{Duration, Instant};
 use edgeward_routing::backend::Backend;
 use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide_for};
 use edgeward_routing::policy::Fault;
+use edgeward_routing::settings::Compressed;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::super::answer::{Answer, LINGER};
+use super::super::compressor::Compressor;
 use super::super::connection_options::ConnectionOptions;
 use super::super::context::{Blame, End, RequestContext};
 use super::super::page::Page;
 use super::super::{failure, upgrade};
 use super::FastPath;
 use super::client::{self, Client};
-use super::download::{Download, Ends};
+use super::download::{Content, Download, Ends};
 use super::patience::Patience;
 use super::pool::Kept;
 use super::request;
@@ -94,7 +96,7 @@ impl<'a, C: Client> Exchange<'a, C> {
             }
         }
         ctx.trace(&head, &action);
-        let action = ctx.count(action);
+        let action = ctx.count(action, &head);
         connection.head_received();
         ctx.request_id.set(Some(&head), ctx.snapshot.settings.makes_request_id);
         let options = ConnectionOptions::of(&head);
@@ -308,7 +310,11 @@ impl<'a, C: Client> Exchange<'a, C> {
         if let (101, Some(protocol)) = (begun.status, &self.ctx.upgrade) {
             self.is_kept = false;
             let mut head = Vec::with_capacity(begun.length + 512);
-            let delivery = Delivery { chunked: false, connection: Some(ConnectionField::Upgrade) };
+            let delivery = Delivery {
+                chunked: false,
+                connection: Some(ConnectionField::Upgrade),
+                compressed: Compressed::default(),
+            };
             response::write(&mut head, &begun, &buf, delivery, &self.ctx);
             ends.client.connection().upgraded(upgrade::is_websocket(protocol));
             ends.patience.await_answer_for(self.ctx.tunnel_idle(shared));
@@ -333,7 +339,8 @@ impl<'a, C: Client> Exchange<'a, C> {
         upload.settle();
         let length = Length::of(&begun, &buf, is_head)?;
         // What ends with the connection to the endpoint need not end the one to the client; an older client knows no chunks.
-        let chunked = length == Length::Chunked || length == Length::Connection;
+        let compressed = self.ctx.compressed(&self.head, begun.status, |name| begun.values(&buf, name.as_bytes()));
+        let chunked = length == Length::Chunked || length == Length::Connection || compressed.with.is_some();
         let chunked = chunked && self.head.is_http11();
         self.is_kept &= chunked || matches!(length, Length::Bytes(_));
         self.is_kept &= !self.ctx.connection.as_ref().is_some_and(|connection| connection.is_draining());
@@ -343,13 +350,15 @@ impl<'a, C: Client> Exchange<'a, C> {
         let is_reusable = !is_last && length != Length::Connection && response::keeps_connection(&begun, &buf);
         // An answer to HEAD, and a 304, say of the body that they do not have how it would come.
         let says_chunked = chunked || self.head.is_http11() && begun.status != 204 && response::is_coded(&begun, &buf);
-        let delivery = Delivery { chunked: says_chunked, connection: connection_field::<C>(self.is_kept) };
+        let delivery = Delivery { chunked: says_chunked, connection: connection_field::<C>(self.is_kept), compressed };
         let mut head = Vec::with_capacity(begun.length + 512);
         response::write(&mut head, &begun, &buf, delivery, &self.ctx);
         let stays_for_now = self.is_kept || is_body_unwanted;
         let pace = self.ctx.policies().response.as_ref().and_then(|response| response.pace);
         let throttle = pace.map(|pace| Throttle::new(pace, self.ctx.clock));
-        let download = Download::new(head, length, chunked, buf, begun.length, stays_for_now)?;
+        let compressor = compressed.with.map(|(coding, level)| Compressor::new(coding, level));
+        let body = Content { length, chunked, compressor };
+        let download = Download::new(head, body, buf, begun.length, stays_for_now)?;
         let mut download = download.held_by(throttle);
         let outcome = poll_fn(|cx| download.poll(cx, &mut ends, upload)).await;
         if outcome.is_ok() && !upload.is_over() {

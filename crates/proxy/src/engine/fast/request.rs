@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::BufMut;
 use edgeward_routing::decide::RequestHead as _;
-use edgeward_routing::forward::{Edit, is_forwardable};
+use edgeward_routing::forward::Edit;
 
 use super::super::connection_options::ConnectionOptions;
 use super::super::context::RequestContext;
@@ -15,7 +15,6 @@ use crate::head::{BodyLength, RequestHead};
 
 /// Writes the head for an endpoint.
 pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOptions, ctx: &RequestContext) {
-    let settings = &ctx.snapshot.settings;
     out.put_slice(head.method().as_bytes());
     out.put_u8(b' ');
     // The name that routing saw is the name that goes upstream: one target, in origin-form.
@@ -35,14 +34,14 @@ pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOp
         Edit::Append(name, value) => put_field(out, name.as_bytes(), value),
     });
     let named = options.named(head);
-    let believed = settings.believes(ctx.downstream.client);
+    let passing = ctx.passing(head);
     for field in head.fields() {
         let mut room = [0; 64];
         let name = &*lower_case(field.name, &mut room);
         let is_framing = !sends_body && name == b"content-length";
         let is_named = named.iter().any(|named| field.is(named));
         let is_between = is_hop_by_hop(name) || is_framing || is_named;
-        if !is_between && !edited.contains(field.name) && is_forwardable(name, believed) {
+        if !is_between && !edited.contains(field.name) && passing.lets(name) {
             put_line(out, field.name, field.value);
         }
     }

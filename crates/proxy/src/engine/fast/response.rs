@@ -5,7 +5,7 @@ use edgeward_routing::decide::Reason;
 use edgeward_routing::forward::Edit;
 use edgeward_routing::policy::ResponsePolicies;
 use edgeward_routing::respond::is_hidden;
-use edgeward_routing::settings::Settings;
+use edgeward_routing::settings::{Compressed, Settings, weak_etag};
 use pingora::protocols::http::date::get_cached_date;
 
 use super::super::connection_options::Named;
@@ -84,6 +84,8 @@ pub(super) struct Delivery {
     pub(super) chunked: bool,
     /// What it says of the connection, where that is a matter of its head.
     pub(super) connection: Option<ConnectionField>,
+    /// What it is compressed with.
+    pub(super) compressed: Compressed,
 }
 
 /// What a response says of the connection.
@@ -117,15 +119,22 @@ pub(super) fn write(
     });
     let filter = Filter::new(&edited, response, bytes, ctx);
     let mut has_length = false;
+    let is_compressed = delivery.compressed.with.is_some();
     for field in response.fields(bytes) {
         match field.name.len() {
             4 if field.is(b"date") => {}
+            4 if is_compressed && field.is(b"etag") => {
+                if let Some(etag) = weak_etag(field.value) {
+                    filter.pass(out, Field { name: field.name, value: &etag });
+                }
+            }
+            13 if is_compressed && field.is(b"accept-ranges") => {}
             7 if field.is(b"upgrade") && delivery.connection == Some(ConnectionField::Upgrade) => {
                 filter.pass(out, field);
             }
             14 if field.is(b"content-length") => {
                 // One is enough, and none has a meaning beside chunks. Nobody may name it away.
-                if !is_coded && !std::mem::replace(&mut has_length, true) {
+                if !is_coded && !is_compressed && !std::mem::replace(&mut has_length, true) {
                     put_field(out, field.name, elements(field.value).next().unwrap_or_default());
                 }
             }
@@ -134,6 +143,12 @@ pub(super) fn write(
         }
     }
     out.put_slice(&appended);
+    if let Some((coding, _)) = delivery.compressed.with {
+        put_field(out, b"Content-Encoding", coding.name().as_bytes());
+    }
+    if delivery.compressed.adds_vary {
+        put_field(out, b"Vary", b"Accept-Encoding");
+    }
     if delivery.chunked {
         out.put_slice(b"Transfer-Encoding: chunked\r\n");
     }

@@ -3,16 +3,21 @@
 use bytes::Bytes;
 use edgeward_routing::forward::Edit;
 use edgeward_routing::respond::is_hidden;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION, REFRESH, SET_COOKIE};
-use http::{Method, StatusCode};
-use pingora::Result;
+use edgeward_routing::settings::{Compressed, weak_etag};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, LOCATION, REFRESH, SET_COOKIE,
+    TRANSFER_ENCODING, VARY,
+};
+use http::{HeaderValue, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::date::get_cached_date;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
 
 use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection};
+use super::super::compressor::Compressor;
 use super::super::context::RequestContext;
-use super::head::expectation;
+use super::head::{Head, expectation};
 
 /// Sends the answer with a short body, and sees to it that an unwanted request body does not stand in its way.
 pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, ctx: &RequestContext) -> Result<()> {
@@ -99,6 +104,53 @@ pub(super) fn edit_upstream(response: &mut ResponseHeader, ctx: &RequestContext)
             };
         }
     }
+    Ok(())
+}
+
+/// What compression comes to for a response as the endpoint sent it.
+pub(super) fn compressed(session: &Session, response: &ResponseHeader, ctx: &RequestContext) -> Compressed {
+    if ctx.snapshot.settings.compression.is_none() || ctx.protocol().is_http2() {
+        // What speaks HTTP/2 is gRPC, whose end is no piece of the body.
+        return Compressed::default();
+    }
+    let head = Head::of(session.req_header());
+    let values = |name| response.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    head.map_or_else(Compressed::default, |head| ctx.compressed(&head, response.status.as_u16(), values))
+}
+
+/// Begins to compress a response, and has its head say so.
+pub(super) fn compress(
+    session: &Session,
+    response: &mut ResponseHeader,
+    ctx: &mut RequestContext,
+    compressed: Compressed,
+) -> Result<()> {
+    if compressed.adds_vary {
+        response.append_header(VARY, "Accept-Encoding")?;
+    }
+    let Some((coding, level)) = compressed.with else { return Ok(()) };
+    response.append_header(CONTENT_ENCODING, coding.name())?;
+    response.remove_header(&CONTENT_LENGTH);
+    response.remove_header(&ACCEPT_RANGES);
+    if let Some(etag) = response.remove_header(&ETAG).and_then(|etag| weak_etag(etag.as_bytes())) {
+        response.insert_header(ETAG, etag)?;
+    }
+    if session.req_header().version == Version::HTTP_11 {
+        response.insert_header(TRANSFER_ENCODING, "chunked")?;
+    }
+    ctx.compressor = Some(Compressor::new(coding, level));
+    Ok(())
+}
+
+/// Compresses a piece of a body. Nothing is held back: it is not known whether there is a pause behind it.
+pub(super) fn compress_body(compressor: &mut Compressor, body: &mut Option<Bytes>, is_last: bool) -> Result<()> {
+    let piece = body.take().unwrap_or_default();
+    let mut compress = || {
+        compressor.push(&piece)?;
+        if is_last { compressor.finish() } else { compressor.flush().map(drop) }
+    };
+    compress().map_err(|_| Error::explain(ErrorType::InternalError, "the response cannot be compressed"))?;
+    *body = Some(compressor.take().into());
     Ok(())
 }
 

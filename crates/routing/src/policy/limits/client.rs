@@ -26,6 +26,15 @@ impl From<IpAddr> for Client {
     }
 }
 
+impl Client {
+    /// A client that is known by some text. Two texts come to the same client only by a chance of one in 2^128.
+    pub(super) fn named(text: &[u8]) -> Self {
+        static SECRETS: LazyLock<[RandomState; 2]> = LazyLock::new(|| [RandomState::new(), RandomState::new()]);
+        let [high, low] = SECRETS.each_ref().map(|secret| secret.hash_one(text));
+        Self { address: u128::from(high) << 64 | u128::from(low), hash: low }
+    }
+}
+
 impl PartialEq for Client {
     fn eq(&self, other: &Self) -> bool {
         self.address == other.address

@@ -130,3 +130,15 @@ fn what_has_run_empty_is_forgotten_and_nothing_before() {
     }
     assert!(limits.zone.per_minute.clients() < 500, "{}", limits.zone.per_minute.clients());
 }
+
+#[test]
+fn clients_are_told_apart_by_what_their_requests_say_where_that_is_asked_for() {
+    let limits = limits(Some(Rate::per_second(1, 0)), None, Some(1));
+    let client = CLIENT.parse().unwrap();
+    let admit = |name: &str| limits.admit_named(client, name.as_bytes(), Duration::ZERO);
+    let first = admit("a").unwrap();
+    assert!(first.is_some() && admit("a").unwrap_err() == Over::Rate);
+    assert!(admit("b").unwrap().is_some(), "another name is another client");
+    assert!((0..9).all(|_| admit("").unwrap().is_none()), "no name is not counted");
+    assert!(limits.admit(client, Duration::ZERO).is_ok(), "an address is none of the names");
+}

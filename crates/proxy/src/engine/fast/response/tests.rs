@@ -49,6 +49,10 @@ fn an_endpoint_says_whether_it_takes_more() {
     assert!(!keeps_connection(&ResponseHead::parse(bytes).unwrap().unwrap(), bytes));
 }
 
+fn delivery(chunked: bool, connection: ConnectionField) -> Delivery {
+    Delivery { chunked, connection: Some(connection), compressed: Compressed::default() }
+}
+
 #[test]
 fn what_an_endpoint_says_to_the_proxy_is_not_passed_on() {
     let (head, bytes) = response(
@@ -58,7 +62,7 @@ fn what_an_endpoint_says_to_the_proxy_is_not_passed_on() {
     let mut ctx = RequestContext::new(Arc::new(Snapshot::empty(Settings::default())));
     ctx.came_from(Downstream { tls: true, ..ctx.downstream });
     let mut out = Vec::new();
-    write(&mut out, &head, &bytes, Delivery { chunked: true, connection: Some(ConnectionField::Close) }, &ctx);
+    write(&mut out, &head, &bytes, delivery(true, ConnectionField::Close), &ctx);
     let text = String::from_utf8(out.to_vec()).unwrap();
     let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("Date: ")).collect();
     assert_eq!(
@@ -80,7 +84,7 @@ fn one_length_is_passed_on_whoever_names_it_away() {
         response("Connection: content-length\r\nContent-Length: 2, 2\r\ncontent-length: 2\r\nX-A: b\r\n\tc\r\n");
     let ctx = RequestContext::new(Arc::new(Snapshot::empty(Settings::default())));
     let mut out = Vec::new();
-    write(&mut out, &head, &bytes, Delivery { chunked: false, connection: Some(ConnectionField::KeepAlive) }, &ctx);
+    write(&mut out, &head, &bytes, delivery(false, ConnectionField::KeepAlive), &ctx);
     let text = String::from_utf8(out.to_vec()).unwrap();
     let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("Date: ")).collect();
     assert_eq!(lines, ["HTTP/1.1 200 OK", "Content-Length: 2", "X-A: b  \tc", "Connection: keep-alive", ""]);

@@ -33,10 +33,7 @@ impl Parting {
         let _ = timeout(linger, async {
             // What of it is left then goes out with the end.
             self.transport.write_all(&self.last_words).await?;
-            // In the clear, the close that follows says the end as well.
-            if self.unread || self.transport.plain().is_none() {
-                self.transport.shutdown().await?;
-            }
+            self.transport.shutdown().await?;
             if self.unread {
                 self.discard().await?;
             }

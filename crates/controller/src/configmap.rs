@@ -344,7 +344,15 @@ fn read_keys(map: &ConfigMap, origin: &Origin, configuration: &mut Configuration
         }
     }
     match configuration.log_format.compile() {
-        Ok(format) => configuration.settings.log.format = format,
+        Ok((format, unknown)) => {
+            configuration.settings.log.format = format;
+            if !unknown.is_empty() {
+                let message =
+                    format!("the access log has no variables `${}`: they are written as `-`", unknown.join("`, `$"));
+                let mend = "use variables that are known".to_owned();
+                say(Severity::Warning, "OptionInvalid", "log-format-upstream", message, mend);
+            }
+        }
         Err(error) => {
             let name = "log-format-upstream";
             let message = format!("{error}: the format that the process was started with is used");

@@ -44,7 +44,7 @@ const STREAMED: &str = "bodies are streamed, and never wait in buffers or files"
 const STREAMS: &str = "there are no TCP and UDP services";
 const SYSLOG: &str = "the access log goes to the standard output, or to a file with --access-log-path";
 
-pub(super) static TABLE: [Key; 202] = [
+pub(super) static TABLE: [Key; 203] = [
     Key::moot("access-log-params", "lines are written in batches without making requests wait"),
     Key::moot("access-log-path", LOG_PATH),
     Key::honoured("add-headers", value::add_headers),
@@ -77,6 +77,7 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("disable-stream-access-log", STREAMS),
     Key::honoured("enable-access-log-for-default-backend", log::logs_default_backend),
     Key::moot("enable-aio-write", STREAMED),
+    Key::later("enable-auth-access-log", "requests to authentication services are not in the access log"),
     Key::honoured("enable-brotli", compression::enable_brotli),
     Key::refused("enable-modsecurity", MODSECURITY),
     Key::moot("enable-multi-accept", CONNECTIONS),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use edgeward_routing::backend::LoadBalance;
 use edgeward_routing::forward::FieldNames;
-use edgeward_routing::log_format::Escape;
+use edgeward_routing::log_format::{Escape, Piece, Variable};
 use edgeward_routing::path::TrailingSlash;
 use edgeward_routing::policy::{BodySize, Faults, Policies, SslRedirect};
 use edgeward_routing::settings::{Cipher, MediaTypes, Sampled, Settings, Terms, TlsVersion};
@@ -170,6 +170,11 @@ const GOOD: &[Check] = &[
     ("forwarded-host-header", "X-Host", |c| &*c.settings.forwarded_host == "x-host"),
     ("generate-request-id", "false", |c| !c.settings.makes_request_id),
     ("log-format-upstream", "$status", |c| c.settings.log.format.as_ref().unwrap().text() == "$status"),
+    ("upstream-keepalive-time", "1h30m", |c| c.settings.upstream_pool.age == Some(Duration::from_secs(5400))),
+    ("upstream-keepalive-time", "1d", |c| c.settings.upstream_pool.age == Some(Duration::from_secs(86_400))),
+    ("upstream-keepalive-time", "3600", |c| c.settings.upstream_pool.age == Some(Duration::from_secs(3600))),
+    ("upstream-keepalive-time", "1m 500ms", |c| c.settings.upstream_pool.age == Some(Duration::from_millis(60_500))),
+    ("log-format-upstream", "$server_name", |c| c.settings.log.format.is_some()),
     ("log-format-upstream", "", |c| c.settings.log.format.is_none()),
     ("log-format-escape-json", "true", |c| c.settings.log.format.as_ref().unwrap().escape() == Escape::Json),
     ("log-format-escape-none", "true", |c| c.settings.log.format.as_ref().unwrap().escape() == Escape::None),
@@ -221,7 +226,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("enable-access-log-for-default-backend", &["on"]),
     ("forwarded-host-header", &["", "x y"]),
     ("generate-request-id", &["on"]),
-    ("log-format-upstream", &["nothing", "$nosuchvar", "$status ${"]),
+    ("log-format-upstream", &["nothing", "$status ${"]),
     ("log-format-escape-json", &["on"]),
     ("log-format-escape-none", &["on"]),
     ("enable-opentelemetry", &["on"]),
@@ -241,7 +246,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("skip-access-log-urls", &["~["]),
     ("upstream-keepalive-connections", &["", "-1"]),
     ("upstream-keepalive-requests", &["0", "many"]),
-    ("upstream-keepalive-time", &["0s", "1"]),
+    ("upstream-keepalive-time", &["0s", "1x", "30m1h", "1h h", "5000y", "1h1h"]),
     ("upstream-keepalive-timeout", &["0", "1m"]),
     ("worker-shutdown-timeout", &["0s", "soon"]),
     ("keep-alive", &["", "-1", "75s"]),
@@ -252,7 +257,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("http2-max-concurrent-streams", &["0", "-1", "many"]),
     ("use-http2", &["on"]),
     ("use-proxy-protocol", &["on"]),
-    ("proxy-protocol-header-timeout", &["0s", "5", "soon"]),
+    ("proxy-protocol-header-timeout", &["0s", "s5", "soon"]),
     ("ssl-protocols", &["", "TLSv1", "SSLv3 TLSv1.1", "tls"]),
     ("ssl-ciphers", &["", "RC4", "!aNULL", "ECDHE-RSA-AES128-GCM-SHA256:!ECDHE-RSA-AES128-GCM-SHA256"]),
     ("ssl-ecdh-curve", &["", "secp521r1", "X25519MLKEM768x"]),
@@ -386,6 +391,17 @@ fn an_annotation_wins_over_how_all_redirects_are_written() {
     (own.redirects.is_relative, own.redirects.has_port) = (Some(false), true);
     let style = policies(&configuration, &own, "/").redirect_style;
     assert_eq!((style.is_relative, style.has_port, style.keeps_slash), (false, true, true));
+}
+
+#[test]
+fn a_variable_that_there_is_not_costs_the_rest_of_the_line_nothing() {
+    let (configuration, diagnostics) =
+        read_data(&[("log-format-upstream", "$status $upstream_http_x ${nosuchvar} $host")]);
+    assert_eq!((diagnostics[0].severity, diagnostics[0].code), (Severity::Warning, "OptionInvalid"));
+    assert!(diagnostics[0].message.contains("`$upstream_http_x`, `$nosuchvar`"), "{}", diagnostics[0].message);
+    let format = configuration.settings.log.format.unwrap();
+    let unknown = format.pieces().iter().filter(|piece| **piece == Piece::Variable(Variable::Unknown));
+    assert_eq!((format.pieces().len(), unknown.count()), (7, 2));
 }
 
 #[test]

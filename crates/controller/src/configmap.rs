@@ -42,7 +42,8 @@ pub struct Key {
     pub name: &'static str,
     /// What becomes of it.
     pub status: Status,
-    /// Why it is not honoured, and what there is instead, in a few words; empty for those that are.
+    /// Why it is not honoured, and what there is instead, in a few words. Of those that are: what is other than in ingress-nginx;
+    /// empty for nothing.
     pub why: &'static str,
     /// Whether it guards access: where it cannot be enforced, setting it closes every route.
     pub guard: bool,

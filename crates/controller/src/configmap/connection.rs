@@ -203,8 +203,7 @@ pub(super) fn ssl_session_tickets(value: &str, configuration: &mut Configuration
 
 /// Without the key it is twelve hours, other than in ingress-nginx, whose ten minutes are those of a cache.
 pub(super) fn ssl_session_timeout(value: &str, configuration: &mut Configuration) -> Read {
-    let time =
-        time(value).filter(|time| *time >= Duration::from_secs(1) && *time <= TlsSettings::LONGEST_TICKET);
+    let time = time(value).filter(|time| *time >= Duration::from_secs(1) && *time <= TlsSettings::LONGEST_TICKET);
     configuration.settings.tls.ticket_lifetime =
         time.ok_or_else(|| "a time from `1s` to `24h`, such as `10m`".to_owned())?;
     Ok(())

@@ -52,7 +52,7 @@ pub use risk::Risk;
 pub use settings::{BackendSettings, CheckKind, HealthCheckSettings, IngressSettings};
 pub(crate) use tls::{CIPHERS, parse_ciphers};
 pub use upstream_tls::UpstreamTlsSettings;
-pub(crate) use value::{FAULTS, parse_bool, parse_duration, parse_http_version, parse_load_balance, parse_seconds};
+pub(crate) use value::{FAULTS, parse_bool, parse_http_version, parse_load_balance, parse_seconds};
 
 /// The code of the diagnostic that an Ingress is dropped.
 pub(crate) const DROPPED: &str = "IngressDropped";

@@ -42,7 +42,8 @@ pub struct Key {
     pub name: &'static str,
     /// What becomes of it.
     pub status: Status,
-    /// Why it is not honoured, and what there is instead, in a few words; empty for those that are.
+    /// Why it is not honoured, and what there is instead, in a few words. Of those that are: what is other than in ingress-nginx;
+    /// empty for nothing.
     pub why: &'static str,
     /// Whether it guards access: where it cannot be enforced, setting it closes every route.
     pub guard: bool,
@@ -344,7 +345,15 @@ fn read_keys(map: &ConfigMap, origin: &Origin, configuration: &mut Configuration
         }
     }
     match configuration.log_format.compile() {
-        Ok(format) => configuration.settings.log.format = format,
+        Ok((format, unknown)) => {
+            configuration.settings.log.format = format;
+            if !unknown.is_empty() {
+                let message =
+                    format!("the access log has no variables `${}`: they are written as `-`", unknown.join("`, `$"));
+                let mend = "use variables that are known".to_owned();
+                say(Severity::Warning, "OptionInvalid", "log-format-upstream", message, mend);
+            }
+        }
         Err(error) => {
             let name = "log-format-upstream";
             let message = format!("{error}: the format that the process was started with is used");

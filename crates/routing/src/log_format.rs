@@ -70,9 +70,7 @@ impl LogFormat {
     /// When it names a variable that does not exist, or none at all.
     pub fn parse(text: &str, escape: Escape) -> Result<Self, ParseFormatError> {
         let format = Self::parse_constant(text, escape)?;
-        if !format.pieces.iter().any(|piece| matches!(piece, Piece::Variable(_))) {
-            return Err(ParseFormatError::NoVariable(text.to_owned()));
-        }
+        format.has_variable()?;
         Ok(format)
     }
 
@@ -81,7 +79,31 @@ impl LogFormat {
     /// # Errors
     /// When it names a variable that does not exist.
     pub fn parse_constant(text: &str, escape: Escape) -> Result<Self, ParseFormatError> {
-        let mut pieces = Vec::new();
+        let (format, unknown) = Self::compile(text, escape)?;
+        match unknown.into_iter().next() {
+            Some((name, at)) => Err(ParseFormatError::UnknownVariable { name, at }),
+            None => Ok(format),
+        }
+    }
+
+    /// Compiles a format in which variables that do not exist have no value, and names these with where their `$` is.
+    ///
+    /// # Errors
+    /// When it names no variable at all.
+    pub fn parse_leniently(text: &str, escape: Escape) -> Result<(Self, Vec<(String, usize)>), ParseFormatError> {
+        let (format, unknown) = Self::compile(text, escape)?;
+        format.has_variable()?;
+        Ok((format, unknown))
+    }
+
+    fn has_variable(&self) -> Result<(), ParseFormatError> {
+        let is_variable = |piece: &Piece| matches!(piece, Piece::Variable(_));
+        let has_one = self.pieces.iter().any(is_variable);
+        if has_one { Ok(()) } else { Err(ParseFormatError::NoVariable(self.text.to_string())) }
+    }
+
+    fn compile(text: &str, escape: Escape) -> Result<(Self, Vec<(String, usize)>), ParseFormatError> {
+        let (mut pieces, mut unknown) = (Vec::new(), Vec::new());
         let mut rest = text;
         while let Some(dollar) = rest.find('$') {
             let at = text.len() - rest.len() + dollar;
@@ -89,15 +111,17 @@ impl LogFormat {
                 pieces.push(Piece::Literal(rest[..dollar].into()));
             }
             let (name, behind) = split_name(&rest[dollar + 1..]).ok_or(ParseFormatError::BadVariable(at))?;
-            let variable =
-                Variable::parse(name).ok_or_else(|| ParseFormatError::UnknownVariable { name: name.to_owned(), at })?;
+            let variable = Variable::parse(name).unwrap_or_else(|| {
+                unknown.push((name.to_owned(), at));
+                Variable::Unknown
+            });
             pieces.push(Piece::Variable(variable));
             rest = behind;
         }
         if !rest.is_empty() {
             pieces.push(Piece::Literal(rest.into()));
         }
-        Ok(Self { text: text.into(), pieces: pieces.into(), escape })
+        Ok((Self { text: text.into(), pieces: pieces.into(), escape }, unknown))
     }
 
     /// The text that it was compiled from.

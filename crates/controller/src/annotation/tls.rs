@@ -57,7 +57,7 @@ fn suites(item: &str) -> Option<Vec<Cipher>> {
     for word in item.split('+') {
         let suite = Cipher::of_openssl(word);
         let suites: &[Cipher] = match word {
-            "ALL" | "DEFAULT" | "HIGH" | "ECDHE" | "EECDH" | "kECDHE" | "kEECDH" | "TLSv1.2" => &Cipher::ALL,
+            "ALL" | "DEFAULT" | "HIGH" | "ECDH" | "ECDHE" | "EECDH" | "kECDHE" | "kEECDH" | "TLSv1.2" => &Cipher::ALL,
             "AES" | "AESGCM" => &[EcdsaAes128, EcdsaAes256, RsaAes128, RsaAes256],
             "AES128" => &[EcdsaAes128, RsaAes128],
             "AES256" => &[EcdsaAes256, RsaAes256],

@@ -7,10 +7,13 @@ use edgeward_routing::settings::{Group, TlsSettings, TlsVersion};
 
 use super::Configuration;
 use super::value::{Read, seconds, switch};
-use crate::annotation::{CIPHERS, parse_ciphers, parse_duration};
+use crate::annotation::{CIPHERS, parse_ciphers};
 
 /// The largest request head that can be asked for, in bytes: every connection may hold as much.
 const LARGEST_HEAD: usize = 1 << 20;
+
+/// The longest time, about 68 years: any end of it can be told.
+const LONGEST: Duration = Duration::from_secs(i32::MAX as u64);
 
 pub(super) fn positive(value: &str) -> Result<u32, String> {
     let number = value.trim().parse().ok().filter(|number| *number > 0);
@@ -84,8 +87,32 @@ pub(super) fn proxy_protocol_header_timeout(value: &str, configuration: &mut Con
 
 /// A time as nginx and Go write it.
 pub(super) fn duration(value: &str) -> Result<Duration, String> {
-    let time = parse_duration(value).filter(|time| !time.is_zero());
-    time.ok_or_else(|| "a time of more than nothing, such as `5s` or `1m`".to_owned())
+    let time = time(value).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "a time of more than nothing, such as `5s` or `1h30m`".to_owned())
+}
+
+/// Numbers with their units, the largest first; without one a number is of seconds (ngx_parse_time).
+fn time(text: &str) -> Option<Duration> {
+    let (mut rest, mut last, mut total) = (text.trim(), u64::MAX, Duration::ZERO);
+    while !rest.is_empty() {
+        let (digits, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+        let (unit, behind) = behind.split_at(behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len()));
+        let milliseconds = match unit.trim() {
+            "ms" => 1,
+            "s" | "" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 24 * 3_600_000,
+            "w" => 7 * 24 * 3_600_000,
+            "M" => 30 * 24 * 3_600_000,
+            "y" => 365 * 24 * 3_600_000,
+            _ => return None,
+        };
+        let number: u32 = digits.parse().ok().filter(|_| milliseconds < last)?;
+        total = total.checked_add(Duration::from_millis(milliseconds.checked_mul(number.into())?))?;
+        (rest, last) = (behind, milliseconds);
+    }
+    Some(total).filter(|total| *total <= LONGEST)
 }
 
 /// What OpenSSL has and the TLS library has not is left out: it is older than TLS 1.2.
@@ -176,8 +203,7 @@ pub(super) fn ssl_session_tickets(value: &str, configuration: &mut Configuration
 
 /// Without the key it is twelve hours, other than in ingress-nginx, whose ten minutes are those of a cache.
 pub(super) fn ssl_session_timeout(value: &str, configuration: &mut Configuration) -> Read {
-    let time =
-        parse_duration(value).filter(|time| *time >= Duration::from_secs(1) && *time <= TlsSettings::LONGEST_TICKET);
+    let time = time(value).filter(|time| *time >= Duration::from_secs(1) && *time <= TlsSettings::LONGEST_TICKET);
     configuration.settings.tls.ticket_lifetime =
         time.ok_or_else(|| "a time from `1s` to `24h`, such as `10m`".to_owned())?;
     Ok(())

@@ -14,12 +14,13 @@ pub(super) struct Format {
 }
 
 impl Format {
-    /// The format; `None` where nothing is asked for.
+    /// The format, `None` where nothing is asked for, and the variables in it that there are not: what a pipeline reads of the rest
+    /// of the line stays where it is.
     ///
     /// # Errors
     ///
-    /// The text names a variable that there is not, or none.
-    pub(super) fn compile(&self) -> Result<Option<LogFormat>, ParseFormatError> {
+    /// The text names no variable.
+    pub(super) fn compile(&self) -> Result<(Option<LogFormat>, Vec<String>), ParseFormatError> {
         // In this order (nginx.tmpl, log_format).
         let escape = match (self.is_raw, self.is_json) {
             (true, _) => Escape::None,
@@ -27,8 +28,11 @@ impl Format {
             (false, false) => Escape::Default,
         };
         match &self.text {
-            None if escape == Escape::Default => Ok(None),
-            text => LogFormat::parse(text.as_deref().unwrap_or(NGINX), escape).map(Some),
+            None if escape == Escape::Default => Ok((None, Vec::new())),
+            text => {
+                let (format, unknown) = LogFormat::parse_leniently(text.as_deref().unwrap_or(NGINX), escape)?;
+                Ok((Some(format), unknown.into_iter().map(|(name, _)| name).collect()))
+            }
         }
     }
 }

@@ -12,6 +12,11 @@ impl Key {
         Self { parse: Some(parse), ..Self::new(name, Status::Honoured, "") }
     }
 
+    /// What is other than in ingress-nginx.
+    const fn differing(self, why: &'static str) -> Self {
+        Self { why, ..self }
+    }
+
     const fn guarding(name: &'static str, parse: Parse) -> Self {
         Self { guard: true, ..Self::honoured(name, parse) }
     }
@@ -37,6 +42,8 @@ const HASH: &str = "tables have the size that they need";
 const JAEGER: &str = "ingress-nginx itself does not know it any more";
 const LOG_PATH: &str = "use --access-log-path";
 const MODSECURITY: &str = "there is no ModSecurity";
+const OF_PLAIN_CONNECTIONS: &str = "without it no limit, not 10000 requests or `1h`: addresses are followed as they change; it holds \
+                                    for endpoints in plain HTTP/1, not in TLS or gRPC";
 const RESUMPTION: &str = "there is no cache of sessions; they are resumed by tickets, see ssl-session-tickets";
 const SNIPPET: &str = "there is no nginx configuration to put text into";
 const STATUS_PAGE: &str = "there is no page of nginx's status; use /metrics";
@@ -44,7 +51,7 @@ const STREAMED: &str = "bodies are streamed, and never wait in buffers or files"
 const STREAMS: &str = "there are no TCP and UDP services";
 const SYSLOG: &str = "the access log goes to the standard output, or to a file with --access-log-path";
 
-pub(super) static TABLE: [Key; 202] = [
+pub(super) static TABLE: [Key; 203] = [
     Key::moot("access-log-params", "lines are written in batches without making requests wait"),
     Key::moot("access-log-path", LOG_PATH),
     Key::honoured("add-headers", value::add_headers),
@@ -63,7 +70,8 @@ pub(super) static TABLE: [Key; 202] = [
     Key::honoured("client-body-buffer-size", value::buffer_size),
     Key::honoured("client-body-timeout", connection::client_body_timeout),
     Key::moot("client-header-buffer-size", "memory for a head grows with it; see large-client-header-buffers"),
-    Key::honoured("client-header-timeout", connection::client_header_timeout),
+    Key::honoured("client-header-timeout", connection::client_header_timeout)
+        .differing("without it 10 seconds (`--header-timeout`), not 60: a head that comes slowly holds a connection"),
     Key::honoured("compute-full-forwarded-for", value::compute_full_forwarded_for),
     Key::honoured("custom-http-errors", value::custom_http_errors),
     Key::moot("debug-connections", "use --log-level"),
@@ -75,8 +83,10 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("disable-ipv6-dns", "names are resolved by the resolver of the system"),
     Key::honoured("disable-proxy-intercept-errors", value::disable_proxy_intercept_errors),
     Key::moot("disable-stream-access-log", STREAMS),
-    Key::honoured("enable-access-log-for-default-backend", log::logs_default_backend),
+    Key::honoured("enable-access-log-for-default-backend", log::logs_default_backend)
+        .differing("without it `true`, not `false`: what nobody serves is what is looked for first"),
     Key::moot("enable-aio-write", STREAMED),
+    Key::later("enable-auth-access-log", "requests to authentication services are not in the access log"),
     Key::honoured("enable-brotli", compression::enable_brotli),
     Key::refused("enable-modsecurity", MODSECURITY),
     Key::moot("enable-multi-accept", CONNECTIONS),
@@ -230,16 +240,21 @@ pub(super) static TABLE: [Key; 202] = [
     Key::moot("ssl-session-cache", RESUMPTION),
     Key::moot("ssl-session-cache-size", RESUMPTION),
     Key::moot("ssl-session-ticket-key", "use --tls-session-ticket-secret"),
-    Key::honoured("ssl-session-tickets", connection::ssl_session_tickets),
-    Key::honoured("ssl-session-timeout", connection::ssl_session_timeout),
+    Key::honoured("ssl-session-tickets", connection::ssl_session_tickets).differing(
+        "without it `true` (`--tls-session-tickets`), not `false`: the keys change, and there is no other way to resume a session",
+    ),
+    Key::honoured("ssl-session-timeout", connection::ssl_session_timeout)
+        .differing("without it twelve hours, not ten minutes: that is the time of a cache, and there is none"),
     Key::moot("stream-access-log-path", STREAMS),
     Key::refused("stream-snippet", SNIPPET),
     Key::moot("strict-validate-path-type", "there is no validating webhook; paths are told of as they are read"),
     Key::moot("syslog-host", SYSLOG),
     Key::moot("syslog-port", SYSLOG),
-    Key::honoured("upstream-keepalive-connections", connection::upstream_keepalive_connections),
-    Key::honoured("upstream-keepalive-requests", connection::upstream_keepalive_requests),
-    Key::honoured("upstream-keepalive-time", connection::upstream_keepalive_time),
+    Key::honoured("upstream-keepalive-connections", connection::upstream_keepalive_connections)
+        .differing("for endpoints in TLS or gRPC the number of the start holds: their connections are in a pool of that size"),
+    Key::honoured("upstream-keepalive-requests", connection::upstream_keepalive_requests)
+        .differing(OF_PLAIN_CONNECTIONS),
+    Key::honoured("upstream-keepalive-time", connection::upstream_keepalive_time).differing(OF_PLAIN_CONNECTIONS),
     Key::honoured("upstream-keepalive-timeout", connection::upstream_keepalive_timeout),
     Key::honoured("use-forwarded-headers", value::use_forwarded_headers),
     Key::moot("use-geoip", GEOIP),
@@ -252,5 +267,6 @@ pub(super) static TABLE: [Key; 202] = [
     Key::guarding("whitelist-source-range", value::whitelist_source_range),
     Key::moot("worker-cpu-affinity", "the kernel places the workers"),
     Key::moot("worker-processes", "use --workers"),
-    Key::honoured("worker-shutdown-timeout", connection::worker_shutdown_timeout),
+    Key::honoured("worker-shutdown-timeout", connection::worker_shutdown_timeout)
+        .differing("without it 30 seconds (`--drain-timeout`), not 240: pods have 30 by default before they are killed"),
 ];

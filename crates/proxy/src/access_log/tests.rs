@@ -154,6 +154,7 @@ fn every_variable_has_a_value() {
         ("$sent_http_content_type", "text/html"),
         ("$sent_http_location", "-"),
         ("$server_addr", "192.0.2.1"),
+        ("$server_name", "shop.example.com"),
         ("$server_port", "80"),
         ("$server_protocol", "HTTP/2.0"),
         ("$service_name", "cart"),

@@ -1,6 +1,6 @@
 //! What the variables of a format come to.
 
-use edgeward_routing::host::Host;
+use edgeward_routing::host::{Host, HostPattern};
 use edgeward_routing::log_format::Variable;
 use edgeward_routing::path::NormalizedPath;
 use edgeward_routing::policy::digest_auth::Answer;
@@ -93,6 +93,11 @@ fn write_value(variable: &Variable, entry: &Entry<'_>, line: &mut Line<'_>) -> O
         Variable::RequestUri => line.text(entry.target()),
         Variable::Scheme => line.plain(if record.connection?.tls().is_some() { "https" } else { "http" }),
         Variable::ServerAddr => line.display(record.connection?.local_addr().ip()),
+        // The name of the server that ingress-nginx would have for the host.
+        Variable::ServerName => match record.route.map(|route| &route.host) {
+            Some(HostPattern::Any) | None => line.plain("_"),
+            Some(host) => line.text(host.to_string()),
+        },
         Variable::ServerPort => line.display(record.connection?.local_addr().port()),
         Variable::ServerProtocol => line.plain(protocol(request.version())),
         Variable::ServiceName => line.text(record.route.map_or("", |route| &route.service)),
@@ -121,6 +126,7 @@ fn write_value(variable: &Variable, entry: &Entry<'_>, line: &mut Line<'_>) -> O
         Variable::ResponseHeader(name) => line.text(joined(record.response?.values(name), name)?),
         Variable::Cookie(name) => line.text(entry.cookie(name)?),
         Variable::Argument(name) => line.text(entry.argument(name)?),
+        Variable::Unknown => return None,
     }
     Some(())
 }

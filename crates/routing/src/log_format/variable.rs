@@ -42,6 +42,7 @@ pub enum Variable {
     RequestUri,
     Scheme,
     ServerAddr,
+    ServerName,
     ServerPort,
     ServerProtocol,
     ServiceName,
@@ -68,6 +69,8 @@ pub enum Variable {
     Cookie(Box<str>),
     /// `$arg_NAME`
     Argument(Box<str>),
+    /// One that does not exist: it never has a value.
+    Unknown,
 }
 
 impl Variable {
@@ -110,6 +113,7 @@ impl Variable {
             "request_uri" => Self::RequestUri,
             "scheme" => Self::Scheme,
             "server_addr" => Self::ServerAddr,
+            "server_name" => Self::ServerName,
             "server_port" => Self::ServerPort,
             "server_protocol" => Self::ServerProtocol,
             "service_name" => Self::ServiceName,

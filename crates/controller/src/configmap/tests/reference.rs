@@ -22,7 +22,7 @@ fn page() -> String {
         count(Status::Refused),
         count(Status::NotYet)
     );
-    out.push_str("\n| key | status | why |\n|---|---|---|\n");
+    out.push_str("\n| key | status | why, or what differs |\n|---|---|---|\n");
     for key in table() {
         let status = match key.status {
             Status::Honoured => "honoured",

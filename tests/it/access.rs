@@ -84,7 +84,7 @@ async fn a_rate_holds_for_each_client_over_all_paths_engines_and_snapshots() {
     wait_for(edgeward.http, &Request::get("new.test", "/"), |answer| answer.status() != 404).await;
     assert_eq!(statuses(&edgeward, "127.0.1.1", 1).await, [503]);
     // What is served by the other engine is counted once.
-    let limits: Vec<_> = limits.into_iter().chain([("backend-protocol", "GRPC")]).collect();
+    let limits: Vec<_> = limits.into_iter().chain([("backend-protocol", "HTTPS")]).collect();
     site.ingress(&annotated(&limits));
     wait_for(edgeward.http, &Request::get("new.test", "/"), |answer| answer.status() == 404).await;
     let taken = statuses(&edgeward, "127.0.4.1", 5).await;

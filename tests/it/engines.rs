@@ -1,5 +1,7 @@
-//! The two HTTP/1 engines beside each other: the same requests and the same answers, compared on what the endpoint and what
-//! the client see.
+//! The two engines beside each other: the same requests and the same answers, compared on what the endpoint and what the
+//! client see.
+
+mod calls;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

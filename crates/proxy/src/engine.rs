@@ -1,7 +1,7 @@
 //! Engines: they execute what [`decide`](edgeward_routing::decide::decide()) decides.
 //!
-//! There are two. The [`fast`] path is our own, and serves what most requests are: whatever goes to endpoints that speak
-//! HTTP/1 in the clear, tunnels included. It hands requests on to the engine on [`pingora`] for everything else: gRPC, and TLS to
+//! There are two. The [`fast`] path is our own, and serves what most requests are: whatever goes to endpoints in the clear,
+//! tunnels and gRPC included. It hands requests on to the engine on [`pingora`] for everything else, which is TLS to
 //! endpoints. Decisions, policies, retries, balancing and records are the same for both; so are their answers.
 
 mod answer;
@@ -39,7 +39,7 @@ use pingora::PingoraEngine;
 /// What the engine needs to know beyond the snapshot. It is fixed for the life of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineOptions {
-    /// Whether exchanges with endpoints in plain HTTP/1 are made by the engine of our own, which costs half of what Pingora's
+    /// Whether exchanges with endpoints in the clear are made by the engine of our own, which costs half of what Pingora's
     /// does.
     pub fast_path: bool,
     /// How long a WebSocket or another upgraded connection may be silent in both directions.

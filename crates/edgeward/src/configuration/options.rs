@@ -200,7 +200,7 @@ options! {
         tls_handshake_timeout: Period = Period::seconds(10);
         /// Speak HTTP/2 with clients that ask for it.
         http2: bool = true;
-        /// Exchange with endpoints in plain HTTP/1 by the engine made for that; false leaves all to Pingora's, at twice the cost.
+        /// Exchange with endpoints in the clear by the engine made for that; false leaves all to Pingora's, at twice the cost.
         fast_path: bool = true;
     }
     LIMITS = "Limits for clients" {

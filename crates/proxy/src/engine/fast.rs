@@ -1,11 +1,12 @@
-//! The fast path: exchanges between a client and an endpoint in plain HTTP/1, at the price of the system calls.
+//! The fast path: exchanges between a client and an endpoint in the clear, at the price of the system calls.
 //!
-//! A request costs no task, no channel and no map: heads stay the bytes that they are, a worker's connections to endpoints
+//! A request costs no task and no channel: heads stay the bytes that they are, a worker's connections to endpoints in HTTP/1
 //! wait in a [`Pool`] without a task of their own, and bodies go through one large buffer that is borrowed for as long as
 //! there is something in it, or, where they are large and nobody has to look at them, through a pipe. What a request means
 //! is decided where it is for every engine; what this one does not do, it hands on before it has touched anything.
 //!
-//! Clients come in [`http1`] or in [`http2`]; an [`Exchange`] sees no more of that than the [`client`] lets it.
+//! Clients come in [`http1`] or in [`http2`], and so do endpoints, which requests in HTTP/2 share [`Links`] to. An
+//! [`Exchange`] sees no more of that than the [`client`] and the [`upstream`] let it.
 
 mod chunk;
 mod client;
@@ -14,6 +15,7 @@ mod exchange;
 mod field;
 mod http1;
 mod http2;
+mod links;
 mod page;
 mod patience;
 mod pool;
@@ -23,6 +25,7 @@ mod response;
 mod throttle;
 mod tunnel;
 mod upload;
+mod upstream;
 
 use std::sync::Arc;
 
@@ -35,6 +38,7 @@ use crate::head::RequestHead;
 use crate::stream::{Deadline, Next, Stream};
 use exchange::{Exchange, Then};
 use http1::Http1Client;
+use links::Links;
 use pool::{Buffers, Pipes, Pool};
 pub(super) use upload::Room;
 
@@ -43,6 +47,7 @@ pub(super) struct FastPath {
     shared: Arc<Shared>,
     auth: Arc<Auth>,
     pool: Arc<Pool>,
+    links: Arc<Links>,
     buffers: Buffers,
     pipes: Pipes,
 }
@@ -61,10 +66,10 @@ pub(super) enum Served {
 impl FastPath {
     /// An engine for the worker whose runtime this is called in.
     pub(super) fn new(shared: &Arc<Shared>, auth: &Arc<Auth>) -> Self {
-        let pool = Arc::new(Pool::default());
-        tokio::spawn(pool::sweep(Arc::downgrade(&pool)));
+        let (pool, links) = (Arc::new(Pool::default()), Arc::new(Links::default()));
+        tokio::spawn(pool::sweep(Arc::downgrade(&pool), Arc::downgrade(&links)));
         let (shared, auth) = (Arc::clone(shared), Arc::clone(auth));
-        Self { shared, auth, pool, buffers: Buffers::default(), pipes: Pipes::default() }
+        Self { shared, auth, pool, links, buffers: Buffers::default(), pipes: Pipes::default() }
     }
 
     /// Serves a connection [in HTTP/2](http2) to its end. What is not for this engine is for the other one.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
 use edgeward_routing::decide::Reason;
+use http::HeaderMap;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -68,8 +69,13 @@ pub(super) trait Client: Send {
         Poll::Ready(Ok(()))
     }
 
-    /// Lets the client see that the response, of which it has a part, will not be whole.
-    fn cut_short(&mut self);
+    /// Sends what follows the body of a response that was sent, if the client can have that. It is the end of it.
+    fn send_trailers(&mut self, _: HeaderMap) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    /// Lets the client see that the response, of which it has a part, will not be whole, and why, where that can be told.
+    fn cut_short(&mut self, why: h2::Reason);
 
     /// How many bytes of the body are still to come, where they could come [through a pipe](Self::poll_body_into).
     fn pipeable(&self) -> Option<u64> {

@@ -5,17 +5,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use edgeward_routing::decide::Reason;
-use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use super::super::compressor::Compressor;
 use super::chunk::{self, LAST_CHUNK};
 use super::client::{Behind, Client, Pieces};
 use super::patience::{Patience, Waiting};
-use super::pool::{Buffers, Pipes};
+use super::pool::{Buffers, Kept, Pipes};
 use super::response::Length;
 use super::throttle::{Throttle, shorten};
 use super::upload::Upload;
+use super::upstream::Upstream;
 use crate::head::ResponseHead;
 use crate::pipe::Pipe;
 use crate::stream::Chunked;
@@ -23,34 +23,40 @@ use crate::stream::Chunked;
 /// The two ends of an exchange, and what both directions need.
 pub(super) struct Ends<'a, 'd, C> {
     pub(super) client: &'a mut C,
-    pub(super) tcp: &'a mut TcpStream,
+    pub(super) upstream: &'a mut Upstream,
     pub(super) buffers: &'a Buffers,
     pub(super) pipes: &'a Pipes,
     pub(super) patience: Patience<'d>,
 }
 
 impl<C: Client> Ends<'_, '_, C> {
-    /// Reads from the endpoint behind what `buf` has. A buffer is taken only when there is something to read.
+    /// Reads from the endpoint behind what `buf` has. A buffer is held only when there is something in it.
     pub(super) fn read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<Result<usize, Reason>> {
         let failed = Poll::Ready(Err(Reason::UpstreamClosed));
-        if buf.capacity() == 0 {
-            match self.tcp.poll_read_ready(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return failed,
-                Poll::Ready(Ok(())) => *buf = self.buffers.take(),
+        let read = match self.upstream {
+            Upstream::Http1(Kept { tcp, .. }) => {
+                if buf.capacity() == 0 {
+                    match tcp.poll_read_ready(cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Err(_)) => return failed,
+                        Poll::Ready(Ok(())) => *buf = self.buffers.take(),
+                    }
+                }
+                poll_read_buf(Pin::new(tcp), cx, buf).map_err(|_| Reason::UpstreamClosed)
             }
+            Upstream::Http2(call) => {
+                if buf.capacity() == 0 {
+                    *buf = self.buffers.take();
+                }
+                call.poll_read(cx, buf)
+            }
+        };
+        match &read {
+            Poll::Ready(Ok(_)) => self.patience.progress(),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.release(buf),
         }
-        match poll_read_buf(Pin::new(&mut *self.tcp), cx, buf) {
-            Poll::Ready(Ok(read)) => {
-                self.patience.progress();
-                Poll::Ready(Ok(read))
-            }
-            Poll::Ready(Err(_)) => failed,
-            Poll::Pending => {
-                self.release(buf);
-                Poll::Pending
-            }
-        }
+        read
     }
 
     /// Gives a buffer back that has nothing in it.
@@ -84,6 +90,11 @@ impl<C: Client> Ends<'_, '_, C> {
 
     /// Sends what is left of the request to an endpoint that has answered already, until it takes no more.
     pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>, upload: &mut Upload) -> Poll<Result<(), Reason>> {
+        if let Upstream::Http2(call) = self.upstream
+            && call.poll_unwanted(cx).is_ready()
+        {
+            return Poll::Ready(Ok(()));
+        }
         match upload.poll(cx, self)? {
             None => Poll::Ready(Ok(())),
             Some(waiting) => self.wait(cx, waiting).map(Err),
@@ -99,6 +110,18 @@ impl<C: Client> Ends<'_, '_, C> {
         buf: &mut Vec<u8>,
     ) -> Poll<Result<ResponseHead, Reason>> {
         let waiting = upload.poll(cx, self)?.unwrap_or(Waiting::Answer);
+        if let Upstream::Http2(call) = self.upstream {
+            if buf.capacity() == 0 {
+                *buf = self.buffers.take();
+            }
+            let response = call.poll_head(cx, buf);
+            if response.is_pending() {
+                self.release(buf);
+                return self.wait(cx, waiting).map(Err);
+            }
+            self.patience.progress();
+            return response;
+        }
         loop {
             if !buf.is_empty()
                 && let Some(response) = ResponseHead::parse(buf).map_err(|_| Reason::UpstreamInvalid)?
@@ -283,6 +306,11 @@ impl Download {
                 Poll::Pending => return Poll::Pending,
             }
             if behind != Behind::More {
+                if let Upstream::Http2(call) = ends.upstream
+                    && let Some(trailers) = call.take_trailers()
+                {
+                    ends.client.send_trailers(trailers)?;
+                }
                 return ends.client.poll_sent(cx, behind);
             }
             if let Body::Bytes(left) = self.body
@@ -300,7 +328,12 @@ impl Download {
             match ends.read(cx, &mut self.buf) {
                 Poll::Ready(Ok(0)) if matches!(self.body, Body::UntilClosed) => self.body = Body::Bytes(0),
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(Reason::UpstreamClosed)),
-                Poll::Ready(Ok(read)) => self.data = 0..read,
+                Poll::Ready(Ok(read)) => {
+                    self.data = 0..read;
+                    if ends.upstream.is_ended() {
+                        self.body = Body::Bytes(read as u64);
+                    }
+                }
                 Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
                 // It pauses: the client is to have what it said so far.
                 Poll::Pending if self.flush()? => continue,
@@ -341,7 +374,8 @@ impl Download {
 
     /// Passes on, through the pipe, what comes of the body.
     fn pass_on<C: Client>(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, '_, C>) -> Poll<Result<(), Reason>> {
-        let (Some((pipe, held)), Body::Bytes(left)) = (&mut self.pipe, &mut self.body) else {
+        let (Some((pipe, held)), Body::Bytes(left), Some(tcp)) = (&mut self.pipe, &mut self.body, ends.upstream.tcp())
+        else {
             return Poll::Ready(Ok(()));
         };
         loop {
@@ -354,7 +388,7 @@ impl Download {
                 return Poll::Ready(Ok(()));
             }
             let limit = usize::try_from(*left).unwrap_or(usize::MAX);
-            match ready!(pipe.poll_fill(cx, ends.tcp, limit)) {
+            match ready!(pipe.poll_fill(cx, tcp, limit)) {
                 Ok(read) if read > 0 => {
                     ends.patience.progress();
                     *held = read;

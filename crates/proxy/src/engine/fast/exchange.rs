@@ -1,18 +1,15 @@
 //! One request and its response.
 
 use std::future::poll_fn;
-use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use edgeward_routing::backend::Backend;
 use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide_for};
 use edgeward_routing::policy::Fault;
 use edgeward_routing::settings::Compressed;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::super::answer::{Answer, LINGER};
@@ -31,13 +28,16 @@ use super::response::{self, ConnectionField, Delivery, Length};
 use super::throttle::Throttle;
 use super::tunnel::Tunnel;
 use super::upload::Upload;
+use super::upstream::{Upstream, connect, is_open};
 use crate::head::{BodyLength, RequestHead, elements};
 use crate::record::{Request, Response};
-use crate::shortage::is_ours;
 use crate::stream::Deadline;
 
 /// What tells a client to send its body.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Most interim responses that are taken before a response.
+const MOST_INTERIM: u32 = 100;
 
 /// A request that is being served.
 pub(super) struct Exchange<'a, C> {
@@ -55,6 +55,8 @@ pub(super) struct Exchange<'a, C> {
     pub(super) response: Option<Sent>,
     /// Bytes of the request's body.
     pub(super) body_bytes: u64,
+    /// What a client in HTTP/2 is told when the response breaks off.
+    reset_reason: h2::Reason,
 }
 
 /// What was sent to the client.
@@ -85,9 +87,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         ctx.came_from(connection.downstream());
         let action = ctx.take(decide_for(&ctx.snapshot, &ctx.downstream, connection.tls_client(), &head));
         if matches!(action, Action::Proxy(_)) {
-            let protocol = ctx.policies().protocol;
-            let is_plain = !protocol.is_http2() && !protocol.is_tls(ctx.downstream.tls);
-            if !is_plain {
+            if ctx.policies().protocol.is_tls(ctx.downstream.tls) {
                 return Err((client, head));
             }
             // What changes protocol in the middle of a body is none of the upgrades that are made.
@@ -115,6 +115,7 @@ impl<'a, C: Client> Exchange<'a, C> {
             is_continued: false,
             response: None,
             body_bytes: 0,
+            reset_reason: h2::Reason::INTERNAL_ERROR,
         })
     }
 
@@ -162,7 +163,9 @@ impl<'a, C: Client> Exchange<'a, C> {
         self.let_body_come().await?;
         self.ctx.send_to(backend, &self.head);
         self.engine.shared.retries.deposit();
-        let is_repeatable = self.ctx.is_repeatable(self.head.method()) || self.ctx.has_pages();
+        // An endpoint in HTTP/2 can say that it has done nothing about a request.
+        let is_refusable = self.ctx.protocol().is_http2();
+        let is_repeatable = is_refusable || self.ctx.is_repeatable(self.head.method()) || self.ctx.has_pages();
         let mut upload = Upload::new(self.head.body(), self.ctx.policies().body_size, is_repeatable);
         let fields = self.head.fields().map(|field| (field.name, field.value));
         self.ctx.mirror(&self.engine.shared, &self.head, fields, !self.client.is_body_read());
@@ -233,8 +236,10 @@ impl<'a, C: Client> Exchange<'a, C> {
                 Ok(Tried::PassedOver) => self.ctx.pass_over_try(),
                 Err(Failure { reason, was_sent }) => {
                     let Some(fault) = Fault::of(reason) else { return Err(reason) };
-                    // Silence behind the head is what streams of events and tunnels have between two messages.
-                    let is_quiet = self.response.is_some() && reason == Reason::UpstreamTimeout;
+                    // Silence behind the head is what streams of events and tunnels have between two messages, and a call
+                    // whose client has more to say.
+                    let is_open = self.response.is_some() || upload.is_starved();
+                    let is_quiet = is_open && reason == Reason::UpstreamTimeout;
                     let blame = if is_quiet { Blame::Nobody } else { Blame::Endpoint };
                     self.ctx.fail_try(reason, blame, &shared.metrics);
                     let is_possible = self.response.is_none() && upload.is_repeatable();
@@ -262,37 +267,51 @@ impl<'a, C: Client> Exchange<'a, C> {
         let now = Instant::now();
         self.ctx.begin_try(endpoint, now);
         let timeouts = self.ctx.timeouts();
-        let is_usable = |kept: &Kept| failure::is_idempotent(self.head.method()) || is_open(&kept.tcp);
-        let kept = pool.take(address, now).filter(is_usable);
-        let is_reused = kept.is_some();
-        let Kept { mut tcp, past } = match kept {
-            Some(kept) => kept,
-            None => {
-                let connecting = Box::pin(connect(address, timeouts.connect));
-                let connected = unless_left(&mut self.client, connecting).await;
-                let connected = connected.and_then(|connected| connected);
-                Kept::new(connected.map_err(|reason| Failure { reason, was_sent: false })?)
-            }
+        let (mut upstream, is_reused) = if self.ctx.protocol().is_http2() {
+            let (call, is_reused) = self.call(address, now, upload, options).await?;
+            (Upstream::Http2(call), is_reused)
+        } else {
+            let is_usable = |kept: &Kept| failure::is_idempotent(self.head.method()) || is_open(&kept.tcp);
+            let kept = pool.take(address, now).filter(is_usable);
+            let is_reused = kept.is_some();
+            let kept = match kept {
+                Some(kept) => kept,
+                None => {
+                    let connecting = Box::pin(timeout(timeouts.connect, connect(address)));
+                    let connected = unless_left(&mut self.client, connecting).await;
+                    let connected = connected.and_then(|connected| connected.unwrap_or(Err(Reason::ConnectTimeout)));
+                    Kept::new(connected.map_err(|reason| Failure { reason, was_sent: false })?)
+                }
+            };
+            let has_body = self.head.body() != BodyLength::Bytes(0);
+            let mut head = if has_body { buffers.take() } else { Vec::with_capacity(self.head.length() + 512) };
+            request::write(&mut head, &self.head, options, &self.ctx);
+            let sends_body = self.ctx.sends_body();
+            let chunked = sends_body && self.head.body() == BodyLength::Chunked;
+            buffers.put(upload.begin(head, self.client.is_body_read() || !sends_body, chunked));
+            (Upstream::Http1(kept), is_reused)
         };
         shared.metrics.upstream_connection(is_reused);
         self.ctx.connected(is_reused);
 
-        let has_body = self.head.body() != BodyLength::Bytes(0);
-        let mut head = if has_body { buffers.take() } else { Vec::with_capacity(self.head.length() + 512) };
-        request::write(&mut head, &self.head, options, &self.ctx);
-        let free = upload.begin(head, self.client.is_body_read() || !self.ctx.sends_body());
-        buffers.put(free);
-        let patience = Patience::new(deadline, timeouts, self.ctx.limits().body_timeout);
+        let is_call = matches!(upstream, Upstream::Http2(_)) && self.is_grpc();
+        let patience = Patience::new(deadline, timeouts, self.ctx.limits().body_timeout).for_call(is_call);
         let is_body_unwanted = self.is_body_unwanted();
-        let mut ends = Ends { client: &mut self.client, tcp: &mut tcp, buffers, pipes, patience };
+        let mut ends = Ends { client: &mut self.client, upstream: &mut upstream, buffers, pipes, patience };
         let mut buf = Vec::new();
         let is_head = self.head.method() == "HEAD";
+        let mut interim_left = MOST_INTERIM;
         let begun = loop {
-            let response = poll_fn(|cx| ends.poll_response(cx, upload, &mut buf)).await?;
+            let response = match poll_fn(|cx| ends.poll_response(cx, upload, &mut buf)).await {
+                Ok(response) => response,
+                Err(reason) => return Err(upstream.failed(reason)),
+            };
             match response.status {
                 101 if self.ctx.upgrade.is_none() => return Err(Reason::UpstreamInvalid.into()),
                 101 => break response,
+                100..=199 if interim_left == 0 => return Err(Reason::UpstreamInvalid.into()),
                 100..=199 => {
+                    interim_left -= 1;
                     // The client was told to continue by this proxy.
                     if response.status != 100 && self.head.is_http11() {
                         let mut interim = Vec::new();
@@ -337,7 +356,12 @@ impl<'a, C: Client> Exchange<'a, C> {
             return Ok(Tried::Intercepted(begun.status));
         }
         upload.settle();
+        if let Upstream::Http2(_) = ends.upstream {
+            // A call may go on for long.
+            upload.forget();
+        }
         let length = Length::of(&begun, &buf, is_head)?;
+        let left = ends.upstream.body(length)?;
         // What ends with the connection to the endpoint need not end the one to the client; an older client knows no chunks.
         let compressed = self.ctx.compressed(&self.head, begun.status, |name| begun.values(&buf, name.as_bytes()));
         let chunked = length == Length::Chunked || length == Length::Connection || compressed.with.is_some();
@@ -357,7 +381,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         let pace = self.ctx.policies().response.as_ref().and_then(|response| response.pace);
         let throttle = pace.map(|pace| Throttle::new(pace, self.ctx.clock));
         let compressor = compressed.with.map(|(coding, level)| Compressor::new(coding, level));
-        let body = Content { length, chunked, compressor };
+        let body = Content { length: left, chunked, compressor };
         let download = Download::new(head, body, buf, begun.length, stays_for_now)?;
         let mut download = download.held_by(throttle);
         let outcome = poll_fn(|cx| download.poll(cx, &mut ends, upload)).await;
@@ -376,14 +400,24 @@ impl<'a, C: Client> Exchange<'a, C> {
         let (status, body_bytes) = (begun.status, download.delivered());
         download.release(buffers, pipes);
         upload.release(buffers, pipes);
-        if outcome.is_ok() && is_reusable && download.is_clean() && upload.is_done() {
-            pool.put(address, Kept { tcp, past }, &self.ctx.snapshot.settings.upstream_pool);
+        match upstream {
+            Upstream::Http1(kept) => {
+                if outcome.is_ok() && is_reusable && download.is_clean() && upload.is_done() {
+                    pool.put(address, kept, &self.ctx.snapshot.settings.upstream_pool);
+                }
+            }
+            Upstream::Http2(call) => self.reset_reason = call.reset_reason(),
         }
         // A head that cannot be sent is answered for, as one that cannot be read.
         if download.has_begun() || !matches!(outcome, Err(Reason::UpstreamInvalid)) {
             self.response = Some(Sent { status, head: download.into_head(), body_bytes });
         }
         outcome.map(|()| Tried::Delivered).map_err(Failure::from)
+    }
+
+    /// Whether it is a call of gRPC.
+    fn is_grpc(&self) -> bool {
+        self.head.values(b"content-type").next().is_some_and(|value| value.starts_with(b"application/grpc"))
     }
 
     /// Answers for what went wrong, if somebody is left to answer.
@@ -397,7 +431,7 @@ impl<'a, C: Client> Exchange<'a, C> {
                 tracing::debug!("the client did not take the error response");
             }
         } else if self.response.is_some() {
-            self.client.cut_short();
+            self.client.cut_short(self.reset_reason);
         }
     }
 
@@ -417,7 +451,7 @@ impl<'a, C: Client> Exchange<'a, C> {
 }
 
 /// What `work` comes to, unless the client leaves or the connection is cut before.
-async fn unless_left<C: Client, T>(client: &mut C, work: impl Future<Output = T>) -> Result<T, Reason> {
+pub(super) async fn unless_left<C: Client, T>(client: &mut C, work: impl Future<Output = T>) -> Result<T, Reason> {
     let mut work = pin!(work);
     poll_fn(|cx| {
         if let Poll::Ready(done) = work.as_mut().poll(cx) {
@@ -452,35 +486,14 @@ enum Tried {
 }
 
 /// Why an endpoint did not serve a request.
-struct Failure {
-    reason: Reason,
+pub(super) struct Failure {
+    pub(super) reason: Reason,
     /// Whether anything of it may have reached the endpoint.
-    was_sent: bool,
+    pub(super) was_sent: bool,
 }
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
         Self { reason, was_sent: true }
     }
-}
-
-async fn connect(address: SocketAddr, time: Duration) -> Result<TcpStream, Reason> {
-    match timeout(time, TcpStream::connect(address)).await {
-        Err(_) => Err(Reason::ConnectTimeout),
-        Ok(Err(error)) if is_ours(&error) => Err(Reason::Internal),
-        Ok(Err(_)) => Err(Reason::ConnectFailed),
-        Ok(Ok(tcp)) => {
-            // Without it a small write could wait for the answer to the last one. A failure costs no more than that.
-            let _ = tcp.set_nodelay(true);
-            Ok(tcp)
-        }
-    }
-}
-
-/// Whether a kept connection is still open as far as the kernel knows, which is news that may not have come up yet. Worth a
-/// system call for a request that cannot be sent twice.
-fn is_open(tcp: &TcpStream) -> bool {
-    let mut byte = [std::mem::MaybeUninit::uninit()];
-    let peeked = socket2::SockRef::from(tcp).peek(&mut byte);
-    matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }

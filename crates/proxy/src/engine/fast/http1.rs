@@ -87,7 +87,7 @@ impl Client for Http1Client<'_> {
         self.poll_sent(cx, Behind::More)
     }
 
-    fn cut_short(&mut self) {
+    fn cut_short(&mut self, _: h2::Reason) {
         self.connection().cut_short();
     }
 

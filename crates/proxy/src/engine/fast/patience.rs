@@ -26,6 +26,8 @@ pub(super) struct Patience<'a> {
     waiting: Option<Waiting>,
     timeouts: Timeouts,
     body: Duration,
+    /// Whether the client may leave its side open for as long as the endpoint does.
+    is_call: bool,
 }
 
 impl<'a> Patience<'a> {
@@ -33,7 +35,13 @@ impl<'a> Patience<'a> {
     /// connection's, so that its timer is not made anew for each request.
     pub(super) fn new(deadline: &'a mut Deadline, timeouts: Timeouts, body: Duration) -> Self {
         deadline.clear();
-        Self { deadline, waiting: None, timeouts, body }
+        Self { deadline, waiting: None, timeouts, body, is_call: false }
+    }
+
+    /// As long as the endpoint may be silent, the client may be too, if this `is_call`: in a call of gRPC either may wait for
+    /// what the other one says.
+    pub(super) fn for_call(self, is_call: bool) -> Self {
+        Self { is_call, ..self }
     }
 
     /// From here on, an answer is waited for as long as this.
@@ -50,9 +58,9 @@ impl<'a> Patience<'a> {
     /// Ready with the reason when the time is up.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, waiting: Waiting) -> Poll<Reason> {
         let (time, reason) = match waiting {
-            Waiting::Client => (self.body, Reason::ClientTimeout),
+            Waiting::Client if !self.is_call => (self.body, Reason::ClientTimeout),
             Waiting::Taking => (self.timeouts.send, Reason::UpstreamTimeout),
-            Waiting::Answer => (self.timeouts.read, Reason::UpstreamTimeout),
+            Waiting::Client | Waiting::Answer => (self.timeouts.read, Reason::UpstreamTimeout),
         };
         if self.waiting != Some(waiting) {
             self.waiting = Some(waiting);

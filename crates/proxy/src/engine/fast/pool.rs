@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use tokio::net::TcpStream;
 
+use super::links::Links;
 use crate::pipe::Pipe;
 
 /// How often connections that nobody needs any more are looked for.
@@ -118,12 +119,13 @@ impl Pool {
     }
 }
 
-/// Sweeps a pool for as long as it is there.
-pub(super) async fn sweep(pool: Weak<Pool>) {
+/// Sweeps what is kept for as long as it is there.
+pub(super) async fn sweep(pool: Weak<Pool>, links: Weak<Links>) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        let Some(pool) = pool.upgrade() else { return };
+        let (Some(pool), Some(links)) = (pool.upgrade(), links.upgrade()) else { return };
         pool.sweep();
+        links.sweep();
     }
 }
 

@@ -17,16 +17,40 @@ use crate::head::{BodyLength, RequestHead};
 pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOptions, ctx: &RequestContext) {
     out.put_slice(head.method().as_bytes());
     out.put_u8(b' ');
+    put_target(out, head, ctx);
+    let is_chunked = ctx.sends_body() && head.body() == BodyLength::Chunked;
+    let is_http10 = ctx.is_http10(is_chunked);
+    out.put_slice(if is_http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
+    put_fields(out, head, options, ctx);
+    match head.body() {
+        BodyLength::Chunked if is_chunked => out.put_slice(b"Transfer-Encoding: chunked\r\n"),
+        BodyLength::Collected(length) if ctx.sends_body() => {
+            put_field(out, b"Content-Length", length.to_string().as_bytes());
+        }
+        _ => {}
+    }
+    if let Some(protocol) = &ctx.upgrade {
+        put_field(out, b"Connection", b"upgrade");
+        put_field(out, b"Upgrade", protocol.as_bytes());
+    } else if let Some(option) = ctx.connection_option() {
+        put_field(out, b"Connection", option.as_str().as_bytes());
+    }
+    out.put_slice(b"\r\n");
+}
+
+/// Writes the target for an endpoint.
+pub(super) fn put_target(out: &mut Vec<u8>, head: &RequestHead, ctx: &RequestContext) {
     // The name that routing saw is the name that goes upstream: one target, in origin-form.
     match (ctx.page(), &ctx.target) {
         (Some(_), _) => out.put_slice(page::target(head).as_bytes()),
         (None, Some(target)) => out.put_slice(target.as_bytes()),
         (None, None) => head.origin_form().into_iter().for_each(|part| out.put_slice(part)),
     }
+}
+
+/// Writes the fields for an endpoint that are not between it and this proxy.
+pub(super) fn put_fields(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOptions, ctx: &RequestContext) {
     let sends_body = ctx.sends_body();
-    let is_chunked = sends_body && head.body() == BodyLength::Chunked;
-    let is_http10 = ctx.is_http10(is_chunked);
-    out.put_slice(if is_http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
     let mut edited = Edited::default();
     ctx.edit_upstream(head, |edit| match edit {
         Edit::Set(name, value) => edited.set(out, name, value),
@@ -45,20 +69,6 @@ pub(super) fn write(out: &mut Vec<u8>, head: &RequestHead, options: ConnectionOp
             put_line(out, field.name, field.value);
         }
     }
-    match head.body() {
-        BodyLength::Chunked if sends_body => out.put_slice(b"Transfer-Encoding: chunked\r\n"),
-        BodyLength::Collected(length) if sends_body => {
-            put_field(out, b"Content-Length", length.to_string().as_bytes());
-        }
-        _ => {}
-    }
-    if let Some(protocol) = &ctx.upgrade {
-        put_field(out, b"Connection", b"upgrade");
-        put_field(out, b"Upgrade", protocol.as_bytes());
-    } else if let Some(option) = ctx.connection_option() {
-        put_field(out, b"Connection", option.as_str().as_bytes());
-    }
-    out.put_slice(b"\r\n");
 }
 
 /// A name in lower case. Only names that nobody has are too long for the room.

@@ -1,6 +1,5 @@
 //! What follows a `101` (RFC 9110 section 7.8): bytes in both directions, until one side ends.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use edgeward_routing::decide::Reason;
@@ -104,8 +103,8 @@ impl Tunnel {
     fn poll_up<C: Client>(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, '_, C>) -> Poll<Result<(), Reason>> {
         loop {
             while !self.up.waiting().is_empty() {
-                match ready!(Pin::new(&mut *ends.tcp).poll_write(cx, self.up.waiting())) {
-                    Ok(sent) if sent > 0 => self.up.advance(sent),
+                match ready!(ends.upstream.poll_send(cx, self.up.waiting(), false)) {
+                    sent if sent > 0 => self.up.advance(sent),
                     _ => return Poll::Ready(Err(Reason::UpstreamClosed)),
                 }
                 ends.patience.progress();

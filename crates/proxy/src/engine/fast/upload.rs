@@ -2,13 +2,11 @@
 
 mod collect;
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BufMut;
 use edgeward_routing::decide::Reason;
 use edgeward_routing::policy::BodySize;
-use tokio::io::AsyncWrite;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::chunk::{self, LAST_CHUNK};
@@ -72,7 +70,7 @@ impl Upload {
         Self {
             out: Vec::new(),
             sent: 0,
-            chunked: body == BodyLength::Chunked,
+            chunked: false,
             state: if body == BodyLength::Bytes(0) { State::Rest } else { State::Reading },
             body_bytes: 0,
             limit,
@@ -88,10 +86,10 @@ impl Upload {
         self.mirrored = copy;
     }
 
-    /// Begins with this head, or begins anew. Returns the buffer that is free now.
-    pub(super) fn begin(&mut self, head: Vec<u8>, is_body_read: bool) -> Vec<u8> {
+    /// Begins with this head, or begins anew, with a body that goes in chunks or not. Returns the buffer that is free now.
+    pub(super) fn begin(&mut self, head: Vec<u8>, is_body_read: bool, chunked: bool) -> Vec<u8> {
         let free = std::mem::replace(&mut self.out, head);
-        (self.sent, self.pipe) = (0, None);
+        (self.sent, self.pipe, self.chunked) = (0, None, chunked);
         let replay = self.replay.as_deref().unwrap_or_default();
         if self.chunked {
             chunk::put(&mut self.out, replay);
@@ -116,6 +114,21 @@ impl Upload {
     /// Whether what was read of the body can be sent once more.
     pub(super) fn is_repeatable(&self) -> bool {
         self.body_bytes == 0 || self.replay.is_some()
+    }
+
+    /// Whether nothing is left to send, and nothing is to come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state == State::Rest && self.out.is_empty()
+    }
+
+    /// Whether it is the client that has to go on.
+    pub(super) fn is_starved(&self) -> bool {
+        self.state == State::Reading && self.out.is_empty()
+    }
+
+    /// Keeps no more of the body for another try: there will be none.
+    pub(super) fn forget(&mut self) {
+        self.replay = None;
     }
 
     /// Whether everything is sent.
@@ -161,11 +174,13 @@ impl Upload {
                 if self.state == State::Reading {
                     return Ok(Some(Waiting::Client));
                 }
+                ends.upstream.finish();
                 self.state = State::Done;
                 break;
             }
-            match Pin::new(&mut *ends.tcp).poll_write(cx, &self.out[self.sent..]) {
-                Poll::Ready(Ok(sent)) if sent > 0 => {
+            let is_last = self.state == State::Rest;
+            match ends.upstream.poll_send(cx, &self.out[self.sent..], is_last) {
+                Poll::Ready(sent) if sent > 0 => {
                     ends.patience.progress();
                     self.sent += sent;
                     if self.sent == self.out.len() {
@@ -185,13 +200,14 @@ impl Upload {
 
     /// Whether the rest of the body goes through a pipe: it is large and in the clear, nothing of it is to be kept, and what
     /// was read before is sent.
-    fn open_pipe<C: Client>(&mut self, ends: &Ends<'_, '_, C>) -> bool {
+    fn open_pipe<C: Client>(&mut self, ends: &mut Ends<'_, '_, C>) -> bool {
         if self.pipe.is_none()
             && self.state == State::Reading
             && self.out.is_empty()
             && self.replay.is_none()
             && self.mirrored.is_none()
             && ends.client.pipeable().is_some_and(|left| left >= Pipes::WORTH)
+            && ends.upstream.tcp().is_some()
         {
             self.pipe = ends.pipes.take().map(|pipe| (pipe, 0));
             ends.buffers.put(std::mem::take(&mut self.out));
@@ -205,10 +221,10 @@ impl Upload {
         cx: &mut Context<'_>,
         ends: &mut Ends<'_, '_, C>,
     ) -> Result<Option<Waiting>, Reason> {
-        let Some((pipe, held)) = &mut self.pipe else { return Ok(None) };
+        let (Some((pipe, held)), Some(tcp)) = (&mut self.pipe, ends.upstream.tcp()) else { return Ok(None) };
         loop {
             while *held > 0 {
-                match pipe.poll_drain(cx, ends.tcp, *held) {
+                match pipe.poll_drain(cx, tcp, *held) {
                     Poll::Ready(Ok(sent)) if sent > 0 => {
                         ends.patience.progress();
                         *held -= sent;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use edgeward_routing::decide::Reason;
 use h2::SendStream;
+use http::HeaderMap;
 use pingora::protocols::http::v2::server::HttpSession;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
@@ -156,9 +157,15 @@ impl Client for Http2Client {
         Poll::Ready(Ok(()))
     }
 
-    fn cut_short(&mut self) {
+    fn send_trailers(&mut self, trailers: HeaderMap) -> Result<(), Reason> {
+        let Some(body) = &mut self.body else { return Err(Reason::Internal) };
+        self.is_over = true;
+        body.send_trailers(trailers).map_err(|error| reason(&error))
+    }
+
+    fn cut_short(&mut self, why: h2::Reason) {
         if let Some(body) = &mut self.body {
-            body.send_reset(h2::Reason::INTERNAL_ERROR);
+            body.send_reset(why);
         }
     }
 }

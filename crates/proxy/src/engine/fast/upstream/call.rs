@@ -1,0 +1,239 @@
+//! A request to an endpoint in HTTP/2: one stream of a connection.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use edgeward_routing::decide::Reason;
+use h2::client::ResponseFuture;
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, Request};
+
+use super::super::super::connection_options::ConnectionOptions;
+use super::super::client::Client;
+use super::super::exchange::{Exchange, Failure, unless_left};
+use super::super::links::{FRAME, Slot, Terms};
+use super::super::pool::Buffers;
+use super::super::upload::Upload;
+use super::head;
+use crate::head::{BodyLength, ResponseHead};
+
+/// See the [module](self).
+pub(in super::super) struct Call {
+    response: ResponseFuture,
+    body: SendStream<Bytes>,
+    /// Whether the request is sent to its end.
+    is_finished: bool,
+    /// The body of the response, once there is its head.
+    incoming: Option<RecvStream>,
+    /// Whether all of the response has come.
+    is_received: bool,
+    trailers: Option<HeaderMap>,
+    /// What the endpoint did with it, if it went wrong.
+    failure: Option<h2::Error>,
+    slot: Slot,
+}
+
+impl Call {
+    /// Sends the head of a request. Nothing follows it if it `is_whole`.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::UpstreamClosed`] when the connection takes no more requests, which was not known before.
+    fn begin(slot: Slot, request: Request<()>, is_whole: bool) -> Result<Self, Reason> {
+        let (response, body) = slot.sender().send_request(request, is_whole).map_err(|error| {
+            slot.retire();
+            let is_of_connection = error.is_io() || error.is_go_away() || error.is_reset();
+            if is_of_connection { Reason::UpstreamClosed } else { Reason::Internal }
+        })?;
+        Ok(Self {
+            response,
+            body,
+            is_finished: is_whole,
+            incoming: None,
+            is_received: false,
+            trailers: None,
+            failure: None,
+            slot,
+        })
+    }
+
+    /// Sends some of a body; see [`Upstream::poll_send`](super::Upstream::poll_send).
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8], is_last: bool) -> Poll<usize> {
+        self.body.reserve_capacity(data.len());
+        while self.body.capacity() == 0 {
+            let Some(Ok(_)) = ready!(self.body.poll_capacity(cx)) else { return Poll::Ready(0) };
+        }
+        let size = self.body.capacity().min(data.len());
+        let is_last = is_last && size == data.len();
+        if self.body.send_data(Bytes::copy_from_slice(&data[..size]), is_last).is_err() {
+            return Poll::Ready(0);
+        }
+        self.is_finished |= is_last;
+        Poll::Ready(size)
+    }
+
+    /// Says the end of the request, unless that is said.
+    pub(super) fn finish(&mut self) {
+        if !std::mem::replace(&mut self.is_finished, true) {
+            // Whoever reads the response learns that there is nobody to tell.
+            let _ = self.body.send_data(Bytes::new(), true);
+        }
+    }
+
+    /// Ready when the endpoint wants no more of the request.
+    pub(in super::super) fn poll_unwanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.body.poll_reset(cx).map(drop)
+    }
+
+    /// Reads the head of a response, which may be an interim one, into `out`, in the form that it has in HTTP/1.
+    pub(in super::super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<ResponseHead, Reason>> {
+        let response = match ready!(self.response.poll_informational(cx)) {
+            Some(interim) => interim,
+            None => ready!(Pin::new(&mut self.response).poll(cx)).map(|response| {
+                let (head, body) = response.into_parts();
+                self.is_received = body.is_end_stream();
+                self.incoming = Some(body);
+                http::Response::from_parts(head, ())
+            }),
+        };
+        Poll::Ready(match response {
+            Err(error) => Err(self.fail(error)),
+            Ok(response) => head::put_response(out, &response).ok_or(Reason::UpstreamInvalid),
+        })
+    }
+
+    /// Reads what has come of the body behind what `out` has, and returns how much: nothing at its end.
+    pub(in super::super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<usize, Reason>> {
+        let start = out.len();
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(Err(Reason::Internal)) };
+        // Small messages that came together go on together.
+        while !self.is_received && out.len() + FRAME as usize <= Buffers::SIZE {
+            let failed = match incoming.poll_data(cx) {
+                Poll::Ready(Some(Ok(data))) => {
+                    out.extend_from_slice(&data);
+                    self.is_received = incoming.is_end_stream();
+                    incoming.flow_control().release_capacity(data.len()).err()
+                }
+                Poll::Ready(Some(Err(error))) => Some(error),
+                Poll::Ready(None) => match incoming.poll_trailers(cx) {
+                    Poll::Ready(Ok(trailers)) => {
+                        (self.trailers, self.is_received) = (trailers, true);
+                        None
+                    }
+                    Poll::Ready(Err(error)) => Some(error),
+                    Poll::Pending => break,
+                },
+                Poll::Pending => break,
+            };
+            match failed {
+                // It says so again.
+                Some(_) if out.len() > start => break,
+                Some(error) => return Poll::Ready(Err(self.fail(error))),
+                None => {}
+            }
+        }
+        match out.len() - start {
+            0 if !self.is_received => Poll::Pending,
+            read => Poll::Ready(Ok(read)),
+        }
+    }
+
+    /// Whether all of the response has been read, and no trailers are left.
+    pub(super) fn is_ended(&self) -> bool {
+        self.is_received && self.trailers.is_none()
+    }
+
+    /// What came behind the body.
+    pub(in super::super) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+
+    /// What the failure of the endpoint is called.
+    fn fail(&mut self, error: h2::Error) -> Reason {
+        let reason = if error.is_library() { Reason::UpstreamInvalid } else { Reason::UpstreamClosed };
+        if error.is_go_away() && error.is_remote() {
+            self.slot.retire();
+        }
+        self.failure = Some(error);
+        reason
+    }
+
+    /// Has no other request use the connection, on which nothing comes that should.
+    pub(in super::super) fn retire(&self) {
+        self.slot.retire();
+    }
+
+    /// Whether the endpoint has said that it did nothing about the request (RFC 9113 section 8.7): it refused the stream, or
+    /// left before it.
+    pub(in super::super) fn is_refused(&self) -> bool {
+        self.failure.as_ref().is_some_and(|error| {
+            error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+        })
+    }
+
+    /// What ended the stream is for the client to know in the middle of a response, as far as it is true for both.
+    pub(in super::super) fn reset_reason(&self) -> h2::Reason {
+        let reset = self.failure.as_ref().filter(|error| error.is_reset() && error.is_remote());
+        match reset.and_then(h2::Error::reason) {
+            // Neither is an end, and what was begun must not be repeated.
+            None | Some(h2::Reason::NO_ERROR | h2::Reason::REFUSED_STREAM) => h2::Reason::INTERNAL_ERROR,
+            Some(reason) => reason,
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.is_finished || !self.is_received {
+            self.slot.give_up();
+        }
+    }
+}
+
+impl<C: Client> Exchange<'_, C> {
+    /// Sends the head of the request to an endpoint in HTTP/2. Returns whether a connection was there before, too.
+    pub(in super::super) async fn call(
+        &mut self,
+        address: SocketAddr,
+        now: Instant,
+        upload: &mut Upload,
+        options: ConnectionOptions,
+    ) -> Result<(Box<Call>, bool), Failure> {
+        let unsent = |reason| Failure { reason, was_sent: false };
+        loop {
+            let streams = self.engine.shared.options.upstream_h2_streams.max(1);
+            let terms = Terms { pool: &self.ctx.snapshot.settings.upstream_pool, streams };
+            let slot = match self.engine.links.take(address, terms, now) {
+                Some(slot) => slot,
+                None => {
+                    let opening = Box::pin(self.engine.links.open(address, terms, self.ctx.timeouts().connect));
+                    let opened = unless_left(&mut self.client, opening).await;
+                    opened.and_then(|opened| opened).map_err(unsent)?
+                }
+            };
+            let is_first = slot.is_first;
+            let request = head::request(&self.head, options, &self.ctx).map_err(unsent)?;
+            let buffers = &self.engine.buffers;
+            let out = if self.head.body() == BodyLength::Bytes(0) { Vec::new() } else { buffers.take() };
+            buffers.put(upload.begin(out, self.client.is_body_read() || !self.ctx.sends_body(), false));
+            match Call::begin(slot, request, upload.is_empty()) {
+                Ok(call) => return Ok((Box::new(call), !is_first)),
+                // It had been idle, or the endpoint is about to leave.
+                Err(Reason::UpstreamClosed) if !is_first => {}
+                Err(reason) => return Err(unsent(reason)),
+            }
+        }
+    }
+}

@@ -75,7 +75,7 @@ rules! {
     43 row_43_a_mirror_gets_a_copy_and_its_answer_goes_nowhere;
     44 row_44_an_invalid_value_is_left_out_or_drops_its_ingress_or_closes_its_routes;
     45 row_45_a_snippet_takes_its_ingress_out_of_service and beyond::a_snippet_is_told_and_may_be_passed_over;
-    46 row_46_websockets_pass_whatever_the_read_timeout_and_http_2_goes_with_tls and beyond::websockets_and_http_2_pass;
+    46 row_46_websockets_pass_for_as_long_as_is_asked_and_http_2_goes_with_tls and beyond::websockets_and_http_2_pass;
 }
 
 /// Holds a rule to the recorded cases about it.

@@ -53,7 +53,7 @@ integration: build-tests
 	EDGEWARD_FAST_PATH=false $(CARGO) test --workspace --test it --locked -- --nocapture $(BOTH)
 
 # What both engines serve passes on both of them.
-BOTH := access:: annotations:: auth:: balancing:: canary:: charts:: client_certificates:: conformance:: digest:: errors:: failures:: flaws:: framing:: http1:: http2:: limits:: mirror:: nginx:: observability:: oracle:: paths:: response:: semantics:: sessions:: shutdown:: tunnel:: upstream:: upstream_tls::
+BOTH := access:: annotations:: auth:: balancing:: canary:: charts:: client_certificates:: compression:: conformance:: digest:: errors:: failures:: flaws:: framing:: http1:: http2:: limits:: mirror:: nginx:: observability:: oracle:: paths:: response:: semantics:: sessions:: shutdown:: traces:: tunnel:: upstream:: upstream_tls::
 
 # A network namespace of the tests' own: as root, or as root of a user namespace.
 NAMESPACE = $$(unshare --net true 2>/dev/null && echo --net || echo --user --map-root-user --net)

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use edgeward_tests::PATIENCE;
 use edgeward_tests::backend::Start;
 use edgeward_tests::certificate::{Authority, KeyKind, Validity};
 use edgeward_tests::client::{Connection, Request, get};

@@ -84,7 +84,6 @@ impl Upload {
         if let Some(copy) = self.mirrored.take() {
             copy.send();
         }
-        self.chunked = false;
         Poll::Ready(Ok(Some(self.body_bytes)))
     }
 

@@ -17,10 +17,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use crate::change::Change;
 use crate::diagnostic::Diagnostic;
 use crate::index::{Dirty, Index};
-use crate::object::{Kind, NamespacedName};
+use crate::object::NamespacedName;
 use crate::resolve;
 use crate::translate::{
-    Current, ENDPOINT_CODES, Options, Translation, is_same, refresh_endpoints, refresh_ingresses, translate,
+    Current, Options, Translation, is_about_endpoints, is_same, refresh_endpoints, refresh_ingresses, translate,
 };
 
 mod report;
@@ -332,13 +332,7 @@ impl Owner {
 
     /// The diagnostics of `current` with those about the endpoints of `services` replaced.
     fn with_fresh(&self, services: &BTreeSet<NamespacedName>, fresh: Vec<Diagnostic>) -> Arc<[Diagnostic]> {
-        let is_replaced = |diagnostic: &Diagnostic| {
-            ENDPOINT_CODES.contains(&diagnostic.code)
-                && diagnostic.origin.as_ref().is_some_and(|origin| {
-                    let name = NamespacedName { namespace: origin.namespace.clone(), name: origin.name.clone() };
-                    origin.kind == Kind::Service.name() && services.contains(&name)
-                })
-        };
+        let is_replaced = |diagnostic: &Diagnostic| is_about_endpoints(diagnostic, services);
         if fresh.is_empty() && !self.diagnostics.iter().any(is_replaced) {
             return Arc::clone(&self.diagnostics);
         }

@@ -45,6 +45,7 @@ mod tls;
 mod upstream_tls;
 
 pub use endpoint::ENDPOINT_CODES;
+pub(crate) use endpoint::is_about_endpoints;
 pub use options::{Clock, Compatibility, EDGEWARD_CONTROLLER, Options};
 pub(crate) use rule::other_name;
 
@@ -111,8 +112,8 @@ pub struct Current<'c> {
 
 /// Translates again what is around a change: every Ingress that names a host or a Service that the changed ones name, and
 /// so on, and renews the endpoints of some Services. All others have nothing to do with it, so that this is what
-/// [`translate`] would give, at a cost that does not
-/// depend on how many there are. `None` where it would be too many, or where more than their own hosts is concerned.
+/// [`translate`] would give, at a cost that does not depend on how many there are. `None` where it would be too many, or where
+/// more than their own hosts is concerned.
 pub fn refresh_ingresses(
     index: &Index,
     options: &Options,
@@ -184,17 +185,15 @@ pub fn refresh_ingresses(
         settings: Arc::clone(&previous.settings),
     };
     let is_about_part = |diagnostic: &Diagnostic| {
-        diagnostic.origin.as_ref().is_some_and(|origin| {
+        let is_of_part = diagnostic.origin.as_ref().is_some_and(|origin| {
             let name = NamespacedName { namespace: origin.namespace.clone(), name: origin.name.clone() };
             match origin.kind {
                 kind if kind == Kind::Ingress.name() => part.ingresses.contains(&name),
-                kind if kind == Kind::Service.name() => {
-                    let is_renewed = endpoints.contains(&name) && ENDPOINT_CODES.contains(&diagnostic.code);
-                    is_renewed || part.services.contains(&name)
-                }
+                kind if kind == Kind::Service.name() => part.services.contains(&name),
                 _ => false,
             }
-        })
+        });
+        is_of_part || is_about_endpoints(diagnostic, endpoints)
     };
     let mut diagnostics: Vec<_> =
         current.diagnostics.iter().filter(|diagnostic| !is_about_part(diagnostic)).cloned().collect();

@@ -1,6 +1,6 @@
 //! The addresses behind a Service port.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use edgeward_routing::backend::BackendKey;
@@ -10,10 +10,19 @@ use super::backend::name_of;
 use super::options::Options;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Index;
-use crate::object::{EndpointSlice, Kind, PortRef, SERVICE_NAME_LABEL, Service, ServicePort};
+use crate::object::{EndpointSlice, Kind, NamespacedName, PortRef, SERVICE_NAME_LABEL, Service, ServicePort};
 
 /// The diagnostics that depend on slices and name resolution alone. Their origin is the Service.
 pub const ENDPOINT_CODES: [&str; 3] = ["NoEndpoints", "AddressRefused", "NameNotResolved"];
+
+/// Whether a diagnostic is about the endpoints of one of these Services: what their renewal says anew.
+pub(crate) fn is_about_endpoints(diagnostic: &Diagnostic, services: &BTreeSet<NamespacedName>) -> bool {
+    ENDPOINT_CODES.contains(&diagnostic.code)
+        && diagnostic.origin.as_ref().is_some_and(|origin| {
+            let name = NamespacedName { namespace: origin.namespace.clone(), name: origin.name.clone() };
+            origin.kind == Kind::Service.name() && services.contains(&name)
+        })
+}
 
 /// The endpoints of a backend, sorted, each once. They are the ready ones, or, when there are none, those that still
 /// serve while they terminate (KEP-1669). A Service or port that does not exist has none; that is reported where it is

@@ -154,18 +154,18 @@ pub fn record_latency(state: &EndpointState, took: Duration) {
 
 /// Records that an endpoint failed a request, and ejects it when it has failed too often in a row and the cap on ejected
 /// endpoints leaves room. Returns for how long it is ejected.
-pub fn record_failure(backend: &Backend, endpoint: &Endpoint, ejection: &Ejection) -> Option<Duration> {
-    let failures = endpoint.state.record_failure();
+pub fn record_failure(backend: &Backend, endpoint: &EndpointState, ejection: &Ejection) -> Option<Duration> {
+    let failures = endpoint.record_failure();
     if ejection.consecutive_failures == 0 || failures < ejection.consecutive_failures {
         return None;
     }
     let ejected = backend.endpoints.iter().filter(|other| other.state.is_ejected()).count();
     let room = (ejected + 1) * 100 <= backend.endpoints.len() * usize::from(ejection.max_percent);
-    if endpoint.state.is_ejected() || !room {
+    if endpoint.is_ejected() || !room {
         return None;
     }
     let base = u64::try_from(ejection.base.as_millis()).unwrap_or(u64::MAX);
-    Some(Duration::from_millis(endpoint.state.eject(base)))
+    Some(Duration::from_millis(endpoint.eject(base)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Endpoints: one ip:port of a backend, and what is known of it from traffic and probes.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
@@ -86,8 +87,7 @@ impl EndpointState {
 
     /// Counts a request as being on this endpoint until the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight::new(Arc::clone(self))
     }
 
     /// Whether probes and traffic leave this endpoint in the balance.
@@ -148,6 +148,22 @@ impl EndpointState {
 /// A request that is on an endpoint; dropping it ends that.
 #[derive(Debug)]
 pub struct InFlight(Arc<EndpointState>);
+
+impl InFlight {
+    /// One that is on this endpoint.
+    pub fn new(endpoint: Arc<EndpointState>) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(endpoint)
+    }
+}
+
+impl Deref for InFlight {
+    type Target = EndpointState;
+
+    fn deref(&self) -> &EndpointState {
+        &self.0
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {

@@ -91,10 +91,10 @@ pub(super) enum Blame {
 
 /// The try that is under way.
 struct CurrentTry {
-    endpoint: Endpoint,
+    address: SocketAddr,
+    /// The endpoint's state, which counts the request.
+    endpoint: InFlight,
     began: Instant,
-    /// Keeps the endpoint's count of requests.
-    _in_flight: InFlight,
 }
 
 impl RequestContext {
@@ -230,11 +230,6 @@ impl RequestContext {
         policies.tunnel_idle.unwrap_or_else(|| shared.options.upgraded_idle.max(policies.timeouts.read))
     }
 
-    /// The endpoint of the try under way or just ended.
-    pub(super) fn endpoint(&self) -> Option<&Endpoint> {
-        self.current.as_ref().map(|current| &current.endpoint)
-    }
-
     /// Takes the backend that the decision named, and works out the key that its balancing asks for.
     pub(super) fn send_to(&mut self, backend: Arc<Backend>, head: &impl RequestHead) {
         if let Some(affinity) = &backend.affinity {
@@ -247,29 +242,29 @@ impl RequestContext {
 
     /// Picks an endpoint: that of the client's session, else one that this request has not tried yet, while there is one.
     pub(super) fn pick_endpoint(&mut self, head: &impl RequestHead) -> Option<Endpoint> {
-        let backend = Arc::clone(self.backend.as_ref()?);
+        let backend = self.backend.as_deref()?;
         let ejection = &self.snapshot.settings.ejection;
         let key = self.key.as_deref();
-        let index = if let Some(affinity) = &backend.affinity {
-            let Choice { index, key } = session::pick(&backend, affinity, key, &self.tried)?;
+        if let Some(affinity) = &backend.affinity {
+            let Choice { index, key } = session::pick(backend, affinity, key, &self.tried)?;
+            let endpoint = backend.endpoints.get(index).cloned();
             self.response.session = key.and_then(|key| self.session_cookie(affinity, &key, head));
-            index
-        } else {
-            let key = key.unwrap_or_default();
-            match &backend.load_balance {
-                LoadBalance::ConsistentHash(_) => {
-                    let mut ring = ring::endpoints_for(&backend, key);
-                    balance::pick(&backend, ejection, &self.tried, Some(&mut ring))
-                }
-                LoadBalance::SubsetHash(_, size) => {
-                    let mut ring = ring::grouped_endpoints_for(&backend, *size, key);
-                    balance::pick(&backend, ejection, &self.tried, Some(&mut ring))
-                }
-                LoadBalance::RoundRobin | LoadBalance::LeastRequest | LoadBalance::PeakEwma => {
-                    balance::pick(&backend, ejection, &self.tried, None)
-                }
-            }?
-        };
+            return endpoint;
+        }
+        let key = key.unwrap_or_default();
+        let index = match &backend.load_balance {
+            LoadBalance::ConsistentHash(_) => {
+                let mut ring = ring::endpoints_for(backend, key);
+                balance::pick(backend, ejection, &self.tried, Some(&mut ring))
+            }
+            LoadBalance::SubsetHash(_, size) => {
+                let mut ring = ring::grouped_endpoints_for(backend, *size, key);
+                balance::pick(backend, ejection, &self.tried, Some(&mut ring))
+            }
+            LoadBalance::RoundRobin | LoadBalance::LeastRequest | LoadBalance::PeakEwma => {
+                balance::pick(backend, ejection, &self.tried, None)
+            }
+        }?;
         backend.endpoints.get(index).cloned()
     }
 
@@ -302,7 +297,7 @@ impl RequestContext {
             body_bytes: 0,
         });
         self.first_try.get_or_insert(now);
-        self.current = Some(CurrentTry { _in_flight: endpoint.state.begin(), endpoint, began: now });
+        self.current = Some(CurrentTry { address: endpoint.addr, endpoint: InFlight::new(endpoint.state), began: now });
     }
 
     pub(super) fn connected(&mut self, reused: bool) {
@@ -332,7 +327,7 @@ impl RequestContext {
             let timed_out = matches!(reason, Reason::ConnectTimeout | Reason::UpstreamTimeout);
             entry.status = entry.status.or(Some(if timed_out { 504 } else { 502 }));
         }
-        self.tried.push(current.endpoint.addr);
+        self.tried.push(current.address);
         // Nobody is to stay with it.
         self.response.session = None;
         if blame == Blame::Endpoint
@@ -341,7 +336,7 @@ impl RequestContext {
         {
             metrics.upstream_ejection();
             tracing::warn!(
-                backend = %backend.name, endpoint = %current.endpoint.addr, seconds = out.as_secs_f64(),
+                backend = %backend.name, endpoint = %current.address, seconds = out.as_secs_f64(),
                 reason = %reason, "ejected a failing endpoint"
             );
         }
@@ -357,7 +352,7 @@ impl RequestContext {
     /// Passes over the try under way: its endpoint answered, but another one is to.
     pub(super) fn pass_over_try(&mut self) {
         self.end_try(Instant::now());
-        self.tried.extend(self.current.as_ref().map(|current| current.endpoint.addr));
+        self.tried.extend(self.current.as_ref().map(|current| current.address));
     }
 
     /// Whether requests of this method may be sent to more than one endpoint.
@@ -381,13 +376,13 @@ impl RequestContext {
         self.end_try(now);
         self.under_way = None;
         if !end.failed
-            && let Some(endpoint) = self.endpoint()
+            && let Some(CurrentTry { endpoint, .. }) = &self.current
         {
-            endpoint.state.record_success();
+            endpoint.record_success();
             if let Some(header) = self.tries.last().and_then(|current| current.header)
                 && self.backend.as_ref().is_some_and(|backend| backend.load_balance == LoadBalance::PeakEwma)
             {
-                balance::record_latency(&endpoint.state, header);
+                balance::record_latency(endpoint, header);
             }
         }
         let record = RequestRecord {

@@ -100,7 +100,7 @@ impl Passthrough {
                 }
                 Ok(Err(error)) if is_ours(&error) => return None,
                 Ok(Err(_)) | Err(_) => {
-                    balance::record_failure(&self.backend, endpoint, ejection);
+                    balance::record_failure(&self.backend, &endpoint.state, ejection);
                     tried.push(endpoint.addr);
                 }
             }

@@ -276,7 +276,7 @@ fn failures_in_a_row_eject_within_the_cap() {
     let backend = fixture::backend("s", 4, LoadBalance::RoundRobin);
     let ejection = Ejection::default();
     let fail = |index: usize, times: usize| {
-        (0..times).map(|_| record_failure(&backend, &backend.endpoints[index], &ejection)).collect::<Vec<_>>()
+        (0..times).map(|_| record_failure(&backend, &backend.endpoints[index].state, &ejection)).collect::<Vec<_>>()
     };
     let base = Some(ejection.base);
     assert_eq!(fail(0, 3), [None, None, base]);
@@ -292,8 +292,8 @@ fn a_lone_endpoint_is_never_ejected_and_zero_switches_ejection_off() {
     let four = fixture::backend("s", 4, LoadBalance::RoundRobin);
     let off = Ejection { consecutive_failures: 0, ..Ejection::default() };
     for _ in 0..10 {
-        assert_eq!(record_failure(&alone, &alone.endpoints[0], &Ejection::default()), None);
-        assert_eq!(record_failure(&four, &four.endpoints[0], &off), None);
+        assert_eq!(record_failure(&alone, &alone.endpoints[0].state, &Ejection::default()), None);
+        assert_eq!(record_failure(&four, &four.endpoints[0].state, &off), None);
     }
 }
 

@@ -8,6 +8,7 @@
 //! [`edgeward_routing::Snapshot`] and does not know where they come from.
 
 pub mod access_log;
+mod clock;
 pub mod connection;
 pub mod drain;
 pub mod engine;

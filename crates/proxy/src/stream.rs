@@ -25,6 +25,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
@@ -38,8 +39,8 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
+use crate::clock;
 use crate::connection::{Alpn, Connection, Phase};
 use crate::listener::Observer;
 use head::Framing;
@@ -159,7 +160,7 @@ impl Stream {
         let protocol = if http2 {
             Protocol::Http2(Box::new(Http2::new(&connection.settings.limits)))
         } else {
-            Protocol::Head { since: Instant::now(), begun: None, draining: None }
+            Protocol::Head { since: clock::now(), begun: None, draining: None }
         };
         Self {
             transport,

@@ -23,6 +23,7 @@ use super::auth::Admission;
 use super::compressor::Compressor;
 use super::page::Answerer;
 use super::{Shared, failure};
+use crate::clock;
 use crate::connection::Connection;
 use crate::metrics::Metrics;
 use crate::record::{self, Request, RequestRecord, Response, Try};
@@ -100,8 +101,8 @@ struct CurrentTry {
 impl RequestContext {
     pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
-            started: SystemTime::now(),
-            clock: Instant::now(),
+            started: clock::calendar(),
+            clock: clock::now(),
             snapshot,
             connection: None,
             downstream: Downstream { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tls: false, port: 0 },
@@ -302,13 +303,13 @@ impl RequestContext {
 
     pub(super) fn connected(&mut self, reused: bool) {
         if let (Some(current), Some(entry)) = (&self.current, self.tries.last_mut()) {
-            entry.connect = Some(if reused { Duration::ZERO } else { current.began.elapsed() });
+            entry.connect = Some(if reused { Duration::ZERO } else { clock::now() - current.began });
         }
     }
 
     pub(super) fn response_head(&mut self, status: u16) {
         if let (Some(current), Some(entry)) = (&self.current, self.tries.last_mut()) {
-            entry.header = Some(current.began.elapsed());
+            entry.header = Some(clock::now() - current.began);
             entry.status = Some(status);
         }
     }
@@ -321,7 +322,7 @@ impl RequestContext {
 
     /// Closes the try under way: nothing more comes of it. An endpoint that is to `blame` is a step nearer to its ejection.
     pub(super) fn fail_try(&mut self, reason: Reason, blame: Blame, metrics: &Metrics) {
-        self.end_try(Instant::now());
+        self.end_try(clock::now());
         let Some(current) = &self.current else { return };
         if let Some(entry) = self.tries.last_mut() {
             let timed_out = matches!(reason, Reason::ConnectTimeout | Reason::UpstreamTimeout);
@@ -351,7 +352,7 @@ impl RequestContext {
 
     /// Passes over the try under way: its endpoint answered, but another one is to.
     pub(super) fn pass_over_try(&mut self) {
-        self.end_try(Instant::now());
+        self.end_try(clock::now());
         self.tried.extend(self.current.as_ref().map(|current| current.address));
     }
 
@@ -372,7 +373,7 @@ impl RequestContext {
 
     /// Ends the request: tells balancing, metrics, access log and connection what became of it.
     pub(super) fn finish(&mut self, shared: &Shared, end: End<'_>) {
-        let now = Instant::now();
+        let now = clock::now();
         self.end_try(now);
         self.under_way = None;
         if !end.failed

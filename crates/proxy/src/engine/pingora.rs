@@ -32,6 +32,7 @@ use super::connection_options::ConnectionOptions;
 use super::context::{Blame, End, RequestContext};
 use super::page::{self as pages, Answerer, Page, Turn};
 use super::{Shared, failure, upgrade};
+use crate::clock;
 use crate::connection::Connection;
 use crate::limits::{h2_options, server_options};
 use crate::record::{Request, Response};
@@ -214,7 +215,7 @@ impl ProxyHttp for PingoraEngine {
         if ctx.is_last_on_connection(ctx.sends_body() && head::is_chunked(session)) {
             upstream::close_behind(&mut peer);
         }
-        ctx.begin_try(endpoint, Instant::now());
+        ctx.begin_try(endpoint, clock::now());
         Ok(Box::new(peer))
     }
 

@@ -15,6 +15,7 @@ use tokio::time::{timeout, timeout_at};
 use super::observer::{Event, HandshakeFailure, Rejection};
 use super::passthrough::Passthrough;
 use super::{Application, Shared};
+use crate::clock;
 use crate::connection::{AddressSource, Connection, ConnectionState, Phase, Registration, TlsSession};
 use crate::proxy_protocol::{self, HeaderError, Proxied};
 use crate::seats;
@@ -54,7 +55,7 @@ pub(super) async fn serve<A: Application>(incoming: Incoming, app: Arc<A>) {
             seen = Some(lifecycle.phase());
             lifecycle.watch(cx.waker());
         }
-        if exchange.as_mut().poll(cx).is_ready() {
+        if clock::turn(|| exchange.as_mut().poll(cx)).is_ready() {
             return Poll::Ready(());
         }
         if seen == Some(Phase::Cut) {

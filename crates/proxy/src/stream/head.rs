@@ -10,6 +10,7 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::authority::validate_request_authority;
 
 use super::chunked::Chunked;
+use crate::clock;
 use crate::head::{lines, parse_length};
 
 /// Why a request is answered by the connection itself, which is closed behind the answer.
@@ -49,11 +50,11 @@ impl Refusal {
     /// The answer as it goes on the wire.
     pub(super) fn response(self) -> Vec<u8> {
         let (status, phrase, body) = (self.status, self.phrase(), self.body());
-        let date = pingora::protocols::http::date::get_cached_date();
+        let date = clock::date();
         format!(
             "HTTP/1.1 {status} {phrase}\r\nDate: {}\r\nContent-Type: text/plain; charset=utf-8\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            date.to_str().unwrap_or_default(),
+            String::from_utf8_lossy(&date),
             body.len(),
         )
         .into_bytes()

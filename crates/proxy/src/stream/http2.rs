@@ -3,12 +3,12 @@
 //! The HTTP/2 layer above keeps no time: it waits without end for the rest of a header block or of a body, and takes any
 //! number of cancelled streams. Nothing is decoded here but the heads of frames, in both directions.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use edgeward_routing::settings::ClientLimits;
-use tokio::time::Instant;
 
 use super::H2_PREFACE;
+use crate::clock;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -82,7 +82,7 @@ pub(super) struct TooManyCancels;
 impl Http2 {
     /// Before the client's preface.
     pub(super) fn new(limits: &ClientLimits) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         Self {
             preface_left: H2_PREFACE.len(),
             received: Frames::default(),
@@ -107,7 +107,7 @@ impl Http2 {
     ///
     /// When it cancels more streams than `limits` allow, and most of those that it opens: a busy client may cancel some.
     pub(super) fn receive(&mut self, bytes: &[u8], limits: &ClientLimits) -> Result<(), TooManyCancels> {
-        let now = Instant::now();
+        let now = clock::now();
         let preface = self.preface_left.min(bytes.len());
         self.preface_left -= preface;
         let mut left = &bytes[preface..];
@@ -156,7 +156,7 @@ impl Http2 {
                 // A client that listens for long may be silent for as long.
                 HEADERS | DATA if begins => {
                     if let Some(body) = self.body(frame.stream) {
-                        body.moved = Instant::now();
+                        body.moved = clock::now();
                     }
                 }
                 RST_STREAM if ends => self.close(frame.stream),

@@ -4,14 +4,15 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::Instant;
 
 use super::head::{self, Faults, Framing, Refusal};
 use super::http2::{Http2, TooManyCancels};
 use super::{Broken, H2_PREFACE, Protocol, Stream, websocket};
+use crate::clock;
 use crate::connection::{ConnectionState, Phase};
 use crate::listener::{Event, Refused};
 
@@ -79,7 +80,7 @@ impl Stream {
     }
 
     pub(super) fn next_head(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         let begun = (!self.inbox.is_empty()).then_some(now);
         self.protocol = Protocol::Head { since: now, begun, draining: None };
         self.scanned = 0;
@@ -169,8 +170,8 @@ impl Stream {
     /// Ends the connection with an answer of its own.
     fn refuse(&mut self, refusal: Refusal) {
         let begun = match &self.protocol {
-            Protocol::Head { begun: Some(begun), .. } => begun.into_std(),
-            _ => std::time::Instant::now(),
+            Protocol::Head { begun: Some(begun), .. } => *begun,
+            _ => clock::now(),
         };
         let refused = Refused { connection: &self.connection, head: &self.inbox, begun, refusal };
         self.observer.observe(Event::BadRequest(refused));
@@ -192,7 +193,7 @@ impl Stream {
         };
         let limit = if waiting && lifecycle.phase() >= Phase::Draining {
             // A client that has just sent its next request must find the connection open, so it is not closed at once.
-            let noticed = *draining.get_or_insert_with(Instant::now);
+            let noticed = *draining.get_or_insert_with(clock::now);
             limit.min(noticed + lifecycle.idle_grace())
         } else {
             limit
@@ -242,7 +243,7 @@ impl Stream {
     /// its next request, and waits.
     pub(super) fn watch_for_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(deadline) = self.connection.lifecycle.deadline() {
-            self.read_deadline.set(deadline.into());
+            self.read_deadline.set(deadline);
             if self.read_deadline.poll(cx).is_ready() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
@@ -301,7 +302,7 @@ impl Stream {
         loop {
             let Protocol::Http2(http2) = &mut self.protocol else { return Poll::Pending };
             let (limits, lifecycle) = (&self.connection.settings.limits, &self.connection.lifecycle);
-            let now = Instant::now();
+            let now = clock::now();
             let draining = lifecycle.phase() >= Phase::Draining;
             let taken = lifecycle.requests_taken();
             if !http2.leaving && (draining || limits.is_used_up(taken)) {
@@ -332,7 +333,7 @@ impl Stream {
             if frame == Some(first) {
                 let refusal = Refusal::new(408, "HTTP/2 frame took too long");
                 if http2.has_begun() {
-                    let begun = first.checked_sub(limits.header_timeout).unwrap_or(now).into_std();
+                    let begun = first.checked_sub(limits.header_timeout).unwrap_or(now);
                     let refused = Refused { connection: &self.connection, head: b"", begun, refusal };
                     self.observer.observe(Event::BadRequest(refused));
                 }
@@ -368,7 +369,7 @@ impl Stream {
         self.ended = n == 0;
         self.inbox.extend_from_slice(buf.filled());
         if let Protocol::Head { begun, .. } = &mut self.protocol {
-            begun.get_or_insert_with(Instant::now);
+            begun.get_or_insert_with(clock::now);
         }
         Poll::Ready(Ok(n))
     }

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
-use tokio::time::Instant;
 
 use super::{Protocol, Stream};
+use crate::clock;
 use crate::connection::Phase;
 use crate::listener::Event;
 
@@ -101,7 +101,7 @@ impl Stream {
             self.write_deadline.clear();
             return written;
         }
-        self.write_deadline.set_if_clear(|| Instant::now() + self.connection.settings.limits.write_timeout);
+        self.write_deadline.set_if_clear(|| clock::now() + self.connection.settings.limits.write_timeout);
         ready!(self.write_deadline.poll(cx));
         self.observer.observe(Event::SlowReader { connection: &self.connection });
         // Nothing more can be said to this client.

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
 
 use edgeward_routing::backend::Backend;
 use edgeward_routing::decide::{Action, Reason, RequestHead as _, decide_for};
@@ -29,6 +28,7 @@ use super::throttle::Throttle;
 use super::tunnel::Tunnel;
 use super::upload::Upload;
 use super::upstream::{Upstream, connect, is_open};
+use crate::clock;
 use crate::head::{BodyLength, RequestHead, elements};
 use crate::record::{Request, Response};
 use crate::stream::Deadline;
@@ -264,7 +264,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         let endpoint =
             self.ctx.pick_endpoint(&self.head).ok_or(Failure { reason: Reason::Internal, was_sent: false })?;
         let address = endpoint.addr;
-        let now = Instant::now();
+        let now = clock::now();
         self.ctx.begin_try(endpoint, now);
         let timeouts = self.ctx.timeouts();
         let (mut upstream, is_reused) = if self.ctx.protocol().is_http2() {

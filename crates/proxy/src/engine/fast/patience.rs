@@ -3,11 +3,10 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::clock;
+use crate::stream::Deadline;
 use edgeward_routing::decide::Reason;
 use edgeward_routing::policy::Timeouts;
-use tokio::time::Instant;
-
-use crate::stream::Deadline;
 
 /// Whose move it is. A client that takes nothing is the stream's to notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +63,7 @@ impl<'a> Patience<'a> {
         };
         if self.waiting != Some(waiting) {
             self.waiting = Some(waiting);
-            self.deadline.set(Instant::now() + time);
+            self.deadline.set(clock::now() + time);
         }
         self.deadline.poll(cx).map(|()| reason)
     }

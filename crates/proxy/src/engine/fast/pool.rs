@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use tokio::net::TcpStream;
 
 use super::links::Links;
+use crate::clock;
 use crate::pipe::Pipe;
 
 /// How often connections that nobody needs any more are looked for.
@@ -44,7 +45,7 @@ pub(super) struct Past {
 impl Kept {
     /// One that has served nothing yet.
     pub(super) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, past: Past { began: Instant::now(), requests: 0 } }
+        Self { tcp, past: Past { began: clock::now(), requests: 0 } }
     }
 }
 
@@ -83,7 +84,7 @@ impl Pool {
     /// Keeps a connection that has served one more request for the next one, as `settings` have it. When there are too many,
     /// those that have been idle for longest go.
     pub(super) fn put(&self, address: SocketAddr, mut kept: Kept, settings: &UpstreamPool) {
-        let since = Instant::now();
+        let since = clock::now();
         kept.past.requests = kept.past.requests.saturating_add(1);
         let is_used_up = settings.requests.is_some_and(|most| kept.past.requests >= most)
             || settings.age.is_some_and(|age| since.duration_since(kept.past.began) >= age);

@@ -6,11 +6,11 @@ use edgeward_routing::forward::Edit;
 use edgeward_routing::policy::ResponsePolicies;
 use edgeward_routing::respond::is_hidden;
 use edgeward_routing::settings::{Compressed, Settings, weak_etag};
-use pingora::protocols::http::date::get_cached_date;
 
 use super::super::connection_options::Named;
 use super::super::context::RequestContext;
 use super::field::{Edited, put_field, put_unfolded};
+use crate::clock;
 use crate::head::{Field, ResponseHead, elements, parse_length};
 
 /// Where the body of a response ends (RFC 9112 section 6.3).
@@ -231,7 +231,7 @@ fn put_status_line(out: &mut Vec<u8>, response: &ResponseHead, bytes: &[u8]) {
 
 /// Ends a head with what every response of this proxy has.
 pub(super) fn put_end(out: &mut Vec<u8>, connection: Option<ConnectionField>) {
-    put_field(out, b"Date", get_cached_date().as_bytes());
+    put_field(out, b"Date", &clock::date());
     out.put_slice(match connection {
         Some(ConnectionField::KeepAlive) => b"Connection: keep-alive\r\n\r\n",
         Some(ConnectionField::Close) => b"Connection: close\r\n\r\n",

@@ -10,7 +10,6 @@ use http::header::{
 };
 use http::{HeaderValue, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
-use pingora::protocols::http::date::get_cached_date;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
@@ -18,13 +17,14 @@ use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connectio
 use super::super::compressor::Compressor;
 use super::super::context::RequestContext;
 use super::head::{Head, expectation};
+use crate::clock;
 
 /// Sends the answer with a short body, and sees to it that an unwanted request body does not stand in its way.
 pub(super) async fn send(session: &mut Session, answer: &Answer<'_>, ctx: &RequestContext) -> Result<()> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = body_of(status).map(Bytes::from);
     let mut head = ResponseHeader::build(status, Some(6))?;
-    head.insert_header(DATE, get_cached_date())?;
+    head.insert_header(DATE, &clock::date()[..])?;
     if let Some(body) = &body {
         head.insert_header(CONTENT_TYPE, "text/plain; charset=utf-8")?;
         head.insert_header(CONTENT_LENGTH, body.len())?;

@@ -11,11 +11,11 @@ use h2::SendStream;
 use http::HeaderMap;
 use pingora::protocols::http::v2::server::HttpSession;
 use tokio::io::ReadBuf;
-use tokio::time::Instant;
 
 use super::super::super::failure;
 use super::super::client::{Behind, Client, Pieces};
 use super::head;
+use crate::clock;
 use crate::connection::Connection;
 use crate::stream::Deadline;
 
@@ -76,7 +76,7 @@ impl Http2Client {
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(reason(&error))),
                 Poll::Ready(None) => return Poll::Ready(Err(Reason::ClientClosed)),
                 Poll::Pending => {
-                    self.write_deadline.set_if_clear(|| Instant::now() + self.write_timeout);
+                    self.write_deadline.set_if_clear(|| clock::now() + self.write_timeout);
                     ready!(self.write_deadline.poll(cx));
                     return Poll::Ready(Err(Reason::ClientClosed));
                 }

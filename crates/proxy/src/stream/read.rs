@@ -363,11 +363,9 @@ impl Stream {
     /// Reads once into the inbox.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [MaybeUninit::uninit(); STEP];
-        let mut buf = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf))?;
-        let n = buf.filled().len();
+        let inbox = &mut self.inbox;
+        let n = ready!(self.transport.poll_read_by(cx, &mut space, |read| inbox.extend_from_slice(read)))?;
         self.ended = n == 0;
-        self.inbox.extend_from_slice(buf.filled());
         if let Protocol::Head { begun, .. } = &mut self.protocol {
             begun.get_or_insert_with(clock::now);
         }

@@ -1,14 +1,15 @@
 //! The TCP connection, with or without TLS on it.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::held;
+use crate::socket;
 use crate::tls::TlsStream;
 
 /// What bytes are read from and written to.
@@ -42,13 +43,29 @@ impl Transport {
     /// Sends some of `bufs`, with which the connection ends: its end must be said next.
     pub(super) fn poll_send_last(&mut self, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(tcp) => held::poll_send(cx, tcp, bufs),
+            Self::Tcp(tcp) => socket::poll_send_last(cx, tcp, bufs),
             Self::Tls(tls) => {
                 tls.hold();
                 tls.poll_write(cx, bufs)
             }
             Self::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
+    }
+
+    /// Reads with the help of `space`, has `take` have it, and returns how much it is: 0 at the end.
+    pub(super) fn poll_read_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        space: &mut [MaybeUninit<u8>],
+        mut take: impl FnMut(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        if let Self::Tcp(tcp) = self {
+            return socket::poll_recv_by(cx, tcp, space, take);
+        }
+        let mut buf = ReadBuf::uninit(space);
+        ready!(Pin::new(self).poll_read(cx, &mut buf))?;
+        take(buf.filled());
+        Poll::Ready(Ok(buf.filled().len()))
     }
 
     /// Makes the close that follows a reset.
@@ -73,7 +90,7 @@ impl AsyncRead for Transport {
 impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tcp(tcp) => socket::poll_send(cx, tcp, &[io::IoSlice::new(buf)]),
             Self::Tls(tls) => tls.poll_write(cx, &[io::IoSlice::new(buf)]),
             Self::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
@@ -85,7 +102,7 @@ impl AsyncWrite for Transport {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Tcp(tcp) => socket::poll_send(cx, tcp, bufs),
             Self::Tls(tls) => tls.poll_write(cx, bufs),
             Self::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }

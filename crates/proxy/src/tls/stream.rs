@@ -11,12 +11,12 @@ use std::task::{Context, Poll, ready};
 use edgeward_routing::Snapshot;
 use edgeward_routing::policy::ClientAuthority;
 use rustls::server::{Accepted, Acceptor, ServerConnection};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::ServerConfigs;
 use super::records::Records;
-use crate::held;
+use crate::socket;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -266,19 +266,17 @@ fn or_would_block<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
 
 impl io::Read for Wire<'_, '_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let mut out = ReadBuf::new(out);
-        or_would_block(Pin::new(&mut *self.tcp).poll_read(self.cx, &mut out))?;
-        Ok(out.filled().len())
+        or_would_block(socket::poll_recv(self.cx, self.tcp, out))
     }
 }
 
 impl io::Write for Wire<'_, '_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        or_would_block(Pin::new(&mut *self.tcp).poll_write(self.cx, buf))
+        self.write_vectored(&[IoSlice::new(buf)])
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        or_would_block(Pin::new(&mut *self.tcp).poll_write_vectored(self.cx, bufs))
+        or_would_block(socket::poll_send(self.cx, self.tcp, bufs))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -312,7 +310,7 @@ impl io::Write for Held<'_, '_> {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        or_would_block(held::poll_send(self.cx, self.tcp, bufs))
+        or_would_block(socket::poll_send_last(self.cx, self.tcp, bufs))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,11 +1,9 @@
 //! What comes from the endpoint: the head of its response, and the body on its way to the client.
 
 use std::ops::Range;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use edgeward_routing::decide::Reason;
-use tokio_util::io::poll_read_buf;
 
 use super::super::compressor::Compressor;
 use super::chunk::{self, LAST_CHUNK};
@@ -18,6 +16,7 @@ use super::upload::Upload;
 use super::upstream::Upstream;
 use crate::head::ResponseHead;
 use crate::pipe::Pipe;
+use crate::socket;
 use crate::stream::Chunked;
 
 /// The two ends of an exchange, and what both directions need.
@@ -42,7 +41,7 @@ impl<C: Client> Ends<'_, '_, C> {
                         Poll::Ready(Ok(())) => *buf = self.buffers.take(),
                     }
                 }
-                poll_read_buf(Pin::new(tcp), cx, buf).map_err(|_| Reason::UpstreamClosed)
+                socket::poll_recv_vec(cx, tcp, buf).map_err(|_| Reason::UpstreamClosed)
             }
             Upstream::Http2(call) => {
                 if buf.capacity() == 0 {

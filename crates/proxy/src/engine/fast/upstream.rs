@@ -3,19 +3,18 @@
 mod call;
 mod head;
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use edgeward_routing::decide::Reason;
-use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 use super::exchange::Failure;
 use super::pool::Kept;
 use super::response::Length;
 use crate::shortage::is_ours;
+use crate::socket;
 
 pub(super) use call::Call;
 
@@ -40,7 +39,7 @@ impl Upstream {
     /// nothing follows.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8], is_last: bool) -> Poll<usize> {
         match self {
-            Self::Http1(kept) => Pin::new(&mut kept.tcp).poll_write(cx, data).map(Result::unwrap_or_default),
+            Self::Http1(kept) => socket::poll_send(cx, &kept.tcp, &[IoSlice::new(data)]).map(Result::unwrap_or_default),
             Self::Http2(call) => call.poll_send(cx, data, is_last),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing is copied into a map: a head has a dozen fields, and most of them are only passed on.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::BytesMut;
@@ -68,8 +69,10 @@ impl Fields {
 
 /// One bit for a name, whatever its case. Other names may have the same.
 pub(crate) fn mark(name: &[u8]) -> u64 {
-    let first = name.first().copied().unwrap_or_default() | 0x20;
-    1 << ((name.len() + 7 * usize::from(first)) % 64)
+    // Many begin alike, and end alike.
+    let [first, late] =
+        [0, name.len().wrapping_sub(2)].map(|at| usize::from(name.get(at).map_or(0, |byte| byte | 0x20)));
+    1 << ((name.len() + 9 * first + 23 * late) % 64)
 }
 
 /// A header field.
@@ -320,21 +323,14 @@ impl ResponseHead {
     ///
     /// It is no head of a response in HTTP/1 (RFC 9112 section 4), or has more than 256 fields.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, httparse::Error> {
-        // Few responses have more fields than this, and the space is cleared each time.
-        let mut space = [httparse::EMPTY_HEADER; 32];
-        match Self::parse_into(bytes, &mut space) {
-            Err(httparse::Error::TooManyHeaders) => Self::parse_into(bytes, &mut [httparse::EMPTY_HEADER; MAX_FIELDS]),
-            parsed => parsed,
-        }
-    }
-
-    fn parse_into<'b>(bytes: &'b [u8], space: &mut [httparse::Header<'b>]) -> Result<Option<Self>, httparse::Error> {
-        let mut response = httparse::Response::new(space);
+        let mut space = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut response = httparse::Response::new(&mut []);
         // What servers have been seen to send, and what any proxy understands. Folded values are unfolded when they are
         // written.
         let mut parser = httparse::ParserConfig::default();
         parser.allow_spaces_after_header_name_in_responses(true).allow_obsolete_multiline_headers_in_responses(true);
-        let httparse::Status::Complete(length) = parser.parse_response(&mut response, bytes)? else { return Ok(None) };
+        let parsed = parser.parse_response_with_uninit_headers(&mut response, bytes, &mut space)?;
+        let httparse::Status::Complete(length) = parsed else { return Ok(None) };
         if response.code.is_none_or(|status| status < 100) {
             return Err(httparse::Error::Status);
         }

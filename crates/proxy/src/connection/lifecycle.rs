@@ -133,6 +133,10 @@ impl Lifecycle {
 
     /// Notes what the connection is doing.
     pub(crate) fn enter(&self, state: ConnectionState) {
+        // Mostly it does that already, and to look is cheaper than to write.
+        if self.state.load(Ordering::Relaxed) == state as u8 {
+            return;
+        }
         let old = self.state.swap(state as u8, Ordering::Relaxed);
         if old != state as u8 {
             self.gauges.states[usize::from(old)].fetch_sub(1, Ordering::Relaxed);

@@ -90,7 +90,8 @@ impl<A: Application> Worker<A> {
             registration: self.registry.register(tls),
             shared: Arc::clone(shared),
         };
-        tokio::spawn(serve::serve(incoming, Arc::clone(&self.app)));
+        // Apart, for a task moves what it is given half a dozen times, and this is some kilobytes.
+        tokio::spawn(Box::pin(serve::serve(incoming, Arc::clone(&self.app))));
     }
 }
 

@@ -152,11 +152,13 @@ impl Buffers {
 
     /// Gives a buffer back. One without room is none.
     pub(super) fn put(&self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        let mut free = self.free();
         // Nothing makes them larger on purpose.
-        if (Self::SIZE..=2 * Self::SIZE).contains(&buffer.capacity()) && free.len() < Self::MOST {
-            free.push(buffer);
+        if (Self::SIZE..=2 * Self::SIZE).contains(&buffer.capacity()) {
+            buffer.clear();
+            let mut free = self.free();
+            if free.len() < Self::MOST {
+                free.push(buffer);
+            }
         }
     }
 }

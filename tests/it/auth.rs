@@ -93,7 +93,7 @@ async fn a_secret_counts_as_soon_as_it_changes() {
     users("u:{PLAIN}other");
     wait_for(edgeward.http, &with(RIGHT), |answer| answer.status() == 401).await;
     assert_eq!(statuses(&edgeward, &[with("Basic dTpvdGhlcg==")]).await, [200]);
-    users("u:abNANd1rDfiNc");
+    users("u:_J9..rasmBYk8r9AiWNc");
     wait_for(edgeward.http, &with(RIGHT), |answer| answer.status() == 503).await;
     users(&format!("u:{APR1}"));
     wait_for(edgeward.http, &with(RIGHT), |answer| answer.status() == 200).await;

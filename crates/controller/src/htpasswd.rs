@@ -12,6 +12,8 @@ pub(crate) struct Htpasswd {
     pub(crate) users: std::sync::Arc<Users>,
     /// The numbers of the entries that no password fits. They let nobody in, as in nginx.
     pub(crate) unusable: Vec<usize>,
+    /// The users whose passwords are easily found out by whoever reads the list.
+    pub(crate) weak: Vec<String>,
     /// The entries that would let somebody in elsewhere, and are not understood here: their numbers, and what they are.
     pub(crate) refused: Vec<(usize, &'static str)>,
 }
@@ -21,6 +23,12 @@ pub(crate) fn is_password(value: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 10] =
         [b"$apr1$", b"$1$", b"$2a$", b"$2b$", b"$2y$", b"$5$", b"$6$", b"{SHA}", b"{SSHA}", b"{PLAIN}"];
     PREFIXES.iter().any(|prefix| value.starts_with(prefix))
+}
+
+/// Whether values of a Secret are the passwords of users and nothing else. Under DES they look like other words of 13 letters,
+/// so that one alone shows nothing.
+pub(crate) fn are_passwords<'v>(mut values: impl Iterator<Item = &'v Vec<u8>>) -> bool {
+    values.all(|value| is_password(value) || des(value.trim_ascii_end()).is_some())
 }
 
 /// Reads a list: a user, `:` and a password on each line. What follows behind a second `:` has no meaning, and neither has
@@ -37,8 +45,10 @@ pub(crate) fn parse(list: &[u8]) -> Htpasswd {
             htpasswd.refused.push((at + 1, what));
             Password::Never
         });
-        if password == Password::Never {
-            htpasswd.unusable.push(at + 1);
+        match password {
+            Password::Never => htpasswd.unusable.push(at + 1),
+            Password::Des { .. } => htpasswd.weak.push(name.escape_ascii().to_string()),
+            _ => {}
         }
         users.push((name.into(), password));
     }
@@ -76,10 +86,16 @@ fn password(text: &[u8]) -> Result<Password, &'static str> {
     match text {
         [b'$', b'2', b'a' | b'b' | b'y', b'$', rest @ ..] => bcrypt(rest),
         [b'$', b'2', b'x', b'$', ..] => Err("bcrypt of the kind `$2x$`"),
-        _ if text.len() == 13 && text.iter().all(|byte| is_crypt(*byte)) => Err("crypt(3) with DES"),
-        [b'_', rest @ ..] if rest.len() == 19 && rest.iter().all(|byte| is_crypt(*byte)) => Err("crypt(3) with DES"),
-        _ => Ok(Password::Never),
+        [b'_', rest @ ..] if rest.len() == 19 && rest.iter().all(|byte| is_crypt(*byte)) => {
+            Err("the extended crypt(3) with DES of BSDi")
+        }
+        _ => Ok(des(text).unwrap_or(Password::Never)),
     }
+}
+
+fn des(text: &[u8]) -> Option<Password> {
+    let (salt, digest) = text.split_first_chunk::<2>().filter(|_| text.iter().all(|byte| is_crypt(*byte)))?;
+    Some(Password::Des { salt: *salt, digest: digest.try_into().ok()? })
 }
 
 /// A character of crypt's base 64.
@@ -167,6 +183,8 @@ mod tests {
         assert!(matches!(one(bcrypt), Password::Bcrypt { cost: 5, .. }));
         let sha256 = "gruCpC7VkOTspMQTTSAR8mtlO9Upms.fwqE5y16JVM.";
         assert!(matches!(one(&format!("$5$abcdefgh${sha256}")), Password::Sha256(Rounds { rounds: 5000, .. })));
+        let des = one("abNANd1rDfiNc");
+        assert!(matches!(des, Password::Des { salt, digest } if (&salt, &digest) == (b"ab", b"NANd1rDfiNc")));
         let rounds = one(&format!("$5$rounds=1234$abcdefgh${sha256}"));
         assert!(matches!(rounds, Password::Sha256(Rounds { rounds: 1234, salt, .. }) if *salt == *b"abcdefgh"));
     }
@@ -176,6 +194,9 @@ mod tests {
         let sha256 = "gruCpC7VkOTspMQTTSAR8mtlO9Upms.fwqE5y16JVM.";
         for text in [
             "secret",
+            "abNANd1rDfiN",
+            "abNANd1rDfiNcc",
+            "abNANd1rDfiN!",
             "",
             "{SHA}x",
             "{SHA}5en6G6MezRroT3XKqkdPOmY/BfRhYmM=",
@@ -197,7 +218,6 @@ mod tests {
     #[test]
     fn what_would_let_somebody_in_elsewhere_is_refused() {
         for text in [
-            "abNANd1rDfiNc",
             "_J9..rasmBYk8r9AiWNc",
             "$2x$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a",
             "$2y$15$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a",

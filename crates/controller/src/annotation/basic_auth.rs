@@ -10,9 +10,15 @@ pub(super) static GROUP: Group = Group {
     annotations: &[
         Annotation::honoured("auth-realm", Scope::Route, realm, "What clients are told that the password is for.")
             .needing("auth-type"),
-        Annotation::honoured("auth-secret", Scope::Route, secret, "Secret with the users, as `name` or `namespace/name`.")
-            .needing("auth-type")
-            .naming(Kind::Secret),
+        Annotation::honoured(
+            "auth-secret",
+            Scope::Route,
+            secret,
+            "Secret with the users, as `name` or `namespace/name`. Their passwords are as `htpasswd` writes them; one under crypt(3) \
+             with DES is reported, for 8 characters of it count, and whoever reads it finds it out in hours.",
+        )
+        .needing("auth-type")
+        .naming(Kind::Secret),
         Annotation::honoured(
             "auth-secret-type",
             Scope::Route,

@@ -125,7 +125,8 @@ impl Convert for Secret {
         // Only what may be served, and who may be: of most Secrets of a cluster nothing stays in memory.
         let mut data: BTreeMap<_, _> =
             self.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
-        let is_user = |value: &[u8]| htpasswd::is_password(value) || htdigest::is_digest(value);
+        let are_users = htpasswd::are_passwords(data.values());
+        let is_user = |value: &[u8]| are_users || htpasswd::is_password(value) || htdigest::is_digest(value);
         data.retain(|key, value| KEYS.contains(&key.as_str()) || key == USERS_KEY || is_user(value));
         Object::Secret(object::Secret { meta: meta(self.metadata, |_| false), data: Arc::new(data) })
     }

@@ -142,6 +142,15 @@ impl Finder<'_, '_> {
             let message = format!("there are no users in Secret `{name}`: nobody may pass");
             self.say(Severity::Warning, "UserUnusable", SECRET, message, "add users with `htpasswd -B`");
         }
+        if !list.weak.is_empty() {
+            let users: Vec<_> = list.weak.iter().take(10).map(String::as_str).collect();
+            let message = format!(
+                "of the passwords of these users of Secret `{name}` 8 characters count, and whoever reads it finds them out in \
+                 hours (crypt(3) with DES): {}",
+                users.join(", ")
+            );
+            self.say(Severity::Warning, "UserWeak", SECRET, message, "make them anew with `htpasswd -B` (bcrypt)");
+        }
         let users = Arc::clone(&list.users);
         self.owned.guards.basic_auth = Some(Arc::new(BasicAuth { realm, users }));
         Some(())

@@ -7,6 +7,7 @@
 mod answers;
 mod basic;
 mod client;
+mod des_crypt;
 mod digest;
 mod external;
 mod held;

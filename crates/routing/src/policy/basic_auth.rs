@@ -83,6 +83,13 @@ pub enum Password {
         /// Behind the password; empty for `{SHA}`.
         salt: Box<[u8]>,
     },
+    /// Traditional crypt(3): 25 passes of DES, of whose password 8 characters count.
+    Des {
+        /// The salt, as crypt's base 64 has it.
+        salt: [u8; 2],
+        /// The digest in crypt's base 64.
+        digest: [u8; 11],
+    },
     /// `$apr1$` and `$1$`: a thousand rounds of MD5.
     Md5 {
         /// The prefix, which is part of what is hashed: `$apr1$` or `$1$`.
@@ -133,6 +140,7 @@ impl Password {
             Self::Never => 0,
             Self::Plain(_) => 1,
             Self::Sha1 { .. } => 2,
+            Self::Des { .. } => 15,
             Self::Md5 { .. } => 500,
             Self::Sha256(rounds) | Self::Sha512(rounds) => u64::from(rounds.rounds),
             Self::Bcrypt { cost, .. } => (u64::from(Self::MAX_ROUNDS) << cost) >> Self::MAX_BCRYPT_COST,
@@ -199,6 +207,7 @@ mod tests {
             Password::Never,
             Password::Plain(Box::default()),
             Password::Sha1 { digest: [0; 20], salt: Box::default() },
+            Password::Des { salt: *b"..", digest: *b"..........." },
             Password::Md5 { prefix: "$1$", salt: Box::default(), digest: [0; 22] },
             Password::Bcrypt { cost: 4, salt: [0; 16], digest: [0; 23] },
             Password::Sha512(rounds(5000)),

@@ -52,15 +52,27 @@ fn a_route_whose_users_are_not_known_is_closed() {
         ("other/users", Some(users("other/users", &[("auth", LIST)]))),
         ("a/b/c", None),
         ("", Some(users("users", &[("auth", LIST)]))),
-        ("users", Some(users("users", &[("auth", "u:abNANd1rDfiNc")]))),
+        ("users", Some(users("users", &[("auth", "u:_J9..rasmBYk8r9AiWNc")]))),
     ] {
         let mut objects = with_services([guarded(secret)]);
         objects.extend(object);
         let translation = run(objects);
         assert!(policies(&translation).closed.is_some() && policies(&translation).basic_auth.is_none(), "{secret}");
         assert_eq!(translation.diagnostics[0].code, "RouteClosed", "{secret}");
-        assert!(!format!("{:?}", translation.diagnostics).contains("abNANd1rDfiNc"));
+        assert!(!format!("{:?}", translation.diagnostics).contains("rasmBYk8r9AiWNc"));
     }
+}
+
+#[test]
+fn users_with_weak_passwords_pass_and_are_named() {
+    let mut objects = with_services([guarded("users")]);
+    objects.push(users("users", &[("auth", "old:abNANd1rDfiNc\nnew:{PLAIN}1\nolder:abJnggxhB/yWI")]));
+    let translation = run(objects);
+    assert!(policies(&translation).closed.is_none());
+    assert_eq!(policies(&translation).basic_auth.as_ref().unwrap().users.len(), 3);
+    let [said] = &*translation.diagnostics else { panic!("{:?}", translation.diagnostics) };
+    assert!(said.code == "UserWeak" && said.message.ends_with(": old, older"), "{}", said.message);
+    assert!(!format!("{said:?}").contains("NANd1rDfiNc"));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use edgeward_routing::policy::basic_auth::{Password, Rounds};
 use md5::{Digest, Md5};
 
+use super::des_crypt;
+
 /// A longer password fits nothing: crypt(3) has such a limit too, and work grows with the length.
 const LONGEST: usize = 256;
 
@@ -26,6 +28,7 @@ pub(super) fn fits(password: &Password, attempt: &[u8]) -> bool {
             context.update(salt);
             equal(digest, context.finish().as_ref())
         }
+        Password::Des { salt, digest } => equal(digest, &des_crypt::hash(attempt, *salt)),
         Password::Md5 { prefix, salt, digest } => equal(digest, &md5_crypt(prefix, salt, attempt)),
         Password::Bcrypt { cost, salt, digest } => {
             let mut attempt = attempt.to_vec();
@@ -50,6 +53,7 @@ pub(super) fn parts(password: &Password, add: &mut impl FnMut(&[u8])) {
         Password::Never => add(b"never"),
         Password::Plain(plain) => [b"plain", &**plain].into_iter().for_each(add),
         Password::Sha1 { digest, salt } => [b"sha1", &digest[..], salt].into_iter().for_each(add),
+        Password::Des { salt, digest } => [b"des", &salt[..], digest].into_iter().for_each(add),
         Password::Md5 { prefix, salt, digest } => [prefix.as_bytes(), salt, digest].into_iter().for_each(add),
         Password::Bcrypt { cost, salt, digest } => {
             [b"bcrypt", &cost.to_ne_bytes()[..], salt, digest].into_iter().for_each(add);
@@ -95,6 +99,9 @@ fn md5_crypt(prefix: &str, salt: &[u8], password: &[u8]) -> Vec<u8> {
     encode(&digest, &MD5_ORDER, [None, None, Some(11)], 2)
 }
 
+/// crypt's base 64.
+pub(super) const CHARACTERS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 /// The orders in which crypt(3) takes the bytes of digests.
 const MD5_ORDER: [[usize; 3]; 5] = [[0, 6, 12], [1, 7, 13], [2, 8, 14], [3, 9, 15], [4, 10, 5]];
 const SHA256_ORDER: [[usize; 3]; 10] = [
@@ -135,7 +142,6 @@ const SHA512_ORDER: [[usize; 3]; 21] = [
 
 /// A digest in crypt's base 64: four characters for three bytes, and `rest` of them for the last, which may be fewer.
 fn encode(digest: &[u8], order: &[[usize; 3]], last: [Option<usize>; 3], rest: usize) -> Vec<u8> {
-    const CHARACTERS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut out = Vec::with_capacity(order.len() * 4 + rest);
     let mut put = |bytes: [u8; 3], count: usize| {
         let bits = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
@@ -170,6 +176,7 @@ mod tests {
             0x05, 0xf4,
         ];
         for (password, right) in [
+            (Password::Des { salt: *b"ab", digest: *b"NANd1rDfiNc" }, "secret"),
             (md5("$apr1$", "abcdefgh", b"h9FWgUz3n9YxylKLlR5SQ/"), "secret"),
             (md5("$1$", "abc", b"iCQ2D3nhptRYi27fDYv2s1"), "secret"),
             (Password::Sha256(rounds(5000, "abcdefgh", sha256)), "secret"),

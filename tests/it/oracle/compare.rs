@@ -30,6 +30,9 @@ const NOT_COMPARED: &[&str] =
 /// Header fields that the proxy's own answers are compared by.
 const OF_OWN_ANSWERS: &[&str] = &["location", "set-cookie", "strict-transport-security", "www-authenticate"];
 
+/// What the recording lacks where it names a backend that a request went to, and not what that got.
+pub(super) const UNRECORDED: &str = "upstream (not recorded)";
+
 /// Length at which the recording cut values.
 const CUT: usize = 400;
 
@@ -48,9 +51,11 @@ impl Ports {
     }
 }
 
-/// Compares what was recorded of one request with what was seen of it.
+/// Compares what was recorded of one request with what was seen of it. It is known of a request that went to a backend,
+/// `by_backend`, even where that is all that was recorded of it.
 pub(super) fn one(
     expected: &One,
+    by_backend: bool,
     seen: &Seen,
     request: &CaseRequest,
     ports: Ports,
@@ -59,7 +64,6 @@ pub(super) fn one(
     let mut different = Different::new();
     let status = seen.answer.as_ref().map_or(0, Message::status);
     differ(&mut different, "status", &expected.status, &status);
-    let by_backend = expected.upstream.is_some();
     let got: Vec<_> =
         seen.answer.iter().flat_map(|answer| &answer.headers).map(|field| ports.recorded(field)).collect();
     response_headers(&mut different, "header", &expected.headers, &got, by_backend);
@@ -77,8 +81,9 @@ pub(super) fn one(
     match (main.split_last(), &expected.upstream) {
         (None, None) => {}
         (Some((last, _)), None) => {
+            let aspect = if by_backend { UNRECORDED } else { "upstream" };
             let text = format!("nothing recorded, {} got {} {} here", last.backend, last.method, last.target);
-            different.insert("upstream".to_owned(), text);
+            different.insert(aspect.to_owned(), text);
         }
         (None, Some(upstream)) => {
             different.insert("upstream".to_owned(), format!("{} recorded, nothing here", upstream.backend));

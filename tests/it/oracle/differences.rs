@@ -6,14 +6,16 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::compare::UNRECORDED;
+
 /// Why something differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
     /// Edgeward is meant to do otherwise.
     Deliberate,
-    /// The replay cannot show it, or the recording is about nginx and not about its behaviour.
-    Artefact,
+    /// It may be none: the recording lacks what to compare with.
+    Unrecorded,
 }
 
 /// Requests of a case that differ.
@@ -77,6 +79,11 @@ impl Differences {
         for reason in reasons.chain(this.adapted.iter().map(|entry| &entry.reason)) {
             assert!(reason.len() > 10, "{}: {reason:?} is no reason", file.display());
         }
+        for entry in &this.differences {
+            let lacks = entry.aspects.iter().all(|aspect| aspect == UNRECORDED);
+            let is_listed_as_that = lacks == (entry.kind == Kind::Unrecorded);
+            assert!(is_listed_as_that, "{}: {} is of the wrong kind", file.display(), entry.case);
+        }
         let listed: usize = this.listed().map(|entry| entry.requests.len()).sum();
         assert_eq!(this.requests().len(), listed, "{}: a request is listed twice", file.display());
         this
@@ -104,20 +111,26 @@ impl Differences {
             .collect()
     }
 
-    /// The page of the docs that tells them, beside the number of requests that are the `same` of `all`.
+    /// The page of the docs that tells them, beside the number of requests that are the `same` of `all` as far as was recorded.
     pub(super) fn page(&self, all: usize, same: usize) -> String {
+        let of_kind = |kind| self.differences.iter().filter(move |entry| entry.kind == kind);
+        let unrecorded: usize = of_kind(Kind::Unrecorded).map(|entry| entry.requests.len()).sum();
         let mut page = format!(
             "# Differences from ingress-nginx\n\n<!-- Generated from tests/oracle/differences.yaml by the test that replays the \
              recording; EDGEWARD_UPDATE_DOCS=1 writes it anew. -->\n\nThe tests replay {all} requests whose answers by \
              ingress-nginx 1.15.1 were recorded, with what it sent to the applications. {same} of them are answered and \
-             passed on exactly alike, in every aspect. These are all others:\n"
+             passed on exactly alike, in every aspect that was recorded; of {unrecorded} of these the recording lacks an \
+             aspect, as listed below. These are all others:\n"
         );
-        for (kind, title) in [(Kind::Deliberate, "Deliberate"), (Kind::Artefact, "What the recording cannot show")] {
+        for (kind, title, column) in [
+            (Kind::Deliberate, "Deliberate", "differs in"),
+            (Kind::Unrecorded, "Alike as far as was recorded", "cannot be compared"),
+        ] {
             let mut by_reason: BTreeMap<&str, Vec<&Difference>> = BTreeMap::new();
-            for entry in self.differences.iter().filter(|entry| entry.kind == kind) {
+            for entry in of_kind(kind) {
                 by_reason.entry(&entry.reason).or_default().push(entry);
             }
-            let _ = write!(page, "\n## {title}\n\n| what and why | differs in | recorded requests |\n|---|---|---|\n");
+            let _ = write!(page, "\n## {title}\n\n| what and why | {column} | recorded requests |\n|---|---|---|\n");
             for (reason, entries) in by_reason {
                 let aspects: BTreeSet<&str> = entries.iter().flat_map(|entry| entry.aspects()).collect();
                 let requests = entries.iter().map(|entry| {

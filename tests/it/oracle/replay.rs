@@ -95,7 +95,9 @@ impl Process {
         let mut cookies: Vec<String> = Vec::new();
         let mut outcomes = Vec::new();
         for (index, (request, observed)) in case.requests.iter().zip(&case.observed).enumerate() {
-            let compare = |expected, seen| compare::one(expected, seen, request, ports, &self.default_certificate);
+            let compare = |expected, by_backend, seen| {
+                compare::one(expected, by_backend, seen, request, ports, &self.default_certificate)
+            };
             backends.recording.take();
             let different = match observed {
                 Observed::Once(expected) => {
@@ -104,14 +106,14 @@ impl Process {
                         tokio::time::sleep(MIRRORED).await;
                         seen.received.extend(backends.recording.take());
                     }
-                    compare(expected, &seen)
+                    compare(expected, expected.upstream.is_some(), &seen)
                 }
                 Observed::Repeated { statuses, backends: names, first, last_headers, auth_subrequests } => {
                     let mut all = Vec::new();
                     for _ in 0..request.repeat.unwrap_or(1) {
                         all.push(self.send(request, &mut cookies, backends).await);
                     }
-                    let mut different = compare(first, &all[0]);
+                    let mut different = compare(first, names[0].is_some(), &all[0]);
                     compare::repeated(statuses, names, last_headers, *auth_subrequests, &all, &mut different);
                     different
                 }

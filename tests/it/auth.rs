@@ -211,6 +211,27 @@ async fn a_client_without_a_password_is_sent_to_sign_in_too() {
 }
 
 #[tokio::test]
+async fn the_way_back_from_a_sign_in_page_is_escaped_once() {
+    let _turn = turn::shared().await;
+    let (site, _service) = asked("/deny", &[("auth-signin", "https://login.test/")]).await;
+    let edgeward = site.serve().await;
+    let mut connection = Connection::open(edgeward.http).await;
+    // Characters stand for bytes.
+    for (target, back) in [
+        ("/\u{ff}%20?\"<", "%2F%FF%2520%3F%22%3C"),
+        ("/%FF%20?%22%3C", "%2F%25FF%2520%3F%2522%253C"),
+        ("/\u{c3}\u{a9}", "%2F%C3%A9"),
+        ("/\u{ff}#fragment", "%2F%FF"),
+    ] {
+        let answer = connection.exchange(&Request::get(HOST, target)).await;
+        let location = format!("https://login.test/?rd=http://{HOST}{back}");
+        assert_eq!((answer.status(), answer.header("location")), (302, Some(&*location)), "{target}");
+    }
+    let asked = site.recording.take();
+    assert!(asked.iter().all(|asked| asked.headers.iter().all(|(_, value)| !value.contains('\u{ff}'))), "{asked:?}");
+}
+
+#[tokio::test]
 async fn answers_are_kept_by_their_key_unless_they_set_a_cookie() {
     let _turn = turn::shared().await;
     for (path, asked_for) in [("/tok-plain", 2), ("/tok", 5)] {

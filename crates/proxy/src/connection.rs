@@ -3,7 +3,7 @@
 mod lifecycle;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use edgeward_routing::decide::Downstream;
@@ -35,6 +35,8 @@ pub struct Connection {
     /// Those that were current when it was accepted. What is about requests is in the snapshot that each of them has.
     pub(crate) settings: Arc<Settings>,
     pub(crate) lifecycle: Arc<Lifecycle>,
+    /// See [`sent_target`](Self::sent_target), and the number of the request that has it.
+    pub(crate) sent: Mutex<Option<(u64, Box<[u8]>)>>,
 }
 
 /// Where the client address of a connection comes from.
@@ -141,6 +143,23 @@ impl Connection {
             asked: client.map(|client| &client.asked),
             certificate: client.and_then(|client| client.certificate.as_ref()),
         })
+    }
+
+    /// Notes that the engine gets the target of the next request in percent-encoding.
+    pub(crate) fn encodes_target(&self, sent: &[u8]) {
+        let number = self.requests_taken() + 1;
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, sent.into()));
+    }
+
+    /// Lets go of what was noted: an idle connection holds no buffers.
+    pub(crate) fn forget_target(&self) {
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The target of the request that was taken up last, as the client wrote it, where the engine got it in percent-encoding.
+    pub(crate) fn sent_target(&self) -> Option<Box<[u8]>> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.as_ref().filter(|(number, _)| *number == self.requests_taken()).map(|(_, target)| target.clone())
     }
 
     /// Tells the connection that the engine took up a request. Pairs with one [`request_done`](Self::request_done).

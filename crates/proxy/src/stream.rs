@@ -72,6 +72,8 @@ pub struct Stream {
     ended: bool,
     /// Requests passed on so far.
     requests: u64,
+    /// Whether the connection keeps the target of one as its client wrote it.
+    encodes_target: bool,
     /// Written and not yet sent; the first `sent` bytes are.
     outbox: Vec<u8>,
     sent: usize,
@@ -175,6 +177,7 @@ impl Stream {
             head: 0,
             ended: false,
             requests: 0,
+            encodes_target: false,
             outbox: Vec::new(),
             sent: 0,
             farewell: Vec::new(),

@@ -52,6 +52,10 @@ pub trait RequestHead {
     fn method(&self) -> &str;
     /// The request target, as sent: origin-form, absolute-form or `*`.
     fn target(&self) -> &str;
+    /// The target in origin-form as the client wrote it, where what rules see is an encoding of that. It may hold any byte.
+    fn sent_target(&self) -> Option<&[u8]> {
+        None
+    }
     /// The authority: of an absolute-form target or `:authority`, else the `Host` header.
     fn authority(&self) -> Option<&str>;
     /// Whether the protocol version demands an authority: everything but HTTP/1.0.

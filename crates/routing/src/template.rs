@@ -28,7 +28,7 @@ pub enum Variable {
     Scheme,
     /// `$request_method`.
     RequestMethod,
-    /// `$escaped_request_uri`: the raw request target, percent-encoded as a part of a URL.
+    /// `$escaped_request_uri`: the request target, as sent, percent-encoded as a part of a URL.
     EscapedRequestUri,
     /// `$best_http_host`: the host with its port, as the upstream gets it.
     BestHttpHost,
@@ -233,7 +233,9 @@ fn write_variable(variable: Variable, forwarded: &Forwarded, head: &impl Request
         Variable::RemoteAddr => out.extend_from_slice(forwarded.client.to_string().as_bytes()),
         Variable::Scheme => out.extend_from_slice(&forwarded.scheme),
         Variable::RequestMethod => out.extend_from_slice(head.method().as_bytes()),
-        Variable::EscapedRequestUri => escape(origin_form(head.target()).as_bytes(), out),
+        Variable::EscapedRequestUri => {
+            escape(head.sent_target().unwrap_or_else(|| origin_form(head.target()).as_bytes()), out);
+        }
         Variable::BestHttpHost => out.extend_from_slice(&forwarded.host),
         // Whoever calls this has it.
         Variable::RequestId => {}

@@ -131,6 +131,7 @@ pub(crate) fn connection() -> Connection {
         accepted_at: std::time::Instant::now(),
         settings: Arc::default(),
         lifecycle: Arc::clone(Arc::new(Registry::default()).register(false).lifecycle()),
+        sent: std::sync::Mutex::default(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! write it into requests and responses.
 
 mod answers;
+mod as_sent;
 mod basic;
 mod client;
 mod des_crypt;
@@ -25,6 +26,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::context::RequestContext;
 use answers::Answers;
+use as_sent::AsSent;
 use basic::{Comparisons, Hashing};
 use client::Client;
 use digest::Digests;
@@ -198,13 +200,8 @@ impl Auth {
     /// Sends a client that lacks a password to the sign-in page, if there is one: it is for every 401 of the route
     /// (nginx `error_page`).
     fn signed_in_elsewhere<H: RequestHead>(&self, ctx: &RequestContext, head: &H, refused: Verdict) -> Verdict {
-        let location = || {
-            let (auth, forwarded) = (ctx.policies().external_auth.as_ref()?, ctx.forwarded.as_ref()?);
-            let style = ctx.policies().redirect_style;
-            auth.sign_in_location(&ctx.downstream, forwarded, head, ctx.request_id.as_str(), style)
-        };
         match refused {
-            Verdict::Refuse { status: 401, location: None, reason, admission } => match location() {
+            Verdict::Refuse { status: 401, location: None, reason, admission } => match ctx.sign_in_location(head) {
                 Some(location) => external::sign_in_at(location, admission),
                 None => Verdict::Refuse { status: 401, location: None, reason, admission },
             },
@@ -214,6 +211,15 @@ impl Auth {
 }
 
 impl RequestContext {
+    /// Where the client can say who it is, if its route names a page for that.
+    fn sign_in_location(&self, head: &impl RequestHead) -> Option<String> {
+        let policies = self.policies();
+        let (auth, forwarded) = (policies.external_auth.as_ref()?, self.forwarded.as_ref()?);
+        let target = self.connection.as_ref().and_then(|connection| connection.sent_target());
+        let head = AsSent { head, target };
+        auth.sign_in_location(&self.downstream, forwarded, &head, self.request_id.as_str(), policies.redirect_style)
+    }
+
     /// Takes what was found out, and gives what to do, where it would be `action` for one who may pass.
     pub(super) fn admit(&mut self, verdict: Verdict, action: Action) -> Action {
         match verdict {

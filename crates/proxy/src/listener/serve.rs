@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -115,6 +115,7 @@ async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
         accepted_at,
         settings,
         lifecycle: Arc::clone(registration.lifecycle()),
+        sent: Mutex::default(),
     });
     let linger = connection.settings.limits.linger;
     let stream = Stream::new(transport, fd, connection, Arc::clone(&shared.observer));

@@ -203,6 +203,12 @@ pub(super) fn mended(head: &[u8], faults: Faults) -> Vec<u8> {
     kept
 }
 
+/// The target of a checked head, as the client wrote it.
+pub(super) fn target(head: &[u8]) -> &[u8] {
+    let line = lines(head).next().unwrap_or_default();
+    without_fragment(line.split(|byte| *byte == b' ').nth(1).unwrap_or_default())
+}
+
 /// A target without what clients keep to themselves.
 fn without_fragment(target: &[u8]) -> &[u8] {
     let end = memchr(b'#', target);

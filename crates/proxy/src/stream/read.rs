@@ -151,6 +151,12 @@ impl Stream {
                 self.head = end;
                 self.ready = end + body;
                 if checked.faults != Faults::default() {
+                    let target = head::target(&self.inbox[..end]);
+                    // One with scheme and host is no part of a URL.
+                    if checked.faults.target && target.starts_with(b"/") {
+                        self.connection.encodes_target(target);
+                        self.encodes_target = true;
+                    }
                     let kept = head::mended(&self.inbox[..end], checked.faults);
                     self.head = kept.len();
                     self.ready = kept.len() + body;
@@ -203,6 +209,9 @@ impl Stream {
             // An idle connection holds no buffers.
             self.inbox = BytesMut::new();
             self.outbox = Vec::new();
+            if std::mem::take(&mut self.encodes_target) {
+                self.connection.forget_target();
+            }
         }
         self.read_deadline.set(limit);
         ready!(self.read_deadline.poll(cx));

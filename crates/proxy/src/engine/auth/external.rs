@@ -219,13 +219,10 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
             return Ok(());
         }
         let mut refused = Admission::default();
-        let Self { auth, forwarded, ctx, head } = self;
-        let style = ctx.policies().redirect_style;
-        let sign_in = || auth.sign_in_location(&ctx.downstream, forwarded, *head, ctx.request_id.as_str(), style);
         match answer.status {
             401 => {
                 refused.response.extend(challenge.map(|value| (WWW_AUTHENTICATE, value, When::Always)));
-                if let Some(location) = sign_in() {
+                if let Some(location) = self.ctx.sign_in_location(self.head) {
                     refused.response.extend(cookies.map(|cookie| (SET_COOKIE, cookie, When::Always)));
                     return Err(sign_in_at(location, refused));
                 }

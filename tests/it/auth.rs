@@ -285,6 +285,53 @@ async fn one_service_is_asked_for_all_unless_an_ingress_says_no() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_asked_has_lines_in_the_access_log_where_that_is_asked_for() {
+    let _turn = turn::shared().await;
+    let annotations = [("auth-cache-key", "$http_authorization"), ("auth-response-headers", "X-Auth-User")];
+    let (site, service) = asked("/tok-plain", &annotations).await;
+    let options = json!({"enable-auth-access-log": "true", "skip-access-log-urls": "/skipped"});
+    site.manifests.write("options.yaml", config_map("edgeward", "options", &options));
+    let edgeward = site.launch().argument("--configmap=edgeward/options").access_log("json").start().await;
+    for (path, token, status) in [
+        ("/asked?a=b", "Bearer good", 200),
+        ("/skipped", "Bearer good", 200),
+        ("/known", "Bearer good", 200),
+        ("/refused", "Bearer bad", 401),
+        ("/unanswered", "Bearer other", 500),
+    ] {
+        if status == 500 {
+            service.kill();
+        }
+        let request = Request::get(HOST, path).header("Authorization", token);
+        assert_eq!(send(edgeward.http, &request).await.status(), status, "{path}");
+        if path != "/skipped" {
+            // Its own line comes behind the other one.
+            edgeward.access_log_entry(|entry| entry["request_uri"] == path && entry["request_length"] != 0).await;
+        }
+    }
+    let log = edgeward.access_log();
+    let lines: Vec<_> =
+        log.iter().map(|line| (&line["request_uri"], &line["status"], &line["upstream_status"])).collect();
+    let expected = json!([
+        ["/asked?a=b", 200, "200"],
+        ["/asked?a=b", 200, "200"],
+        ["/known", 200, ""],
+        ["/known", 200, "200"],
+        ["/refused", 401, "401"],
+        ["/refused", 401, ""],
+        ["/unanswered", 502, ""],
+        ["/unanswered", 500, ""],
+    ]);
+    assert_eq!(json!(lines), expected, "{log:#?}");
+    let [subrequest, request, ..] = &log[..] else { panic!("{log:?}") };
+    assert_eq!(subrequest["upstream_addr"], service.addr().to_string());
+    for field in ["request", "req_id", "remote_addr", "host", "proxy_upstream_name", "ingress"] {
+        assert_eq!(subrequest[field], request[field], "{field}");
+    }
+    assert_eq!((&subrequest["request_length"], &subrequest["body_bytes_sent"]), (&json!(0), &json!(0)));
+}
+
+#[tokio::test]
 async fn headers_for_a_service_follow_their_config_map() {
     let _turn = turn::shared().await;
     let (site, _service) = asked("/ok", &[("auth-proxy-set-headers", "default/headers")]).await;

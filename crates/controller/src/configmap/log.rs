@@ -64,6 +64,11 @@ pub(super) fn logs_default_backend(value: &str, configuration: &mut Configuratio
     Ok(())
 }
 
+pub(super) fn logs_auth(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.settings.log.has_auth = switch(value)?;
+    Ok(())
+}
+
 pub(super) fn generate_request_id(value: &str, configuration: &mut Configuration) -> Read {
     configuration.settings.makes_request_id = switch(value)?;
     Ok(())

@@ -86,7 +86,8 @@ pub(super) static TABLE: [Key; 203] = [
     Key::honoured("enable-access-log-for-default-backend", log::logs_default_backend)
         .differing("without it `true`, not `false`: what nobody serves is what is looked for first"),
     Key::moot("enable-aio-write", STREAMED),
-    Key::later("enable-auth-access-log", "requests to authentication services are not in the access log"),
+    Key::honoured("enable-auth-access-log", log::logs_auth)
+        .differing("a route without an access log (`enable-access-log`) has none of these either"),
     Key::honoured("enable-brotli", compression::enable_brotli),
     Key::refused("enable-modsecurity", MODSECURITY),
     Key::moot("enable-multi-accept", CONNECTIONS),

@@ -167,6 +167,7 @@ const GOOD: &[Check] = &[
     ("allow-snippet-annotations", "false", |_| true),
     ("enable-access-log-for-default-backend", "false", |c| c.settings.default_policies.is_unlogged && !c.is_log_off),
     ("enable-access-log-for-default-backend", "true", |c| !c.settings.default_policies.is_unlogged),
+    ("enable-auth-access-log", "true", |c| c.settings.log.has_auth),
     ("forwarded-host-header", "X-Host", |c| &*c.settings.forwarded_host == "x-host"),
     ("generate-request-id", "false", |c| !c.settings.makes_request_id),
     ("log-format-upstream", "$status", |c| c.settings.log.format.as_ref().unwrap().text() == "$status"),
@@ -224,6 +225,7 @@ const GOOD: &[Check] = &[
 const BAD: &[(&str, &[&str])] = &[
     ("allow-snippet-annotations", &["maybe"]),
     ("enable-access-log-for-default-backend", &["on"]),
+    ("enable-auth-access-log", &["on"]),
     ("forwarded-host-header", &["", "x y"]),
     ("generate-request-id", &["on"]),
     ("log-format-upstream", &["nothing", "$status ${"]),

@@ -14,6 +14,7 @@ mod external;
 mod held;
 mod kept;
 mod password;
+mod subrequest;
 
 use std::sync::{Mutex, OnceLock};
 
@@ -24,7 +25,9 @@ use edgeward_routing::forward::Edit;
 use edgeward_routing::policy::{ExternalAuth, Satisfy};
 use http::{HeaderName, HeaderValue};
 
+use super::Shared;
 use super::context::RequestContext;
+use crate::record::Request;
 use answers::Answers;
 use as_sent::AsSent;
 use basic::{Comparisons, Hashing};
@@ -32,6 +35,7 @@ use client::Client;
 use digest::Digests;
 use external::Asked;
 use kept::Kept;
+use subrequest::Subrequest;
 
 /// What the workers share.
 pub(super) struct AuthShared {
@@ -103,6 +107,7 @@ impl Verdict {
                 Self::Refuse { admission: mut more, .. },
             ) => {
                 admission.response.append(&mut more.response);
+                admission.asked = more.asked;
                 Self::Refuse { status: 401, location, reason, admission }
             }
             (_, other) => other,
@@ -117,6 +122,8 @@ pub(super) struct Admission {
     request: Vec<(Box<str>, HeaderValue)>,
     /// Fields of the response, beside those that it has.
     response: Vec<(HeaderName, HeaderValue, When)>,
+    /// What the access log is to say of the service that was asked.
+    asked: Option<Box<Subrequest>>,
 }
 
 /// With which responses a field goes to the client.
@@ -221,7 +228,11 @@ impl RequestContext {
     }
 
     /// Takes what was found out, and gives what to do, where it would be `action` for one who may pass.
-    pub(super) fn admit(&mut self, verdict: Verdict, action: Action) -> Action {
+    pub(super) fn admit(&mut self, shared: &Shared, request: Request<'_>, verdict: Verdict, action: Action) -> Action {
+        let (Verdict::Pass(admission) | Verdict::Refuse { admission, .. }) = &verdict;
+        if let Some(asked) = &admission.asked {
+            asked.log(shared, self, request);
+        }
         match verdict {
             Verdict::Pass(admission) => {
                 self.admission = Some(Box::new(admission));

@@ -386,25 +386,7 @@ impl RequestContext {
                 balance::record_latency(endpoint, header);
             }
         }
-        let record = RequestRecord {
-            route: self.route.as_deref(),
-            backend: self.backend.as_deref(),
-            main: self.main(),
-            connection: self.connection.as_deref(),
-            client: self.forwarded.as_ref().map(|forwarded| forwarded.client).or(Some(self.downstream.client)),
-            forwarded: self.forwarded.as_ref(),
-            request: end.request,
-            response: end.response,
-            status: end.status,
-            reason: self.reason,
-            started: self.started,
-            duration: now - self.clock,
-            request_length: end.request_length,
-            body_bytes_sent: end.body_bytes_sent,
-            tries: &self.tries,
-            trace: self.trace.as_deref(),
-            request_id: self.request_id.as_str(),
-        };
+        let record = self.record(&end, now - self.clock);
         shared.metrics.record(&record);
         if !self.policies().is_unlogged {
             shared.access_log.log(&record, &self.snapshot.settings.log);
@@ -420,10 +402,38 @@ impl RequestContext {
         }
     }
 
-    /// The backend that the route names, where its canary has the request.
-    fn main(&self) -> Option<&Backend> {
+    /// What there is to tell of the request.
+    pub(super) fn record<'r>(&'r self, end: &End<'r>, duration: Duration) -> RequestRecord<'r> {
+        RequestRecord {
+            route: self.route.as_deref(),
+            backend: self.backend.as_deref(),
+            main: self.main(),
+            connection: self.connection.as_deref(),
+            client: self.forwarded.as_ref().map(|forwarded| forwarded.client).or(Some(self.downstream.client)),
+            forwarded: self.forwarded.as_ref(),
+            request: end.request,
+            response: end.response,
+            status: end.status,
+            reason: self.reason,
+            started: self.started,
+            duration,
+            request_length: end.request_length,
+            body_bytes_sent: end.body_bytes_sent,
+            tries: &self.tries,
+            trace: self.trace.as_deref(),
+            request_id: self.request_id.as_str(),
+        }
+    }
+
+    /// The backend that the route names.
+    pub(super) fn named(&self) -> Option<&Arc<Backend>> {
         let Target::Backend(id) = self.route.as_ref()?.target else { return None };
-        let main = self.snapshot.backends.by_id(id)?;
+        self.snapshot.backends.by_id(id)
+    }
+
+    /// The same, where its canary has the request.
+    fn main(&self) -> Option<&Backend> {
+        let main = self.named()?;
         self.backend.as_ref().filter(|backend| !Arc::ptr_eq(backend, main)).map(|_| &**main)
     }
 

@@ -138,7 +138,7 @@ impl ProxyHttp for PingoraEngine {
                 let action = ctx.count(action, &head);
                 if ctx.asks_who {
                     let verdict = self.auth.ask(&self.shared.auth, ctx, &head).await;
-                    ctx.admit(verdict, action)
+                    ctx.admit(&self.shared, Request::Map(session.req_header()), verdict, action)
                 } else {
                     action
                 }

@@ -11,6 +11,8 @@ pub struct LogSettings {
     pub format: Option<LogFormat>,
     /// Targets of requests without a line, query included (ConfigMap `skip-access-log-urls`).
     pub skipped: Box<[Pattern]>,
+    /// Whether requests to authentication services have lines of their own (ConfigMap `enable-auth-access-log`).
+    pub has_auth: bool,
 }
 
 impl LogSettings {

@@ -1,5 +1,6 @@
 //! A service that is asked whether a request may pass.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use aws_lc_rs::hmac;
@@ -12,11 +13,13 @@ use edgeward_routing::template::Template;
 use http::header::{CACHE_CONTROL, EXPIRES, SET_COOKIE, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Empty;
+use hyper_util::client::legacy::connect::HttpInfo;
 use tokio::time::timeout;
 
 use super::answers::{Answers, KeptAnswer};
 use super::client::Client;
 use super::kept;
+use super::subrequest::{Begun, Subrequest};
 use super::{Admission, AuthShared, Verdict, When};
 use crate::engine::context::RequestContext;
 
@@ -54,7 +57,12 @@ const NOT_PASSED: [&str; 25] = [
 struct Answer {
     status: u16,
     fields: HeaderMap,
+    /// Where it is, if it was asked for this answer.
+    service: Option<SocketAddr>,
 }
+
+/// The status that nginx has for a service that says nothing that can be understood.
+struct Unanswered(u16);
 
 /// The request that is being decided.
 pub(super) struct Asked<'r, H> {
@@ -79,20 +87,32 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         let cache = shared.key.as_ref().zip(self.auth.cache.as_ref());
         let key = cache.map(|(secret, cache)| self.key(secret, &self.text(&cache.key)));
         let kept = key.as_ref().and_then(|key| shared.answers.find(key));
+        let begun = self.ctx.snapshot.settings.log.has_auth.then(Begun::now);
         let answer = match kept {
-            Some(kept) => Some(Answer { status: kept.status, fields: kept.fields.clone() }),
+            Some(kept) => Ok(Answer { status: kept.status, fields: kept.fields.clone(), service: None }),
             None => {
                 let answer = self.answer(client).await;
-                if let (Some(key), Some(answer)) = (key, &answer) {
+                if let (Some(key), Ok(answer)) = (key, &answer) {
                     self.keep(&shared.answers, key, answer);
                 }
                 answer
             }
         };
-        match answer {
-            Some(answer) => self.judge(&answer, admission),
-            None => Err(refusal(500, Reason::AuthFailed, Admission::default())),
+        let asked = begun.map(|begun| {
+            Box::new(match &answer {
+                Ok(answer) => Subrequest::answered(begun, answer.status, &answer.fields, answer.service),
+                Err(Unanswered(status)) => Subrequest::failed(begun, *status),
+            })
+        });
+        let mut verdict = match answer {
+            Ok(answer) => self.judge(&answer, admission),
+            Err(_) => Err(refusal(500, Reason::AuthFailed, Admission::default())),
+        };
+        match &mut verdict {
+            Err(Verdict::Refuse { admission, .. } | Verdict::Pass(admission)) => admission.asked = asked,
+            Ok(()) => admission.asked = asked,
         }
+        verdict
     }
 
     fn text(&self, template: &Template) -> Vec<u8> {
@@ -105,12 +125,14 @@ impl<H: RequestHead + Sync> Asked<'_, H> {
         template.field_value(self.forwarded, self.head, self.ctx.request_id.as_str())
     }
 
-    /// What the service says. `None` when it says nothing that can be understood, in time.
-    async fn answer(&self, client: Option<&Client>) -> Option<Answer> {
-        let request = self.request()?;
+    /// What the service says in time.
+    async fn answer(&self, client: Option<&Client>) -> Result<Answer, Unanswered> {
+        let (Some(request), Some(client)) = (self.request(), client) else { return Err(Unanswered(500)) };
         let time = self.ctx.policies().timeouts;
-        let answer = timeout(time.connect + time.read, client?.ask(request)).await.ok()??;
-        Some(Answer { status: answer.status.as_u16(), fields: answer.headers })
+        let answer = timeout(time.connect + time.read, client.ask(request)).await;
+        let answer = answer.map_err(|_| Unanswered(504))?.ok_or(Unanswered(502))?;
+        let service = answer.extensions.get::<HttpInfo>().map(HttpInfo::remote_addr);
+        Ok(Answer { status: answer.status.as_u16(), fields: answer.headers, service })
     }
 
     fn request(&self) -> Option<Request<Empty<Bytes>>> {

@@ -150,7 +150,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         // Its future is large, and most requests never need it.
         let asking = Box::pin(engine.auth.ask(&engine.shared.auth, ctx, head));
         let verdict = unless_left(client, asking).await?;
-        Ok(ctx.admit(verdict, action))
+        Ok(ctx.admit(&engine.shared, Request::Wire(head), verdict, action))
     }
 
     /// Sends the request to an endpoint, and to another one if that fails it, and the response to the client.

@@ -41,7 +41,7 @@ mod upstream_tls;
 mod value;
 
 pub use basic_auth::BasicAuthSettings;
-pub(crate) use body::{is_size, parse_kilobytes};
+pub(crate) use body::parse_kilobytes;
 pub(crate) use nearest::nearest;
 pub(crate) use network::{NetworkSettings, parse_network};
 pub use observe::TraceSettings;

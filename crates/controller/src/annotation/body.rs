@@ -123,7 +123,7 @@ const ON: &str = "`on` or `off`";
 const SIZE: &str = "a number of bytes with an optional `k`, `m` or `g`";
 
 /// Whether this is a size (parser/validators.go SizeRegex).
-pub(crate) fn is_size(value: &str) -> bool {
+fn is_size(value: &str) -> bool {
     let text: String = value.chars().filter(|c| *c != ' ').collect();
     let digits = text.strip_suffix(['b', 'k', 'm', 'g', 'B', 'K', 'M', 'G']).unwrap_or(&text);
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())

@@ -35,6 +35,7 @@ impl Key {
     }
 }
 
+const BUFFERS: &str = "buffers size themselves";
 const CONNECTIONS: &str = "connections are accepted by every worker on a socket of its own";
 const ENGINE_LOG: &str = "the log of the process is on the standard error; use --log-level";
 const GEOIP: &str = "there is no GeoIP database, and no variable that asks for one";
@@ -67,7 +68,7 @@ pub(super) static TABLE: [Key; 203] = [
     Key::honoured("brotli-level", compression::brotli_level),
     Key::honoured("brotli-min-length", compression::brotli_min_length),
     Key::honoured("brotli-types", compression::brotli_types),
-    Key::honoured("client-body-buffer-size", value::buffer_size),
+    Key::moot("client-body-buffer-size", STREAMED),
     Key::honoured("client-body-timeout", connection::client_body_timeout),
     Key::moot("client-header-buffer-size", "memory for a head grows with it; see large-client-header-buffers"),
     Key::honoured("client-header-timeout", connection::client_header_timeout)
@@ -193,17 +194,17 @@ pub(super) static TABLE: [Key; 203] = [
     Key::honoured("preserve-trailing-slash", value::preserve_trailing_slash),
     Key::honoured("proxy-add-original-uri-header", log::proxy_add_original_uri_header),
     Key::honoured("proxy-body-size", value::proxy_body_size),
-    Key::honoured("proxy-buffer-size", value::buffer_size),
-    Key::honoured("proxy-buffering", value::buffering),
-    Key::honoured("proxy-buffers-number", value::buffers_number),
-    Key::honoured("proxy-busy-buffers-size", value::buffer_size),
+    Key::moot("proxy-buffer-size", "the head of a response may have up to 64 KiB, whatever is asked for"),
+    Key::moot("proxy-buffering", "responses are streamed, as with `off`"),
+    Key::moot("proxy-buffers-number", BUFFERS),
+    Key::moot("proxy-busy-buffers-size", BUFFERS),
     Key::honoured("proxy-connect-timeout", value::proxy_connect_timeout),
     Key::honoured("proxy-cookie-domain", value::proxy_cookie_domain),
     Key::honoured("proxy-cookie-path", value::proxy_cookie_path),
     Key::moot("proxy-headers-hash-bucket-size", HASH),
     Key::moot("proxy-headers-hash-max-size", HASH),
     Key::honoured("proxy-http-version", value::proxy_http_version),
-    Key::honoured("proxy-max-temp-file-size", value::buffer_size),
+    Key::moot("proxy-max-temp-file-size", STREAMED),
     Key::honoured("proxy-next-upstream", value::proxy_next_upstream),
     Key::honoured("proxy-next-upstream-timeout", value::proxy_next_upstream_timeout),
     Key::honoured("proxy-next-upstream-tries", value::proxy_next_upstream_tries),

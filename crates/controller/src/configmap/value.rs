@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Configuration, headers};
 use crate::annotation::{
-    FAULTS, Risk, is_size, pair, parse_bool, parse_http_version, parse_kilobytes, parse_load_balance, parse_network,
+    FAULTS, Risk, pair, parse_bool, parse_http_version, parse_kilobytes, parse_load_balance, parse_network,
     parse_seconds,
 };
 
@@ -405,19 +405,6 @@ pub(super) fn disable_access_log(value: &str, configuration: &mut Configuration)
     Ok(())
 }
 
-/// What is about buffers has nothing to act on: bodies are streamed.
-pub(super) fn buffer_size(value: &str, _: &mut Configuration) -> Read {
-    if is_size(value) || value.is_empty() {
-        Ok(())
-    } else {
-        Err("a number of bytes with an optional `k`, `m` or `g`".to_owned())
-    }
-}
-
-pub(super) fn buffers_number(value: &str, _: &mut Configuration) -> Read {
-    value.trim().parse::<u32>().map(drop).map_err(|_| "a whole number".to_owned())
-}
-
 pub(super) fn proxy_request_buffering(value: &str, configuration: &mut Configuration) -> Read {
     configuration.streams_request = match value.trim() {
         "on" => false,
@@ -425,8 +412,4 @@ pub(super) fn proxy_request_buffering(value: &str, configuration: &mut Configura
         _ => return Err("`on` or `off`".to_owned()),
     };
     Ok(())
-}
-
-pub(super) fn buffering(value: &str, _: &mut Configuration) -> Read {
-    if matches!(value.trim(), "on" | "off") { Ok(()) } else { Err("`on` or `off`".to_owned()) }
 }

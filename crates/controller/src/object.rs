@@ -117,6 +117,11 @@ impl NamespacedName {
         Self { namespace: namespace.into(), name: name.into() }
     }
 
+    /// That of the object that something came from.
+    pub fn of(origin: &Origin) -> Self {
+        Self { namespace: Arc::clone(&origin.namespace), name: Arc::clone(&origin.name) }
+    }
+
     /// `namespace/name`, or a name in this namespace. `None` when it is neither (client-go SplitMetaNamespaceKey).
     pub fn relative(text: &str, namespace: &Arc<str>) -> Option<Self> {
         let (other, name) = text.split_once('/').unwrap_or(("", text));

@@ -186,7 +186,7 @@ pub fn refresh_ingresses(
     };
     let is_about_part = |diagnostic: &Diagnostic| {
         let is_of_part = diagnostic.origin.as_ref().is_some_and(|origin| {
-            let name = NamespacedName { namespace: origin.namespace.clone(), name: origin.name.clone() };
+            let name = NamespacedName::of(origin);
             match origin.kind {
                 kind if kind == Kind::Ingress.name() => part.ingresses.contains(&name),
                 kind if kind == Kind::Service.name() => part.services.contains(&name),

@@ -106,7 +106,7 @@ impl Locator {
 
 /// The object that an origin speaks of.
 pub(super) fn reference_of(origin: &Origin) -> Option<ObjectRef> {
-    let name = NamespacedName { namespace: origin.namespace.clone(), name: origin.name.clone() };
+    let name = NamespacedName::of(origin);
     if origin.kind == "Endpoints" {
         return Some(ObjectRef { kind: Kind::EndpointSlice, name: endpoints_name(&name, 0) });
     }

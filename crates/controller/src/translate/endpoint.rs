@@ -19,7 +19,7 @@ pub const ENDPOINT_CODES: [&str; 3] = ["NoEndpoints", "AddressRefused", "NameNot
 pub(crate) fn is_about_endpoints(diagnostic: &Diagnostic, services: &BTreeSet<NamespacedName>) -> bool {
     ENDPOINT_CODES.contains(&diagnostic.code)
         && diagnostic.origin.as_ref().is_some_and(|origin| {
-            let name = NamespacedName { namespace: origin.namespace.clone(), name: origin.name.clone() };
+            let name = NamespacedName::of(origin);
             origin.kind == Kind::Service.name() && services.contains(&name)
         })
 }

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::tls::upstream::unverified;
 use connector::Connector;
+pub(crate) use connector::is_refused;
 
 /// How long an answer to a copy may take. It is not waited for by anybody else.
 const TIME: Duration = Duration::from_secs(60);

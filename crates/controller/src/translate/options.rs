@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use edgeward_routing::address::may_connect;
 use edgeward_routing::certificate::Certificate;
+use edgeward_routing::policy::external_auth::AuthUrl;
 use edgeward_routing::policy::{BodySize, Timeouts};
 use edgeward_routing::settings::{ClientLimits, Ejection, ProxyProtocol, TlsSettings, UpstreamPool};
 
@@ -168,5 +169,10 @@ impl Options {
     /// Whether an endpoint may have this address.
     pub(crate) fn allows_address(&self, address: IpAddr) -> bool {
         may_connect(address, self.allow_loopback)
+    }
+
+    /// The address in a URL of an authentication service that it may not have.
+    pub(crate) fn refused_address(&self, url: &AuthUrl) -> Option<IpAddr> {
+        url.address().filter(|address| !self.allows_address(*address))
     }
 }

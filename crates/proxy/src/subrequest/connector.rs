@@ -1,5 +1,6 @@
 //! Connections of the proxy's own: to the addresses that objects may have it connect to, and no others.
 
+use std::error::Error;
 use std::future::{Future, ready};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -90,8 +91,19 @@ impl Service<Name> for Resolver {
     }
 }
 
+/// The address is not one that [objects may name](may_connect).
+#[derive(Debug, thiserror::Error)]
+#[error("objects may not have the proxy connect to this address")]
+struct Refused;
+
 fn refused() -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, "objects may not have the proxy connect to this address")
+    io::Error::new(io::ErrorKind::PermissionDenied, Refused)
+}
+
+/// Whether a request failed because of where it was to go.
+pub(crate) fn is_refused(error: &(dyn Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    inner.is_some_and(|inner| inner.is::<Refused>()) || error.source().is_some_and(is_refused)
 }
 
 #[cfg(test)]
@@ -100,6 +112,8 @@ mod tests {
 
     use std::net::Ipv4Addr;
 
+    use bytes::Bytes;
+    use http_body_util::Empty;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -111,9 +125,19 @@ mod tests {
         for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "localhost", "127.1"] {
             let uri: Uri = format!("http://{host}:{port}/").parse().unwrap();
             assert!(Connector::new(true).call(uri.clone()).await.is_ok(), "{host}");
-            assert!(Connector::new(false).call(uri).await.is_err(), "{host}");
+            let error = Connector::new(false).call(uri).await.unwrap_err();
+            assert!(is_refused(&*error), "{host}: {error}");
         }
         let uri = Uri::from_static("http://169.254.169.254/");
         assert!(Connector::new(false).call(uri).await.unwrap_err().to_string().contains("may not"));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_to_go_there_is_known_by_its_error() {
+        let client = super::super::client::<Empty<Bytes>>(Duration::from_secs(1), 1, false).unwrap();
+        for url in ["http://127.0.0.1/", "http://localhost/", "https://[::1]/", "https://localhost/"] {
+            let error = client.get(Uri::from_static(url)).await.unwrap_err();
+            assert!(is_refused(&error), "{url}: {error:?}");
+        }
     }
 }

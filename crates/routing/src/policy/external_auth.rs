@@ -1,11 +1,12 @@
 //! `auth-url`: a service that is asked whether a request may pass.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::decide::{Downstream, RequestHead, sign_in_location};
 use crate::forward::{Edit, Forwarded};
 use crate::policy::RedirectStyle;
-use crate::template::Template;
+use crate::template::{Part, Template};
 
 /// Asks a service whether a request may pass (ingress-nginx authreq/main.go, nginx.tmpl `auth_request`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,16 @@ pub struct AuthUrl {
     pub port: Option<u16>,
     /// Path and query; begins with `/` or `?`, and is empty for `/`.
     pub path: Template,
+}
+
+impl AuthUrl {
+    /// The address, where the URL says one rather than a name.
+    pub fn address(&self) -> Option<IpAddr> {
+        match &*self.host.parts {
+            [Part::Literal(host)] => host.trim_matches(['[', ']']).parse().ok(),
+            _ => None,
+        }
+    }
 }
 
 /// What is spoken to a service.

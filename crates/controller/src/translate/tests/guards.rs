@@ -102,6 +102,28 @@ fn digests_count_where_they_are_of_the_realm() {
 }
 
 #[test]
+fn a_service_at_an_address_that_is_not_connected_to_is_told_of() {
+    for (url, allow_loopback, is_told) in [
+        ("http://127.0.0.1:9000/auth", false, true),
+        ("http://169.254.169.254/", false, true),
+        ("http://127.0.0.1:9000/auth", true, false),
+        ("http://10.0.0.9/", false, false),
+        ("http://localhost/", false, false),
+    ] {
+        let asking = ingress("a").annotated("auth-url", url).rule("a.test", &["Prefix / web"]);
+        let mut objects = with_services([asking]);
+        objects.push(config_map("ops/options", &[("global-auth-url", url)]));
+        let options = Options { configmap: Some(name("ops/options")), allow_loopback, ..options() };
+        let translation = run_with(&options, objects);
+        assert!(policies(&translation).external_auth.is_some(), "{url}");
+        let told: Vec<_> =
+            translation.diagnostics.iter().map(|told| (told.code, told.origin.as_ref().unwrap().kind)).collect();
+        let expected = [("AuthUnreachable", "ConfigMap"), ("AuthUnreachable", "Ingress")];
+        assert_eq!(told, if is_told { &expected[..] } else { &[] }, "{url}");
+    }
+}
+
+#[test]
 fn a_secret_of_another_namespace_counts_where_that_is_allowed() {
     let mut objects = with_services([guarded("other/users")]);
     objects.push(users("other/users", &[("auth", LIST)]));

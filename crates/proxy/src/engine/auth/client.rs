@@ -1,6 +1,7 @@
 //! The client of authentication services: one per worker, which keeps connections.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Request;
@@ -20,25 +21,32 @@ const BODY: usize = 64 << 10;
 /// How long that may take.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
+/// How long nothing is said of services that are not connected to, once that has been said of one.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// See the [module](self).
-#[derive(Debug, Clone)]
-pub(super) struct Client(subrequest::Client<Empty<Bytes>>);
+#[derive(Debug)]
+pub(super) struct Client {
+    http: subrequest::Client<Empty<Bytes>>,
+    said: Mutex<Option<Instant>>,
+}
 
 impl Client {
     /// `None` when the TLS library has no protocol to speak.
     pub(super) fn new(allow_loopback: bool) -> Option<Self> {
-        Some(Self(subrequest::client(IDLE, IDLE_PER_HOST, allow_loopback)?))
+        Some(Self { http: subrequest::client(IDLE, IDLE_PER_HOST, allow_loopback)?, said: Mutex::default() })
     }
 
     /// The head of what a service answers. A connection that ends without an answer may have been kept for too long: what can
     /// be asked twice is.
     pub(super) async fn ask(&self, request: Request<Empty<Bytes>>) -> Option<Parts> {
         let again = request.method().is_safe().then(|| request.clone());
-        let mut answered = self.0.request(request).await;
+        let service = request.uri().clone();
+        let mut answered = self.http.request(request).await;
         if let (Err(error), Some(again)) = (&answered, again)
             && !error.is_connect()
         {
-            answered = self.0.request(again).await;
+            answered = self.http.request(again).await;
         }
         match answered {
             Ok(response) => {
@@ -48,9 +56,26 @@ impl Client {
                 Some(head)
             }
             Err(error) => {
+                if subrequest::is_refused(&error) && self.may_say() {
+                    let host = service.host().unwrap_or_default();
+                    tracing::warn!(
+                        host,
+                        "an authentication service is where objects may not have the proxy connect to"
+                    );
+                }
                 tracing::debug!(%error, "an authentication service did not answer");
                 None
             }
         }
+    }
+
+    /// Whether enough time has passed for another warning.
+    fn may_say(&self) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = said.is_none_or(|said| said.elapsed() >= SILENCE);
+        if is_due {
+            *said = Some(Instant::now());
+        }
+        is_due
     }
 }

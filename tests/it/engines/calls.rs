@@ -16,7 +16,7 @@ use edgeward_tests::manifest::{Ingress, service};
 use edgeward_tests::{PATIENCE, turn};
 use h2::client::SendRequest;
 use h2::server::Builder;
-use h2::{Reason, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use tokio::time::{sleep, timeout};
@@ -96,6 +96,13 @@ async fn begin(
         .body(())
         .unwrap();
     client.clone().ready().await?.send_request(request, false)
+}
+
+/// Begins a call that comes back message by message, with a first one; both sides of it are open.
+async fn echo(client: &SendRequest<Bytes>) -> (SendStream<Bytes>, RecvStream) {
+    let (response, mut out) = begin(client, "/echo").await.unwrap();
+    out.send_data(Bytes::from_static(b"first"), false).unwrap();
+    (out, timeout(PATIENCE, response).await.unwrap().unwrap().into_body())
 }
 
 /// What comes of a call: status, fields, bytes of the body, trailers, or the end of all that.
@@ -254,9 +261,7 @@ async fn both_sides_of_a_call_speak_at_the_same_time() {
     let _turn = turn::shared().await;
     let (_site, engines) = both(Builder::new(), &Seen::default()).await;
     for (name, edgeward) in &engines {
-        let (response, mut out) = begin(&client(edgeward).await, "/echo").await.unwrap();
-        out.send_data(Bytes::from_static(b"first"), false).unwrap();
-        let mut body = timeout(PATIENCE, response).await.unwrap().unwrap().into_body();
+        let (mut out, mut body) = echo(&client(edgeward).await).await;
         for message in ["first", "second", "third"] {
             let mut got = Vec::new();
             while got.len() < message.len() {
@@ -284,9 +289,7 @@ async fn a_client_that_gives_a_call_up_is_heard_by_the_endpoint() {
     for (name, edgeward) in &engines {
         seen.lock().unwrap().clear();
         let client = client(edgeward).await;
-        let (response, mut out) = begin(&client, "/echo").await.unwrap();
-        out.send_data(Bytes::from_static(b"first"), false).unwrap();
-        let body = response.await.unwrap().into_body();
+        let (mut out, body) = echo(&client).await;
         out.send_reset(Reason::CANCEL);
         drop((body, out));
         let begun = std::time::Instant::now();
@@ -309,9 +312,7 @@ async fn an_endpoint_that_leaves_loses_no_call() {
     let (_site, engines) = both(Builder::new(), &seen).await;
     for (name, edgeward) in &engines {
         let client = client(edgeward).await;
-        let (response, mut out) = begin(&client, "/echo").await.unwrap();
-        out.send_data(Bytes::from_static(b"first"), false).unwrap();
-        let mut body = response.await.unwrap().into_body();
+        let (mut out, mut body) = echo(&client).await;
         assert_eq!(body.data().await.unwrap().unwrap(), "first");
         assert!(call(&client, "/leave").await.contains("grpc-status"), "{name}");
         sleep(Duration::from_millis(50)).await;

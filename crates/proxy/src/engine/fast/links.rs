@@ -203,7 +203,7 @@ struct Usage {
 
 impl Link {
     /// Opens a connection, and learns how many streams the endpoint takes, if it says so. So nothing is asked of one that
-    /// speaks another protocol, and no stream is opened that would be refused.
+    /// speaks another protocol or takes none, and no stream is opened that would be refused.
     async fn open(address: SocketAddr, streams: usize) -> Result<Arc<Self>, Reason> {
         let tcp = connect(address).await?;
         let streams = u32::try_from(streams).unwrap_or(u32::MAX);
@@ -221,10 +221,15 @@ impl Link {
         let (sender, mut connection) = builder.handshake(tcp).await.map_err(|_| Reason::ConnectFailed)?;
         let told = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(_) => Poll::Ready(Err(Reason::ConnectFailed)),
-            Poll::Pending if connection.max_concurrent_send_streams() != UNTOLD => Poll::Ready(Ok(())),
+            // None is for a short while only (RFC 9113 section 6.5.2).
+            Poll::Pending if !matches!(connection.max_concurrent_send_streams(), UNTOLD | 0) => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
         });
         timeout(TELLING, told).await.unwrap_or(Ok(()))?;
+        // Whoever waits for it would open one more, and one more.
+        if connection.max_concurrent_send_streams() == 0 {
+            return Err(Reason::ConnectFailed);
+        }
         let began = Instant::now();
         let usage =
             Usage { streams: 0, requests: 0, given_up: 0, quiet_since: began, idle: Duration::MAX, is_retired: false };

@@ -63,6 +63,29 @@ async fn an_endpoint_has_no_more_streams_than_it_takes() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_takes_no_streams_is_not_connected_to_over_and_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            *counted.lock().unwrap() += 1;
+            tokio::spawn(async move {
+                let handshake = h2::server::Builder::new().max_concurrent_streams(0).handshake::<_, Bytes>(tcp);
+                let mut connection = handshake.await.unwrap();
+                while connection.accept().await.is_some() {}
+            });
+        }
+    });
+    let links = links();
+    let asking = (0..10).map(|_| links.open(address, terms(&POOL), TIME));
+    let opened = futures_util::future::join_all(asking).await;
+    assert!(opened.into_iter().all(|slot| slot.err() == Some(Reason::ConnectFailed)));
+    assert_eq!((*connections.lock().unwrap(), count(&links, address)), (1, 0));
+}
+
+#[tokio::test]
 async fn a_connection_serves_so_many_requests_and_is_idle_for_so_long() {
     let (links, address) = (links(), endpoint(100).await);
     let few = UpstreamPool { requests: Some(2), ..POOL };

@@ -345,6 +345,18 @@ async fn a_call_that_is_refused_is_another_endpoints() {
 
 /// What may have been done is not repeated.
 #[tokio::test]
+/// What ends a stream may be about the connection to the endpoint, and of that the client has none.
+#[tokio::test]
+async fn a_client_learns_of_a_reset_what_is_about_its_call() {
+    let _turn = turn::shared().await;
+    let (_site, [(_, own), _]) = both(Builder::new(), &Seen::default()).await;
+    let client = client(&own).await;
+    for (path, why) in [("/reset-late", "ENHANCE_YOUR_CALM"), ("/reset-for-http-1", "INTERNAL_ERROR")] {
+        let text = call(&client, path).await;
+        assert!(text.ends_with(&format!("ended by Some({why})")), "{path}: {text}");
+    }
+}
+
 async fn a_call_that_breaks_is_not_repeated() {
     let _turn = turn::shared().await;
     let asked = Arc::default();

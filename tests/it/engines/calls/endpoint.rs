@@ -132,9 +132,14 @@ async fn answer(path: String, mut body: RecvStream, mut respond: SendResponse<By
             if path != "/no-message" {
                 out.send_data(Bytes::from_static(b"\0\0\0\0\x02ok"), false).ok()?;
             }
-            if path == "/reset-late" {
+            let reset = match path.as_str() {
+                "/reset-late" => Some(Reason::ENHANCE_YOUR_CALM),
+                "/reset-for-http-1" => Some(Reason::HTTP_1_1_REQUIRED),
+                _ => None,
+            };
+            if let Some(why) = reset {
                 sleep(Duration::from_millis(50)).await;
-                out.send_reset(Reason::ENHANCE_YOUR_CALM);
+                out.send_reset(why);
                 return Some(());
             }
             out.send_trailers(status("0")).ok()

@@ -187,9 +187,9 @@ impl Call {
     pub(in super::super) fn reset_reason(&self) -> h2::Reason {
         let reset = self.failure.as_ref().filter(|error| error.is_reset() && error.is_remote());
         match reset.and_then(h2::Error::reason) {
-            // Neither is an end, and what was begun must not be repeated.
-            None | Some(h2::Reason::NO_ERROR | h2::Reason::REFUSED_STREAM) => h2::Reason::INTERNAL_ERROR,
-            Some(reason) => reason,
+            Some(reason @ (h2::Reason::CANCEL | h2::Reason::ENHANCE_YOUR_CALM)) => reason,
+            // Others are about the connection to the endpoint, or no end, or would have the client repeat what was begun.
+            _ => h2::Reason::INTERNAL_ERROR,
         }
     }
 }

@@ -106,7 +106,7 @@ async fn echo(client: &SendRequest<Bytes>) -> (SendStream<Bytes>, RecvStream) {
 }
 
 /// What comes of a call: status, fields, bytes of the body, trailers, or the end of all that.
-async fn outcome(response: h2::client::ResponseFuture) -> String {
+async fn outcome(response: impl Future<Output = Result<hyper::Response<h2::RecvStream>, h2::Error>>) -> String {
     let mut text = String::new();
     let read = async {
         let (head, mut body) = response.await?.into_parts();
@@ -343,8 +343,6 @@ async fn a_call_that_is_refused_is_another_endpoints() {
     }
 }
 
-/// What may have been done is not repeated.
-#[tokio::test]
 /// What ends a stream may be about the connection to the endpoint, and of that the client has none.
 #[tokio::test]
 async fn a_client_learns_of_a_reset_what_is_about_its_call() {
@@ -357,6 +355,8 @@ async fn a_client_learns_of_a_reset_what_is_about_its_call() {
     }
 }
 
+/// What may have been done is not repeated.
+#[tokio::test]
 async fn a_call_that_breaks_is_not_repeated() {
     let _turn = turn::shared().await;
     let asked = Arc::default();
@@ -443,6 +443,38 @@ async fn a_client_that_takes_nothing_of_large_messages_costs_little_memory() {
     let other = self::client(own).await;
     assert!(call(&other, "/unary").await.contains("grpc-status"));
     calls.iter().for_each(|call| call.abort());
+}
+
+/// They are on a connection that others have too.
+#[tokio::test]
+async fn clients_that_take_nothing_of_many_small_messages_end_no_other_call() {
+    let _turn = turn::shared().await;
+    let seen = Seen::default();
+    let (_site, engines) = both(Builder::new(), &seen).await;
+    let (_, own) = &engines[0];
+    let patient = client(own).await;
+    let (response, mut out) = begin(&patient, "/echo").await.unwrap();
+    out.send_data(Bytes::from_static(b"first "), false).unwrap();
+    let body = response.await.unwrap();
+    let full = || seen.lock().unwrap().iter().filter(|line| *line == "full").count();
+    // Together they are given more than the connection takes at a time.
+    for round in 1..=4 {
+        let stuck = client(own).await;
+        let mut calls = Vec::new();
+        for _ in 0..30 {
+            let (response, mut out) = begin(&stuck, "/drip").await.unwrap();
+            out.send_data(Bytes::new(), true).unwrap();
+            calls.push(response.await.unwrap());
+        }
+        let begun = std::time::Instant::now();
+        while full() < round * calls.len() && begun.elapsed() < PATIENCE {
+            sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(full(), round * calls.len());
+    }
+    out.send_data(Bytes::from_static(b"second"), true).unwrap();
+    let text = outcome(std::future::ready(Ok(body))).await;
+    assert!(text.contains("second") && text.contains("grpc-status"), "{text}");
 }
 
 /// An endpoint that speaks HTTP/1 is one that cannot be reached in HTTP/2.

@@ -1,5 +1,6 @@
 //! Endpoints in HTTP/2: one that does what the path of a call says, and one that refuses all calls.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use hyper::header::{HeaderMap, HeaderValue};
 use hyper::http::response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::fields;
 
@@ -115,6 +116,24 @@ async fn answer(path: String, mut body: RecvStream, mut respond: SendResponse<By
         ),
         "/interim" | "/interims" => whole(head(200), "message"),
         "/large-head" => whole(head(200).header("x-large", "large".repeat(30_000)).header("x-a", "1"), "message"),
+        // Small messages, as many as are taken.
+        "/drip" => {
+            let mut out = respond.send_response(head(200).body(()).unwrap(), false).ok()?;
+            loop {
+                out.reserve_capacity(7);
+                while out.capacity() < 7 {
+                    match timeout(Duration::from_secs(1), poll_fn(|cx| out.poll_capacity(cx))).await {
+                        Ok(Some(Ok(_))) => {}
+                        Ok(_) => return None,
+                        Err(_) => {
+                            seen.lock().unwrap().push("full".to_owned());
+                            return poll_fn(|cx| out.poll_reset(cx)).await.ok().map(drop);
+                        }
+                    }
+                }
+                out.send_data(Bytes::from_static(b"\0\0\0\0\x02ok"), false).ok()?;
+            }
+        }
         "/reset" => {
             respond.send_reset(Reason::ENHANCE_YOUR_CALM);
             Some(())

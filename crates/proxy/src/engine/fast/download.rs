@@ -292,7 +292,11 @@ impl Download {
                 true => Behind::Nothing,
                 false => Behind::More,
             };
-            match self.send(cx, ends.client, behind) {
+            let sending = self.send(cx, ends.client, behind);
+            if sending.is_pending() {
+                ends.upstream.gather(cx);
+            }
+            match sending {
                 Poll::Ready(sent) => sent?,
                 Poll::Pending if self.throttle.as_ref().is_some_and(Throttle::is_waiting) => {
                     // Nobody is to blame for this wait.

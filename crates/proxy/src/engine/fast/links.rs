@@ -37,8 +37,8 @@ const HEAD: u32 = 128 * 1024;
 /// What is held of a stream until the kernel takes it, in bytes.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// What frames may weigh that are smaller than what is kept of each, in bytes. Clients that are slow to take what comes in
-/// small messages are not to end the connection for others.
+/// What frames may weigh that are smaller than what is kept of each, in bytes, until the requests that they are for have taken
+/// them in: that ends the connection for all of them.
 const SMALL_FRAMES: usize = 64 << 20;
 
 /// How many streams a connection takes before the endpoint has said how many: a number that none would say.

@@ -51,6 +51,13 @@ impl Upstream {
         }
     }
 
+    /// Has nothing of a response lie where it is in the way of others, while its own client takes none of it.
+    pub(super) fn gather(&mut self, cx: &mut Context<'_>) {
+        if let Self::Http2(call) = self {
+            call.gather(cx);
+        }
+    }
+
     /// Whether the endpoint has said its last word: there is not even an end to wait for.
     pub(super) fn is_ended(&self) -> bool {
         match self {

@@ -29,6 +29,8 @@ pub(in super::super) struct Call {
     is_finished: bool,
     /// The body of the response, once there is its head.
     incoming: Option<RecvStream>,
+    /// What was [gathered](Self::gather) of it.
+    gathered: Vec<u8>,
     /// Whether all of the response has come.
     is_received: bool,
     trailers: Option<HeaderMap>,
@@ -54,6 +56,7 @@ impl Call {
             body,
             is_finished: is_whole,
             incoming: None,
+            gathered: Vec::new(),
             is_received: false,
             trailers: None,
             failure: None,
@@ -118,6 +121,13 @@ impl Call {
     ) -> Poll<Result<usize, Reason>> {
         let start = out.len();
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(Err(Reason::Internal)) };
+        if !self.gathered.is_empty() {
+            let gathered = std::mem::take(&mut self.gathered);
+            out.extend_from_slice(&gathered);
+            // What is wrong with the stream is said below, and by the next read.
+            let _ = incoming.flow_control().release_capacity(gathered.len());
+            self.is_received = incoming.is_end_stream();
+        }
         // Small messages that came together go on together.
         while !self.is_received && out.len() + FRAME as usize <= Buffers::SIZE {
             let failed = match incoming.poll_data(cx) {
@@ -147,6 +157,15 @@ impl Call {
         match out.len() - start {
             0 if !self.is_received => Poll::Pending,
             read => Poll::Ready(Ok(read)),
+        }
+    }
+
+    /// Takes in what has come of the body while the client takes nothing of it, so that no frames are kept, which may be many
+    /// for little data: they count against the connection, and others share that. The endpoint may send no more for it.
+    pub(super) fn gather(&mut self, cx: &mut Context<'_>) {
+        let Some(incoming) = &mut self.incoming else { return };
+        while let Poll::Ready(Some(Ok(data))) = incoming.poll_data(cx) {
+            self.gathered.extend_from_slice(&data);
         }
     }
 

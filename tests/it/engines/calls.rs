@@ -5,20 +5,22 @@ mod endpoint;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::poll_fn;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use edgeward_tests::client::{Connection, Request, connect};
+use edgeward_tests::client::{Connection, Request, connect, send};
 use edgeward_tests::edgeward::Edgeward;
-use edgeward_tests::manifest::{Ingress, service};
+use edgeward_tests::manifest::{Ingress, config_map, service};
 use edgeward_tests::{PATIENCE, turn};
 use h2::client::SendRequest;
 use h2::server::Builder;
 use h2::{Reason, RecvStream, SendStream};
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
+use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use crate::site::Site;
@@ -475,6 +477,30 @@ async fn clients_that_take_nothing_of_many_small_messages_end_no_other_call() {
     out.send_data(Bytes::from_static(b"second"), true).unwrap();
     let text = outcome(std::future::ready(Ok(body))).await;
     assert!(text.contains("second") && text.contains("grpc-status"), "{text}");
+}
+
+/// Trailers follow what is compressed, for those who can have them.
+#[tokio::test]
+async fn what_has_trailers_is_compressed() {
+    let _turn = turn::shared().await;
+    let site = Site::new();
+    site.manifests.write("service.yaml", service("calls", &[endpoint(Builder::new(), Seen::default()).await]));
+    site.ingress(&Ingress::new("calls").annotation("backend-protocol", "GRPC").host(HOST, "calls"));
+    site.manifests.write("options.yaml", config_map("ops", "options", &json!({"use-gzip": "true"})));
+    let own = site.launch().argument("--fast-path=true").argument("--configmap=ops/options").start().await;
+    let client = client(&own).await;
+    for _ in 0..3 {
+        let request = hyper::Request::get(format!("http://{HOST}/text")).header("accept-encoding", "gzip");
+        let (response, _) = client.clone().send_request(request.body(()).unwrap(), true).unwrap();
+        let text = outcome(response).await;
+        assert!(text.contains("gzip") && text.contains("grpc-status") && !text.contains("ended"), "{text}");
+    }
+    let entry = own.access_log_entry(|entry| entry["request_uri"] == "/text").await;
+    assert_eq!(entry["reason"], "", "{entry}");
+    let answer = send(own.http, &Request::get(HOST, "/text").header("Accept-Encoding", "gzip")).await;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&answer.body[..]).read_to_string(&mut text).unwrap();
+    assert_eq!(text, "text ".repeat(1000), "{answer:?}");
 }
 
 /// An endpoint that speaks HTTP/1 is one that cannot be reached in HTTP/2.

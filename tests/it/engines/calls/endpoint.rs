@@ -116,6 +116,13 @@ async fn answer(path: String, mut body: RecvStream, mut respond: SendResponse<By
         ),
         "/interim" | "/interims" => whole(head(200), "message"),
         "/large-head" => whole(head(200).header("x-large", "large".repeat(30_000)).header("x-a", "1"), "message"),
+        // Plenty of text.
+        "/text" => {
+            let plain = plain.header("content-type", "text/plain");
+            let mut out = respond.send_response(plain.body(()).unwrap(), false).ok()?;
+            out.send_data(Bytes::from("text ".repeat(1000)), false).ok()?;
+            out.send_trailers(status("0")).ok()
+        }
         // Small messages, as many as are taken.
         "/drip" => {
             let mut out = respond.send_response(head(200).body(()).unwrap(), false).ok()?;

@@ -292,7 +292,9 @@ impl Download {
                 true => Behind::Nothing,
                 false => Behind::More,
             };
-            let sending = self.send(cx, ends.client, behind);
+            // Trailers are the end, if there are any.
+            let behind_data = if ends.upstream.has_trailers() { Behind::More } else { behind };
+            let sending = self.send(cx, ends.client, behind_data);
             if sending.is_pending() {
                 ends.upstream.gather(cx);
             }

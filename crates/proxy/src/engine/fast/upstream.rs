@@ -58,6 +58,14 @@ impl Upstream {
         }
     }
 
+    /// Whether trailers follow what has been read of a response.
+    pub(super) fn has_trailers(&self) -> bool {
+        match self {
+            Self::Http1(_) => false,
+            Self::Http2(call) => call.has_trailers(),
+        }
+    }
+
     /// Whether the endpoint has said its last word: there is not even an end to wait for.
     pub(super) fn is_ended(&self) -> bool {
         match self {

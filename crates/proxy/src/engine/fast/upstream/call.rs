@@ -169,6 +169,11 @@ impl Call {
         }
     }
 
+    /// Whether trailers follow what has been read.
+    pub(super) fn has_trailers(&self) -> bool {
+        self.trailers.is_some()
+    }
+
     /// Whether all of the response has been read, and no trailers are left.
     pub(super) fn is_ended(&self) -> bool {
         self.is_received && self.trailers.is_none()

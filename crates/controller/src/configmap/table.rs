@@ -44,7 +44,7 @@ const JAEGER: &str = "ingress-nginx itself does not know it any more";
 const LOG_PATH: &str = "use --access-log-path";
 const MODSECURITY: &str = "there is no ModSecurity";
 const OF_PLAIN_CONNECTIONS: &str = "without it no limit, not 10000 requests or `1h`: addresses are followed as they change; it holds \
-                                    for endpoints in plain HTTP/1, not in TLS or gRPC";
+                                    for endpoints in the clear, not in TLS";
 const RESUMPTION: &str = "there is no cache of sessions; they are resumed by tickets, see ssl-session-tickets";
 const SNIPPET: &str = "there is no nginx configuration to put text into";
 const STATUS_PAGE: &str = "there is no page of nginx's status; use /metrics";
@@ -253,7 +253,7 @@ pub(super) static TABLE: [Key; 203] = [
     Key::moot("syslog-host", SYSLOG),
     Key::moot("syslog-port", SYSLOG),
     Key::honoured("upstream-keepalive-connections", connection::upstream_keepalive_connections)
-        .differing("for endpoints in TLS or gRPC the number of the start holds: their connections are in a pool of that size"),
+        .differing("for endpoints in TLS the number of the start holds: their connections are in a pool of that size"),
     Key::honoured("upstream-keepalive-requests", connection::upstream_keepalive_requests)
         .differing(OF_PLAIN_CONNECTIONS),
     Key::honoured("upstream-keepalive-time", connection::upstream_keepalive_time).differing(OF_PLAIN_CONNECTIONS),

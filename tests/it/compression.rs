@@ -267,6 +267,49 @@ async fn a_client_that_does_not_read_holds_the_endpoint_back() {
     }
 }
 
+/// More text than waits anywhere on its way.
+async fn plenty(mut stream: TcpStream) {
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 16777216\r\n\r\n").await;
+    let noise = noise();
+    for _ in 0..16 {
+        if stream.write_all(&noise).await.is_err() {
+            return;
+        }
+    }
+    let _ = stream.read(&mut [0; 16]).await;
+}
+
+/// A compressor takes megabytes for as long as its response lasts, which is up to the client.
+#[tokio::test]
+async fn what_there_is_no_room_to_compress_goes_out_as_it_is() {
+    let _turn = turn::shared().await;
+    let site = Site::new();
+    endpoint(&site, plenty).await;
+    let edgeward = start(&site, &both()).await;
+    let request = || {
+        let request = hyper::Request::get(format!("http://{HOST}/")).header("accept-encoding", "br");
+        request.body(()).unwrap()
+    };
+    let mut stuck = Vec::new();
+    for _ in 0..60 {
+        let stream = edgeward_tests::client::connect(edgeward.http, None).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        stuck.push((client.send_request(request(), true).unwrap().0.await.unwrap(), client));
+    }
+    let compressed = stuck.iter().filter(|(head, _)| head.headers().contains_key("content-encoding")).count();
+    assert!((20..50).contains(&compressed), "{compressed}");
+    let (plain, _) = stuck.last().unwrap();
+    assert_eq!(
+        (&plain.headers()["vary"], plain.headers()["content-length"].len()),
+        (&"Accept-Encoding".parse().unwrap(), 8)
+    );
+    drop(stuck);
+    let ask = Request::new("GET", HOST, "/").header("Accept-Encoding", "br");
+    edgeward_tests::client::wait_for(edgeward.http, &ask, |answer| answer.header("content-encoding") == Some("br"))
+        .await;
+}
+
 #[tokio::test]
 async fn the_options_say_what_is_worth_it() {
     let _turn = turn::shared().await;

@@ -33,6 +33,7 @@ use crate::subrequest::Mirrors;
 use crate::trace::Spans;
 use auth::{Auth, AuthShared};
 use budget::RetryBudget;
+use compressor::Compressors;
 use fast::{FastPath, Room, Served};
 use pingora::PingoraEngine;
 
@@ -77,6 +78,7 @@ struct Shared {
     auth: AuthShared,
     mirrors: Option<Mirrors>,
     room: Room,
+    compressors: Compressors,
 }
 
 /// Makes the engines of all workers.
@@ -95,8 +97,20 @@ impl EngineFactory {
     ) -> Self {
         let retries = RetryBudget::new(options.retry_percent);
         let auth = AuthShared::new(options.allow_loopback);
-        let (mirrors, room) = (Mirrors::new(options.allow_loopback), Room::new());
-        Self(Arc::new(Shared { options, snapshots, retries, metrics, access_log, spans, auth, mirrors, room }))
+        let mirrors = Mirrors::new(options.allow_loopback);
+        let (room, compressors) = (Room::new(), Compressors::new());
+        Self(Arc::new(Shared {
+            options,
+            snapshots,
+            retries,
+            metrics,
+            access_log,
+            spans,
+            auth,
+            mirrors,
+            room,
+            compressors,
+        }))
     }
 
     /// The engines of one worker, in the context of its runtime. They share no connection to an endpoint with other

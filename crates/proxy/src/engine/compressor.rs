@@ -1,16 +1,56 @@
 //! Compressing the body of a response, piece by piece.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use brotli::CompressorWriter;
 use edgeward_routing::decide::Reason;
 use edgeward_routing::settings::Coding;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The room for all compressors of the process: 128 MiB. A response lasts as long as its client likes, and most clients may have
+/// many of them; those for which there is no room go out as they are.
+#[derive(Debug)]
+pub(super) struct Compressors(Arc<Semaphore>);
+
+/// KiB that a permit stands for.
+const UNIT: u32 = 32;
+
+impl Compressors {
+    const UNITS: usize = (128 << 10) / UNIT as usize;
+
+    /// All of the room is free.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(Self::UNITS)))
+    }
+
+    /// What compresses one body, if there is room for it.
+    pub(super) fn begin(&self, coding: Coding, level: u8) -> Option<Compressor> {
+        let room = Arc::clone(&self.0).try_acquire_many_owned(kilobytes(coding, level).div_ceil(UNIT)).ok()?;
+        let encoder = match coding {
+            Coding::Gzip => Encoder::Gzip(GzEncoder::new(Vec::new(), Compression::new(level.into()))),
+            Coding::Brotli => Encoder::Brotli(CompressorWriter::new(Vec::new(), PIECE, level.into(), WINDOW)),
+        };
+        Some(Compressor { encoder: Box::new(encoder), is_holding: false, room: Some(room) })
+    }
+}
+
+/// How much memory one takes at most, in KiB, as measured with two megabytes of HTML.
+fn kilobytes(coding: Coding, level: u8) -> u32 {
+    const BROTLI: [u32; 12] = [256, 448, 1216, 1216, 3456, 3712, 4736, 10_880, 17_152, 26_240, 8192, 8192];
+    match coding {
+        Coding::Gzip => 416,
+        Coding::Brotli => BROTLI[usize::from(level).min(BROTLI.len() - 1)],
+    }
+}
 
 /// What compresses one body. It is large, and has its place on the heap as long as its response is under way.
 pub(super) struct Compressor {
     encoder: Box<Encoder>,
+    /// Its part of the room for all of them, until it has come to its end.
+    room: Option<OwnedSemaphorePermit>,
     /// Whether some of what it was given has not come out.
     is_holding: bool,
 }
@@ -30,14 +70,6 @@ const WINDOW: u32 = 18;
 const PIECE: usize = 16 * 1024;
 
 impl Compressor {
-    pub(super) fn new(coding: Coding, level: u8) -> Self {
-        let encoder = match coding {
-            Coding::Gzip => Encoder::Gzip(GzEncoder::new(Vec::new(), Compression::new(level.into()))),
-            Coding::Brotli => Encoder::Brotli(CompressorWriter::new(Vec::new(), PIECE, level.into(), WINDOW)),
-        };
-        Self { encoder: Box::new(encoder), is_holding: false }
-    }
-
     /// Takes in a piece of the body.
     pub(super) fn push(&mut self, data: &[u8]) -> Result<(), Reason> {
         if data.is_empty() {
@@ -73,6 +105,7 @@ impl Compressor {
             Encoder::Done(output) => output,
         };
         *self.encoder = Encoder::Done(output);
+        self.room = None;
         Ok(())
     }
 
@@ -132,7 +165,7 @@ mod tests {
     #[test]
     fn what_comes_out_is_what_went_in() {
         for (coding, level) in LEVELS {
-            let mut compressor = Compressor::new(coding, level);
+            let mut compressor = Compressors::new().begin(coding, level).unwrap();
             let (mut body, mut out) = (Vec::new(), Vec::new());
             for piece in 0..64_u8 {
                 let piece = [piece; 5000];
@@ -148,9 +181,23 @@ mod tests {
     }
 
     #[test]
+    fn there_are_as_many_as_there_is_room_for() {
+        for (coding, level) in LEVELS {
+            let all = Compressors::new();
+            let mut some: Vec<_> = std::iter::from_fn(|| all.begin(coding, level)).collect();
+            assert!(some.len() >= 16 && some.len() * kilobytes(coding, level) as usize <= 128 << 10);
+            assert!(all.begin(coding, level).is_none());
+            some[0].finish().unwrap();
+            assert!(all.begin(coding, level).is_some(), "what has ended takes no room");
+            drop(some);
+            assert_eq!(all.0.available_permits(), Compressors::UNITS);
+        }
+    }
+
+    #[test]
     fn a_client_can_read_what_was_flushed() {
         for (coding, level) in LEVELS {
-            let mut compressor = Compressor::new(coding, level);
+            let mut compressor = Compressors::new().begin(coding, level).unwrap();
             let mut out = Vec::new();
             for event in ["data: 1\n\n", "data: 2\n\n"] {
                 compressor.push(event.as_bytes()).unwrap();
@@ -165,7 +212,7 @@ mod tests {
     #[test]
     fn what_does_not_get_smaller_is_not_held_back_for_long() {
         for (coding, level) in LEVELS {
-            let mut compressor = Compressor::new(coding, level);
+            let mut compressor = Compressors::new().begin(coding, level).unwrap();
             let mut random = fastrand::Rng::with_seed(7);
             let (mut given, mut came, mut most) = (0, 0, 0);
             for _ in 0..32 {

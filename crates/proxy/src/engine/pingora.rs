@@ -386,7 +386,7 @@ impl ProxyHttp for PingoraEngine {
         match is_final(response) {
             true => {
                 respond::edit(response, ctx)?;
-                respond::compress(session, response, ctx, compressed)
+                respond::compress(session, response, ctx, compressed, &self.shared.compressors)
             }
             false => {
                 respond::edit_interim(response, ctx);

@@ -12,7 +12,6 @@ use edgeward_routing::settings::Compressed;
 use tokio::time::timeout;
 
 use super::super::answer::{Answer, LINGER};
-use super::super::compressor::Compressor;
 use super::super::connection_options::ConnectionOptions;
 use super::super::context::{Blame, End, RequestContext};
 use super::super::page::Page;
@@ -363,7 +362,9 @@ impl<'a, C: Client> Exchange<'a, C> {
         let length = Length::of(&begun, &buf, is_head)?;
         let left = ends.upstream.body(length)?;
         // What ends with the connection to the endpoint need not end the one to the client; an older client knows no chunks.
-        let compressed = self.ctx.compressed(&self.head, begun.status, |name| begun.values(&buf, name.as_bytes()));
+        let mut compressed = self.ctx.compressed(&self.head, begun.status, |name| begun.values(&buf, name.as_bytes()));
+        let compressor = compressed.with.and_then(|(coding, level)| shared.compressors.begin(coding, level));
+        compressed.with = compressed.with.filter(|_| compressor.is_some());
         let chunked = length == Length::Chunked || length == Length::Connection || compressed.with.is_some();
         let chunked = chunked && self.head.is_http11();
         self.is_kept &= chunked || matches!(length, Length::Bytes(_));
@@ -380,7 +381,6 @@ impl<'a, C: Client> Exchange<'a, C> {
         let stays_for_now = self.is_kept || is_body_unwanted;
         let pace = self.ctx.policies().response.as_ref().and_then(|response| response.pace);
         let throttle = pace.map(|pace| Throttle::new(pace, self.ctx.clock));
-        let compressor = compressed.with.map(|(coding, level)| Compressor::new(coding, level));
         let body = Content { length: left, chunked, compressor };
         let download = Download::new(head, body, buf, begun.length, stays_for_now)?;
         let mut download = download.held_by(throttle);

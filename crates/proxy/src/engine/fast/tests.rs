@@ -20,6 +20,7 @@ use crate::access_log::{AccessLog, fixture};
 use crate::connection::Connection;
 use crate::engine::auth::AuthShared;
 use crate::engine::budget::RetryBudget;
+use crate::engine::compressor::Compressors;
 use crate::engine::{EngineOptions, Shared};
 use crate::fixture::Events;
 use crate::metrics::{Metrics, MetricsOptions};
@@ -56,6 +57,7 @@ fn engine(endpoint: SocketAddr) -> FastPath {
     snapshot.backends = Arc::new(Backends::new(vec![Arc::new(backend)]));
     let shared = Shared {
         room: Room::new(),
+        compressors: Compressors::new(),
         options: EngineOptions::default(),
         snapshots: Publisher::new(snapshot).reader(),
         retries: RetryBudget::new(20),

@@ -14,7 +14,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::super::answer::{Answer, DRAINED_BODY, LINGER, body_of, ends_connection};
-use super::super::compressor::Compressor;
+use super::super::compressor::{Compressor, Compressors};
 use super::super::context::RequestContext;
 use super::head::{Head, expectation};
 use crate::clock;
@@ -124,11 +124,13 @@ pub(super) fn compress(
     response: &mut ResponseHeader,
     ctx: &mut RequestContext,
     compressed: Compressed,
+    compressors: &Compressors,
 ) -> Result<()> {
     if compressed.adds_vary {
         response.append_header(VARY, "Accept-Encoding")?;
     }
     let Some((coding, level)) = compressed.with else { return Ok(()) };
+    let Some(compressor) = compressors.begin(coding, level) else { return Ok(()) };
     response.append_header(CONTENT_ENCODING, coding.name())?;
     response.remove_header(&CONTENT_LENGTH);
     response.remove_header(&ACCEPT_RANGES);
@@ -138,7 +140,7 @@ pub(super) fn compress(
     if session.req_header().version == Version::HTTP_11 {
         response.insert_header(TRANSFER_ENCODING, "chunked")?;
     }
-    ctx.compressor = Some(Compressor::new(coding, level));
+    ctx.compressor = Some(compressor);
     Ok(())
 }
 

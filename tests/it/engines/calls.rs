@@ -458,6 +458,7 @@ async fn clients_that_take_nothing_of_many_small_messages_end_no_other_call() {
     let (response, mut out) = begin(&patient, "/echo").await.unwrap();
     out.send_data(Bytes::from_static(b"first "), false).unwrap();
     let body = response.await.unwrap();
+    let before = own.resident_bytes();
     let full = || seen.lock().unwrap().iter().filter(|line| *line == "full").count();
     // Together they are given more than the connection takes at a time.
     for round in 1..=4 {
@@ -473,6 +474,35 @@ async fn clients_that_take_nothing_of_many_small_messages_end_no_other_call() {
             sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(full(), round * calls.len());
+        let held = own.resident_bytes().saturating_sub(before);
+        eprintln!("{} KiB for 30 calls", held >> 10);
+        assert!(held < 40 << 20, "{} KiB for 30 calls of which nobody takes the answers", held >> 10);
+    }
+    out.send_data(Bytes::from_static(b"second"), true).unwrap();
+    let text = outcome(std::future::ready(Ok(body))).await;
+    assert!(text.contains("second") && text.contains("grpc-status"), "{text}");
+}
+
+/// Much of what they are answered may be on its way then.
+#[tokio::test]
+async fn clients_that_give_up_calls_end_no_other_call() {
+    let _turn = turn::shared().await;
+    let seen = Seen::default();
+    let (_site, engines) = both(Builder::new(), &seen).await;
+    let (_, own) = &engines[0];
+    let patient = client(own).await;
+    let (response, mut out) = begin(&patient, "/echo").await.unwrap();
+    out.send_data(Bytes::from_static(b"first "), false).unwrap();
+    let body = response.await.unwrap();
+    for _ in 0..8 {
+        let hasty = client(own).await;
+        let calls = (0..90).map(|_| async {
+            let (response, mut out) = begin(&hasty, "/drip").await.unwrap();
+            out.send_data(Bytes::new(), true).unwrap();
+            response.await.unwrap()
+        });
+        drop(futures_util::future::join_all(calls).await);
+        sleep(Duration::from_millis(200)).await;
     }
     out.send_data(Bytes::from_static(b"second"), true).unwrap();
     let text = outcome(std::future::ready(Ok(body))).await;

@@ -37,9 +37,9 @@ const HEAD: u32 = 128 * 1024;
 /// What is held of a stream until the kernel takes it, in bytes.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// What frames may weigh that are smaller than what is kept of each, in bytes, until the requests that they are for have taken
-/// them in: that ends the connection for all of them.
-const SMALL_FRAMES: usize = 64 << 20;
+/// What frames may weigh that are smaller than what is kept of each: more than that would end the connection for all requests on
+/// it. They take their frames in as they come, so that none wait; but those of calls given up, which nobody takes in, weigh for ever.
+const SMALL_FRAMES: usize = usize::MAX;
 
 /// How many streams a connection takes before the endpoint has said how many: a number that none would say.
 const UNTOLD: usize = 13;
@@ -47,10 +47,15 @@ const UNTOLD: usize = 13;
 /// How long an endpoint has to say it. Some say nothing before they have read a request.
 const TELLING: Duration = Duration::from_millis(100);
 
-/// Calls given up after which a connection takes no more of them, and answers to such calls that may come late: they look
-/// like errors of the endpoint to the layer below, which ends a connection after too many.
-const GIVEN_UP: u32 = 1024;
-const LATE: usize = 8 * GIVEN_UP as usize;
+/// Calls given up after which a connection takes no more of them. With those that it has then there are no more resets than servers
+/// take: those on Netty end a connection after 200 in half a minute.
+const GIVEN_UP: u32 = 100;
+
+/// How long such a call is known: what comes of its answer is passed over then, and there may be as much of that as a window holds.
+const KNOWN: Duration = Duration::from_secs(10);
+
+/// Frames that may come later. They look like errors of the endpoint to the layer below, which ends a connection after too many.
+const LATE: usize = 8192;
 
 /// The connections of one worker.
 #[derive(Default)]
@@ -217,6 +222,8 @@ impl Link {
             .max_header_list_size(HEAD)
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(SMALL_FRAMES)
+            .max_concurrent_reset_streams(GIVEN_UP as usize + streams as usize)
+            .reset_stream_duration(KNOWN)
             .max_local_error_reset_streams(Some(LATE));
         let (sender, mut connection) = builder.handshake(tcp).await.map_err(|_| Reason::ConnectFailed)?;
         let told = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {

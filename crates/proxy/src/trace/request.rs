@@ -12,6 +12,9 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState}
 /// The field in which tracing systems keep what is theirs (W3C Trace Context, section 3.3).
 const TRACESTATE: &str = "tracestate";
 
+/// The longest that is taken, in bytes: twice what everybody has to take, for it waits with its span.
+const LONGEST_STATE: usize = 1024;
+
 /// The span of a request, from its head on.
 #[derive(Debug, Clone)]
 pub struct RequestTrace {
@@ -79,9 +82,12 @@ impl RequestTrace {
     }
 }
 
-/// What the client says that tracing systems keep; nothing where it is malformed.
+/// What the client says that tracing systems keep; nothing where it is malformed or too long.
 fn trace_state(head: &impl RequestHead) -> TraceState {
     let values: Vec<_> = head.header_values(TRACESTATE).collect();
+    if values.iter().map(|value| value.len() + 1).sum::<usize>() > LONGEST_STATE + 1 {
+        return TraceState::NONE;
+    }
     // The library takes other bytes, and members without a name, too.
     let is_text =
         |text: &String| text.is_ascii() && text.split(',').all(|one| !one.trim_ascii_start().starts_with('='));

@@ -54,6 +54,17 @@ fn sent(trace: &RequestTrace) -> (String, Option<String>) {
 }
 
 #[test]
+fn what_tracing_systems_keep_goes_on_unless_it_is_too_long() {
+    for (length, goes_on) in [(1024, true), (1025, false)] {
+        let members = (10..26).map(|at| format!("k{at}={},", "v".repeat(59))).collect::<String>();
+        let text: &str = format!("{}{}", &members[..1023], "v".repeat(length - 1023)).leak();
+        assert_eq!(text.len(), length);
+        let (_, state) = sent(&begin(true, &[("traceparent", PARENT), ("tracestate", text)]));
+        assert_eq!(state.as_deref(), goes_on.then_some(text));
+    }
+}
+
+#[test]
 fn a_trace_of_a_trusted_client_goes_on() {
     let trace = begin(true, &[("traceparent", PARENT), ("tracestate", "a=1, b=2"), ("tracestate", "c=3")]);
     let (parent, state) = sent(&trace);

@@ -391,6 +391,28 @@ async fn an_endpoint_gets_no_more_streams_than_it_takes() {
     assert!(!own.log().contains("ejected"), "{}", own.log());
 }
 
+/// There are servers that end a connection on which a large head comes.
+#[tokio::test]
+async fn a_call_with_a_large_head_has_a_connection_of_its_own() {
+    let _turn = turn::shared().await;
+    let seen = Seen::default();
+    let (_site, engines) = both(Builder::new(), &seen).await;
+    let (_, own) = &engines[0];
+    let client = client(own).await;
+    let connections = || seen.lock().unwrap().iter().filter(|line| line.starts_with("connection")).count();
+    for (length, expected) in [(0, 1), (3500, 1), (4500, 2), (0, 2), (4500, 3), (0, 3)] {
+        let request = hyper::Request::post(format!("http://{HOST}/unary"))
+            .header("content-type", "application/grpc")
+            .header("x-large", "l".repeat(length))
+            .header("x-large", "m".repeat(length));
+        let (response, mut out) = client.clone().send_request(request.body(()).unwrap(), false).unwrap();
+        out.send_data(Bytes::from_static(b"\0\0\0\0\x05hello"), true).unwrap();
+        let text = outcome(response).await;
+        assert!(text.contains("grpc-status"), "{length}: {text}");
+        assert_eq!(connections(), expected, "{length}");
+    }
+}
+
 /// Calls of many clients are on one connection.
 #[tokio::test]
 async fn calls_share_a_connection() {

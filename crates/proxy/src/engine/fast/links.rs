@@ -133,6 +133,16 @@ impl Links {
         timeout(time, room).await.unwrap_or(Err(Reason::ConnectTimeout))
     }
 
+    /// Room on a connection that no other request gets.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub(super) async fn open_alone(address: SocketAddr, terms: Terms<'_>, time: Duration) -> Result<Slot, Reason> {
+        let link = timeout(time, Link::open(address, 1)).await.unwrap_or(Err(Reason::ConnectTimeout))?;
+        link.slot(terms, Instant::now()).ok_or(Reason::ConnectFailed)
+    }
+
     /// A connection that is being opened, and has room for one more request as far as is known.
     fn opening(self: &Arc<Self>, address: SocketAddr, terms: Terms<'_>) -> Opening {
         let state = &mut *self.state();

@@ -15,11 +15,15 @@ use http::{HeaderMap, Request};
 use super::super::super::connection_options::ConnectionOptions;
 use super::super::client::Client;
 use super::super::exchange::{Exchange, Failure, unless_left};
-use super::super::links::{FRAME, Slot, Terms};
+use super::super::links::{FRAME, Links, Slot, Terms};
 use super::super::pool::Buffers;
 use super::super::upload::Upload;
 use super::head;
 use crate::head::{BodyLength, ResponseHead};
+
+/// A request whose head is longer than this, in bytes, has a connection of its own. There are servers that end one on which such a
+/// head comes (those on Netty do, from a quarter above 8 KiB on), and that is not to be the end of what others have asked.
+const LARGE: usize = 8 * 1024;
 
 /// See the [module](self).
 pub(in super::super) struct Call {
@@ -239,11 +243,19 @@ impl<C: Client> Exchange<'_, C> {
         loop {
             let streams = self.engine.shared.options.upstream_h2_streams.max(1);
             let terms = Terms { pool: &self.ctx.snapshot.settings.upstream_pool, streams };
-            let slot = match self.engine.links.take(address, terms, now) {
+            let is_alone = self.head.length() > LARGE;
+            let free = if is_alone { None } else { self.engine.links.take(address, terms, now) };
+            let slot = match free {
                 Some(slot) => slot,
                 None => {
-                    let opening = Box::pin(self.engine.links.open(address, terms, self.ctx.timeouts().connect));
-                    let opened = unless_left(&mut self.client, opening).await;
+                    let (links, time) = (&self.engine.links, self.ctx.timeouts().connect);
+                    let opening = async {
+                        match is_alone {
+                            true => Links::open_alone(address, terms, time).await,
+                            false => links.open(address, terms, time).await,
+                        }
+                    };
+                    let opened = unless_left(&mut self.client, Box::pin(opening)).await;
                     opened.and_then(|opened| opened).map_err(unsent)?
                 }
             };

@@ -391,6 +391,26 @@ async fn an_endpoint_gets_no_more_streams_than_it_takes() {
     assert!(!own.log().contains("ejected"), "{}", own.log());
 }
 
+/// What an endpoint does not read of a call may fill the window of its connection.
+#[tokio::test]
+async fn a_call_that_is_not_read_is_in_nobodys_way() {
+    let _turn = turn::shared().await;
+    let mut builder = Builder::new();
+    builder.initial_connection_window_size(65_535).initial_window_size(1 << 20);
+    let (_site, engines) = both(builder, &Seen::default()).await;
+    let (_, own) = &engines[0];
+    let stuck = client(own).await;
+    let (_response, mut out) = begin(&stuck, "/unread").await.unwrap();
+    out.reserve_capacity(1 << 20);
+    out.send_data(Bytes::from(vec![b'm'; 1 << 20]), true).unwrap();
+    sleep(Duration::from_millis(500)).await;
+    let other = client(own).await;
+    for _ in 0..3 {
+        let text = call(&other, "/unary").await;
+        assert!(text.contains("grpc-status"), "{text}");
+    }
+}
+
 /// There are servers that end a connection on which a large head comes.
 #[tokio::test]
 async fn a_call_with_a_large_head_has_a_connection_of_its_own() {

@@ -70,6 +70,9 @@ async fn answer(path: String, mut body: RecvStream, mut respond: SendResponse<By
         }
         return out.send_trailers(status("0")).ok();
     }
+    if path == "/unread" {
+        sleep(Duration::from_secs(60)).await;
+    }
     let (mut got, mut request_trailers) = (0, None);
     if path != "/early" {
         while let Some(data) = body.data().await {

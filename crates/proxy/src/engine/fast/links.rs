@@ -47,6 +47,10 @@ const UNTOLD: usize = 13;
 /// How long an endpoint has to say it. Some say nothing before they have read a request.
 const TELLING: Duration = Duration::from_millis(100);
 
+/// For how long requests may wait for the endpoint to take anything of their bodies, and none of them get on, before others go
+/// elsewhere: what it does not read of one may fill the window that all have together (Go's own server has such a one).
+const STUCK: Duration = Duration::from_millis(100);
+
 /// Calls given up after which a connection takes no more of them. With those that it has then there are no more resets than servers
 /// take: those on Netty end a connection after 200 in half a minute.
 const GIVEN_UP: u32 = 100;
@@ -209,6 +213,9 @@ struct Usage {
     streams: usize,
     requests: u32,
     given_up: u32,
+    /// Requests that wait for the endpoint to take something, and when the first began to or the last got on.
+    waiting: usize,
+    moved: Instant,
     /// Since when it has no stream, and how long it may have none.
     quiet_since: Instant,
     idle: Duration,
@@ -248,8 +255,16 @@ impl Link {
             return Err(Reason::ConnectFailed);
         }
         let began = Instant::now();
-        let usage =
-            Usage { streams: 0, requests: 0, given_up: 0, quiet_since: began, idle: Duration::MAX, is_retired: false };
+        let usage = Usage {
+            streams: 0,
+            requests: 0,
+            given_up: 0,
+            waiting: 0,
+            moved: began,
+            quiet_since: began,
+            idle: Duration::MAX,
+            is_retired: false,
+        };
         let link = Arc::new(Self { sender, began, usage: Mutex::new(usage) });
         tokio::spawn(drive(connection, Arc::downgrade(&link)));
         Ok(link)
@@ -268,7 +283,7 @@ impl Link {
     fn slot(self: &Arc<Self>, terms: Terms<'_>, now: Instant) -> Option<Slot> {
         let usage = &mut *self.usage();
         let most = terms.streams.min(self.sender.current_max_send_streams());
-        if usage.streams >= most || !usage.is_usable(now) {
+        if usage.streams >= most || !usage.is_usable(now) || usage.is_stuck(now) {
             return None;
         }
         let is_first = usage.requests == 0;
@@ -294,6 +309,11 @@ impl Usage {
     /// Whether it takes requests, apart from how many it has.
     fn is_usable(&self, now: Instant) -> bool {
         !self.is_retired && (self.streams > 0 || now.saturating_duration_since(self.quiet_since) < self.idle)
+    }
+
+    /// Whether it may be that the endpoint takes nothing any more.
+    fn is_stuck(&self, now: Instant) -> bool {
+        self.waiting > 0 && now.saturating_duration_since(self.moved) >= STUCK
     }
 }
 
@@ -327,6 +347,18 @@ impl Slot {
     /// Has the connection take no more requests.
     pub(super) fn retire(&self) {
         self.link.retire();
+    }
+
+    /// Notes that the request waits for the endpoint to take something of it, or no longer does.
+    pub(super) fn set_waiting(&self, is_waiting: bool) {
+        let usage = &mut *self.link.usage();
+        if usage.waiting == 0 || !is_waiting {
+            usage.moved = Instant::now();
+        }
+        match is_waiting {
+            true => usage.waiting += 1,
+            false => usage.waiting -= 1,
+        }
     }
 
     /// Notes that the stream did not come to its end.

@@ -127,6 +127,23 @@ async fn a_connection_with_many_streams_given_up_takes_no_more() {
 }
 
 #[tokio::test]
+async fn a_connection_on_which_nothing_gets_on_takes_no_more_requests_meanwhile() {
+    let (links, address) = (links(), endpoint(100).await);
+    let slot = links.open(address, terms(&POOL), TIME).await.unwrap();
+    let other = links.take(address, terms(&POOL), Instant::now()).unwrap();
+    let is_free = |later| links.take(address, terms(&POOL), Instant::now() + later).is_some();
+    slot.set_waiting(true);
+    assert!(is_free(STUCK / 2) && !is_free(STUCK));
+    other.set_waiting(true);
+    tokio::time::sleep(STUCK).await;
+    assert!(!is_free(Duration::ZERO));
+    other.set_waiting(false);
+    assert!(is_free(STUCK / 2) && !is_free(STUCK), "the other one got on");
+    slot.set_waiting(false);
+    assert!(is_free(STUCK));
+}
+
+#[tokio::test]
 async fn what_speaks_no_http_2_cannot_be_connected_to() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -31,6 +31,8 @@ pub(in super::super) struct Call {
     body: SendStream<Bytes>,
     /// Whether the request is sent to its end.
     is_finished: bool,
+    /// Whether it waits for the endpoint to take something of it.
+    is_waiting: bool,
     /// The body of the response, once there is its head.
     incoming: Option<RecvStream>,
     /// What was [gathered](Self::gather) of it.
@@ -59,6 +61,7 @@ impl Call {
             response,
             body,
             is_finished: is_whole,
+            is_waiting: false,
             incoming: None,
             gathered: Vec::new(),
             is_received: false,
@@ -72,7 +75,9 @@ impl Call {
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8], is_last: bool) -> Poll<usize> {
         self.body.reserve_capacity(data.len());
         while self.body.capacity() == 0 {
-            let Some(Ok(_)) = ready!(self.body.poll_capacity(cx)) else { return Poll::Ready(0) };
+            let polled = self.body.poll_capacity(cx);
+            self.set_waiting(polled.is_pending());
+            let Some(Ok(_)) = ready!(polled) else { return Poll::Ready(0) };
         }
         let size = self.body.capacity().min(data.len());
         let is_last = is_last && size == data.len();
@@ -81,6 +86,12 @@ impl Call {
         }
         self.is_finished |= is_last;
         Poll::Ready(size)
+    }
+
+    fn set_waiting(&mut self, is_waiting: bool) {
+        if std::mem::replace(&mut self.is_waiting, is_waiting) != is_waiting {
+            self.slot.set_waiting(is_waiting);
+        }
     }
 
     /// Says the end of the request, unless that is said.
@@ -224,6 +235,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        self.set_waiting(false);
         if !self.is_finished || !self.is_received {
             self.slot.give_up();
         }

@@ -19,8 +19,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Kubernetes ingress controller and edge proxy
 ///
-/// Edgeward reads Ingress, Service, EndpointSlice, Secret and ConfigMap manifests and serves the traffic that they
-/// describe. A change takes effect for the next request; nothing is restarted.
+/// Edgeward reads Ingress, Service, EndpointSlice, Secret and ConfigMap objects, of a cluster or of a directory of
+/// manifests, and serves the traffic that they describe. A change takes effect for the next request; nothing is restarted.
 #[derive(Debug, Parser)]
 #[command(name = "edgeward", version, max_term_width = 120, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Started with a bare flag first, as in `edgeward --http-port=8080`, it is `edgeward serve`.")]
@@ -32,7 +32,7 @@ struct CommandLine {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve the manifests of a directory
+    /// Serve the manifests of a directory, or the objects of a cluster
     #[command(after_long_help = SERVE_EXAMPLES)]
     Serve(ServeArguments),
     /// Serve example manifests with backends of its own, and print requests to try

@@ -58,17 +58,18 @@ pub enum Command {
 }
 
 const SERVE_EXAMPLES: &str = "\
-Every option can also be set by an environment variable (EDGEWARD_HTTP_PORT=8080) and in the configuration file
+Every option can also be set by an environment variable (EDGEWARD_HTTP_PORT=8080) and in the configuration file \
 (http-port: 8080). A flag wins over the environment, and the environment over the file.
 
 Signals:
-  SIGTERM, SIGINT   stop: fail /readyz, accept for --shutdown-grace-period, finish the requests under way, end.
+  SIGTERM, SIGINT   stop: fail /readyz, accept for --shutdown-grace-period, finish requests, end.
                     A second one ends the process at once.
   SIGHUP            read the configuration file and the manifests again, and open the log again.
 
 Examples:
   edgeward serve --manifests ./manifests --http-port 8080 --https-port 8443
-  edgeward serve --manifests /etc/edgeward/manifests --configmap ingress-nginx/ingress-nginx-controller
+  edgeward serve --manifests ./manifests --configmap ingress-nginx/ingress-nginx-controller
+  edgeward serve --kubeconfig ~/.kube/config --http-port 8080 --https-port 8443 --observe
   edgeward serve --bind-address 192.0.2.10 --shutdown-grace-period 10s --drain-timeout 1m
   edgeward serve --use-proxy-protocol --proxy-protocol-trusted 10.0.0.0/8";
 
@@ -91,7 +92,7 @@ Examples:
   edgeward check ./manifests --format sarif > edgeward.sarif";
 
 const AUDIT_EXAMPLES: &str = "\
-Of manifests, or of a cluster with --kubeconfig or within a pod. Every flag of `edgeward serve` and of ingress-nginx is accepted, so
+Of manifests, or of a cluster with --kubeconfig or within a pod. Every flag of `edgeward serve` and of ingress-nginx is accepted, so \
 that the command line of the controller can be audited as it is. Nothing is written.
 
 Exit code:

@@ -97,7 +97,7 @@ fn the_exit_code_of_check_is_what_fail_on_says() {
     manifests.write("service.yaml", service_alone("web", 8080));
     manifests.write("ingress.yaml", Ingress::new("web").annotation("affinity", "cookie").host("a.test", "web").text());
     let directory = manifests.path().display().to_string();
-    // Warnings only: no endpoints, and an annotation that is not honoured yet.
+    // Warnings only: no endpoints, and an annotation that is not honoured.
     for (flag, code) in [
         ("--fail-on=error", 0),
         ("--fail-on=warning", 1),

@@ -107,12 +107,10 @@ pub enum Scope {
 pub enum Status {
     /// It does what it does in ingress-nginx.
     Honoured,
-    /// It is reported, and has no effect yet.
-    NotYet,
     /// It has no effect: it is about something that nginx has and Edgeward does without. An annotation is read all the same, for its
     /// value may keep its Ingress from being served; an option of the ConfigMap is reported.
     NoEffect,
-    /// It will never have an effect: it puts text into a configuration file that is not there.
+    /// It will not have an effect, as one that puts text into a configuration file that is not there.
     Refused,
     /// ingress-nginx does not know it any more, or never did.
     Former,
@@ -518,9 +516,7 @@ impl Reading<'_> {
         let mend = match row.status {
             Status::Former => row.doc,
             Status::Refused if !row.instead.is_empty() => row.instead,
-            Status::Honoured | Status::NotYet | Status::NoEffect | Status::Refused => {
-                "remove it if these routes work without it"
-            }
+            Status::Honoured | Status::NoEffect | Status::Refused => "remove it if these routes work without it",
         };
         self.say(Severity::Warning, "AnnotationNotHonoured", key, message, mend);
     }
@@ -571,7 +567,6 @@ impl Status {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Honoured => "honoured",
-            Self::NotYet => "not honoured yet",
             Self::NoEffect => "without effect here",
             Self::Refused => "refused",
             Self::Former => "no annotation of ingress-nginx",

@@ -120,7 +120,7 @@ impl Differences {
              recording; EDGEWARD_UPDATE_DOCS=1 writes it anew. -->\n\nThe tests replay {all} requests whose answers by \
              ingress-nginx 1.15.1 were recorded, with what it sent to the applications. {same} of them are answered and \
              passed on exactly alike, in every aspect that was recorded; of {unrecorded} of these the recording lacks an \
-             aspect, as listed below. These are all others:\n"
+             aspect, as listed below. So are all others, and what differs with `--fast-path=false` only:\n"
         );
         for (kind, title, column) in [
             (Kind::Deliberate, "Deliberate", "differs in"),

@@ -51,7 +51,7 @@ pub(super) static GROUP: Group = Group {
                 settings.upstream.is_http10 = Some(is_http10(value)?);
                 Ok(())
             },
-            "HTTP version towards the endpoints, `1.0` or `1.1`. A body of unknown length is always sent in 1.1.",
+            "HTTP version towards the endpoints, `1.0` or `1.1`. A body whose length is not known when it goes on is sent in 1.1 all the same.",
         ),
         Annotation::honoured(
             "proxy-next-upstream",

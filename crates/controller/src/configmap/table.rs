@@ -21,10 +21,6 @@ impl Key {
         Self { guard: true, ..Self::honoured(name, parse) }
     }
 
-    const fn later(name: &'static str, meanwhile: &'static str) -> Self {
-        Self::new(name, Status::NotYet, meanwhile)
-    }
-
     /// One about nginx itself, without a counterpart and without the need of one.
     const fn moot(name: &'static str, why: &'static str) -> Self {
         Self::new(name, Status::NoEffect, why)
@@ -48,7 +44,7 @@ const OF_PLAIN_CONNECTIONS: &str = "without it no limit, not 10000 requests or `
 const RESUMPTION: &str = "there is no cache of sessions; they are resumed by tickets, see ssl-session-tickets";
 const SNIPPET: &str = "there is no nginx configuration to put text into";
 const STATUS_PAGE: &str = "there is no page of nginx's status; use /metrics";
-const STREAMED: &str = "bodies are streamed, and never wait in buffers or files";
+const STREAMED: &str = "bodies are streamed, or wait in memory as `proxy-request-buffering` says, and never in files";
 const STREAMS: &str = "there are no TCP and UDP services";
 const SYSLOG: &str = "the access log goes to the standard output, or to a file with --access-log-path";
 
@@ -92,9 +88,9 @@ pub(super) static TABLE: [Key; 203] = [
     Key::honoured("enable-brotli", compression::enable_brotli),
     Key::refused("enable-modsecurity", MODSECURITY),
     Key::moot("enable-multi-accept", CONNECTIONS),
-    Key::later(
+    Key::refused(
         "enable-ocsp",
-        "no OCSP response is stapled: no client to fetch one with is kept well, and public authorities are giving OCSP up",
+        "no OCSP response is stapled to certificates: public authorities are giving OCSP up, and clients have lists instead",
     ),
     Key::honoured("enable-opentelemetry", trace::enable),
     Key::refused("enable-owasp-modsecurity-crs", MODSECURITY),

@@ -22,7 +22,6 @@ fn status(row: &Annotation) -> &'static str {
     match row.status {
         Status::Honoured if row.differs.is_empty() => "honoured",
         Status::Honoured => "honoured, differs",
-        Status::NotYet => "not yet",
         Status::NoEffect => "no effect",
         Status::Refused => "refused",
         Status::Former => "unknown to ingress-nginx",
@@ -37,13 +36,11 @@ fn index() -> String {
     let count = |wanted: Status| table().filter(|row| row.status == wanted).count();
     let _ = writeln!(
         out,
-        "\nOf {} annotations {} are honoured, {} have no effect here, {} are refused, and {} \
-         are not honoured yet.",
+        "\nOf {} annotations {} are honoured, {} have no effect here, and {} are refused.",
         table().count(),
         count(Status::Honoured),
         count(Status::NoEffect),
-        count(Status::Refused),
-        count(Status::NotYet)
+        count(Status::Refused)
     );
     for group in groups() {
         let _ = write!(out, "\n## {}\n\n| annotation | status |\n|---|---|\n", group.name);

@@ -14,19 +14,16 @@ fn page() -> String {
     let count = |wanted: Status| table().iter().filter(|key| key.status == wanted).count();
     let _ = writeln!(
         out,
-        "\nOf {} keys {} are honoured, {} are about nginx itself and need no counterpart, {} are refused, and {} are not honoured \
-         yet. A change counts without a restart; what is about connections, for those that are opened after it.",
+        "\nOf {} keys {} are honoured, {} are about nginx itself and need no counterpart, and {} are refused. A change counts without a restart; what is about connections, for those that are opened after it.",
         table().len(),
         count(Status::Honoured),
         count(Status::NoEffect),
-        count(Status::Refused),
-        count(Status::NotYet)
+        count(Status::Refused)
     );
     out.push_str("\n| key | status | why, or what differs |\n|---|---|---|\n");
     for key in table() {
         let status = match key.status {
             Status::Honoured => "honoured",
-            Status::NotYet => "not yet",
             Status::NoEffect => "no effect",
             Status::Refused => "refused",
             Status::Former => "unknown to ingress-nginx",

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use edgeward_routing::Snapshot;
+use edgeward_routing::backend::BackendId;
 use edgeward_routing::host::HostPattern;
 use edgeward_routing::route::Target;
 
@@ -156,12 +157,17 @@ pub fn refresh_ingresses(
     let default_backend = names_default.then(|| references.add_default(&mut said));
     let mut plan = rule::plan(options, &configuration, index, &owned, &mut references, previous, &mut said);
     plan.others = Some(&previous.routes);
+    // Many name such a Service, so that this mostly finds one soon.
+    let is_used_elsewhere = |id: BackendId| {
+        let elsewhere = previous.routes.hosts().filter(|routes| !part.hosts.contains(&routes.host));
+        elsewhere.flat_map(|routes| routes.routes()).any(|route| route.target == Target::Backend(id))
+    };
     let before = part.hosts.iter().filter_map(|host| previous.routes.of_pattern(host)).flat_map(|host| host.routes());
     let before = before.filter_map(|route| match route.target {
-        Target::Backend(id) => previous.backends.by_id(id),
+        Target::Backend(id) => Some((id, &previous.backends.by_id(id)?.key)),
         Target::Default => None,
     });
-    if !references.are_kept(&part.named, before, previous.backends.all()) {
+    if !references.are_kept(&part.named, before, previous.backends.all(), is_used_elsewhere) {
         return None;
     }
     let others = previous.backends.all().iter().filter(|backend| !part.services.contains(&name_of(&backend.key)));

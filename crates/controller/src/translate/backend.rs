@@ -273,12 +273,13 @@ impl<'a> References<'a> {
 
     /// Whether the backends of these Services, about which no Ingress says anything, can stay as they are in `old`: they are
     /// there, without an alternative then and now, and requests still go to those of `before`, which hosts that are
-    /// translated anew sent requests to.
+    /// translated anew sent requests to, or `is_used_elsewhere` says that others send some.
     pub(super) fn are_kept<'b>(
         &self,
         services: &BTreeSet<NamespacedName>,
-        mut before: impl Iterator<Item = &'b Arc<Backend>>,
+        mut before: impl Iterator<Item = (BackendId, &'b BackendKey)>,
         old: &[Arc<Backend>],
+        is_used_elsewhere: impl Fn(BackendId) -> bool,
     ) -> bool {
         let is_of = |key: &BackendKey| services.contains(&name_of(key));
         let is_alone = |key: &BackendKey| {
@@ -287,8 +288,10 @@ impl<'a> References<'a> {
         };
         let named: Vec<_> = self.all.iter().filter(|reference| is_of(&reference.key)).collect();
         named.iter().all(|reference| reference.canary.is_none() && (is_alone(&reference.key) || !reference.is_used))
-            && before.all(|backend| {
-                !is_of(&backend.key) || named.iter().any(|reference| reference.is_used && reference.key == backend.key)
+            && before.all(|(id, key)| {
+                !is_of(key)
+                    || named.iter().any(|reference| reference.is_used && reference.key == *key)
+                    || is_used_elsewhere(id)
             })
     }
 

@@ -23,6 +23,10 @@ const FEW: usize = 100;
 /// Requests that the longer run has more.
 const MORE: usize = 500;
 
+/// How often that is counted before a limit is taken for reached: where the pages of the heap happen to end, each request of one of
+/// the two runs may give one back and take it again, which is some thousands of instructions.
+const TRIES: usize = 3;
+
 /// A kind of request, and what one may cost at most.
 struct Row {
     kind: Kind,
@@ -160,8 +164,14 @@ async fn a_request_costs_no_more_than_it_must() {
         ] {
             // Without full optimisation it is some two thirds more.
             let limit = if is_release() { limit } else { 2.0 * limit };
-            let each = counter.each(&site, kind).await / scale;
+            let mut each = counter.each(&site, kind).await / scale;
             eprintln!("{kind:?}: {each:.2} {unit}, limit {limit}");
+            for _ in 1..TRIES {
+                if each > limit {
+                    each = each.min(counter.each(&site, kind).await / scale);
+                    eprintln!("{kind:?}: {each:.2} {unit} at best, limit {limit}");
+                }
+            }
             if each > limit {
                 dearer.push(format!("{kind:?}: {each:.2} {unit}, limit {limit}"));
             }

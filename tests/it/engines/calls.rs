@@ -489,6 +489,29 @@ async fn a_client_that_takes_nothing_of_large_messages_costs_little_memory() {
     calls.iter().for_each(|call| call.abort());
 }
 
+/// Who has a call open on both sides while others do what they do.
+struct Patient {
+    _client: SendRequest<Bytes>,
+    out: SendStream<Bytes>,
+    response: hyper::Response<h2::RecvStream>,
+}
+
+impl Patient {
+    async fn begin(edgeward: &Edgeward) -> Self {
+        let client = client(edgeward).await;
+        let (response, mut out) = begin(&client, "/echo").await.unwrap();
+        out.send_data(Bytes::from_static(b"first "), false).unwrap();
+        Self { _client: client, out, response: response.await.unwrap() }
+    }
+
+    /// The call goes on to its end.
+    async fn end(mut self) {
+        self.out.send_data(Bytes::from_static(b"second"), true).unwrap();
+        let text = outcome(std::future::ready(Ok(self.response))).await;
+        assert!(text.contains("second") && text.contains("grpc-status"), "{text}");
+    }
+}
+
 /// They are on a connection that others have too.
 #[tokio::test]
 async fn clients_that_take_nothing_of_many_small_messages_end_no_other_call() {
@@ -496,10 +519,7 @@ async fn clients_that_take_nothing_of_many_small_messages_end_no_other_call() {
     let seen = Seen::default();
     let (_site, engines) = both(Builder::new(), &seen).await;
     let (_, own) = &engines[0];
-    let patient = client(own).await;
-    let (response, mut out) = begin(&patient, "/echo").await.unwrap();
-    out.send_data(Bytes::from_static(b"first "), false).unwrap();
-    let body = response.await.unwrap();
+    let patient = Patient::begin(own).await;
     let before = own.resident_bytes();
     let full = || seen.lock().unwrap().iter().filter(|line| *line == "full").count();
     // Together they are given more than the connection takes at a time.
@@ -520,9 +540,7 @@ async fn clients_that_take_nothing_of_many_small_messages_end_no_other_call() {
         eprintln!("{} KiB for 30 calls", held >> 10);
         assert!(held < 40 << 20, "{} KiB for 30 calls of which nobody takes the answers", held >> 10);
     }
-    out.send_data(Bytes::from_static(b"second"), true).unwrap();
-    let text = outcome(std::future::ready(Ok(body))).await;
-    assert!(text.contains("second") && text.contains("grpc-status"), "{text}");
+    patient.end().await;
 }
 
 /// Much of what they are answered may be on its way then.
@@ -532,10 +550,7 @@ async fn clients_that_give_up_calls_end_no_other_call() {
     let seen = Seen::default();
     let (_site, engines) = both(Builder::new(), &seen).await;
     let (_, own) = &engines[0];
-    let patient = client(own).await;
-    let (response, mut out) = begin(&patient, "/echo").await.unwrap();
-    out.send_data(Bytes::from_static(b"first "), false).unwrap();
-    let body = response.await.unwrap();
+    let patient = Patient::begin(own).await;
     for _ in 0..8 {
         let hasty = client(own).await;
         let calls = (0..90).map(|_| async {
@@ -546,9 +561,7 @@ async fn clients_that_give_up_calls_end_no_other_call() {
         drop(futures_util::future::join_all(calls).await);
         sleep(Duration::from_millis(200)).await;
     }
-    out.send_data(Bytes::from_static(b"second"), true).unwrap();
-    let text = outcome(std::future::ready(Ok(body))).await;
-    assert!(text.contains("second") && text.contains("grpc-status"), "{text}");
+    patient.end().await;
 }
 
 /// Trailers follow what is compressed, for those who can have them.

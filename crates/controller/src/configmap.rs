@@ -257,14 +257,11 @@ pub fn read(index: &Index, options: &Options, diagnostics: &mut Vec<Diagnostic>)
         }
     }
     configuration.global_auth = configuration.external_auth.policy(Vec::new()).map(Arc::new);
+    const AUTH_URL: &str = "global-auth-url";
     if let (Some(auth), Some(name)) = (&configuration.global_auth, &options.configmap)
-        && let Some(address) = options.refused_address(&auth.url)
+        && let Some((message, mend)) = options.unreachable(AUTH_URL, &auth.url)
     {
-        const KEY: &str = "global-auth-url";
-        let origin = Origin::object(Kind::ConfigMap.name(), &name.namespace, &name.name).at(field(KEY));
-        let message =
-            format!("`{KEY}` is at {address}, where objects may not have the proxy connect to: nobody may pass");
-        let mend = "name a Service of the cluster";
+        let origin = Origin::object(Kind::ConfigMap.name(), &name.namespace, &name.name).at(field(AUTH_URL));
         diagnostics.push(Diagnostic::new(Severity::Error, "AuthUnreachable", origin, message, mend));
     }
     configuration.settings.trace.collector = configuration.tracing.collector();

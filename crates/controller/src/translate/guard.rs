@@ -196,10 +196,8 @@ impl Finder<'_, '_> {
             let message = "the scheme of `auth-url` is neither `http` nor `https`: nobody may pass".to_owned();
             self.say(Severity::Error, "AuthUnreachable", "auth-url", message, "use an `http` or `https` URL");
         }
-        if let Some(address) = settings.url.as_ref().and_then(|url| self.options.refused_address(url)) {
-            let message =
-                format!("`auth-url` is at {address}, where objects may not have the proxy connect to: nobody may pass");
-            self.say(Severity::Error, "AuthUnreachable", "auth-url", message, "name a Service of the cluster");
+        if let Some((message, mend)) = settings.url.as_ref().and_then(|url| self.options.unreachable("auth-url", url)) {
+            self.say(Severity::Error, "AuthUnreachable", "auth-url", message, mend);
         }
         let Some(headers) = self.set_headers(settings.set_headers.as_deref()) else { return };
         self.owned.guards.external_auth = settings.policy(headers).map(Arc::new);

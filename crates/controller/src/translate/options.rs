@@ -171,8 +171,11 @@ impl Options {
         may_connect(address, self.allow_loopback)
     }
 
-    /// The address in a URL of an authentication service that it may not have.
-    pub(crate) fn refused_address(&self, url: &AuthUrl) -> Option<IpAddr> {
-        url.address().filter(|address| !self.allows_address(*address))
+    /// What is wrong with the address in a URL of an authentication service, which `key` gives, and the mend.
+    pub(crate) fn unreachable(&self, key: &str, url: &AuthUrl) -> Option<(String, &'static str)> {
+        let address = url.address().filter(|address| !self.allows_address(*address))?;
+        let message =
+            format!("`{key}` is at {address}, where objects may not have the proxy connect to: nobody may pass");
+        Some((message, "name a Service of the cluster"))
     }
 }

@@ -138,10 +138,8 @@ impl Lifecycle {
             return;
         }
         let old = self.state.swap(state as u8, Ordering::Relaxed);
-        if old != state as u8 {
-            self.gauges.states[usize::from(old)].fetch_sub(1, Ordering::Relaxed);
-            self.gauges.states[state as usize].fetch_add(1, Ordering::Relaxed);
-        }
+        self.gauges.states[usize::from(old)].fetch_sub(1, Ordering::Relaxed);
+        self.gauges.states[state as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn request_started(&self) {

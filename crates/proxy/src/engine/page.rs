@@ -1,7 +1,7 @@
 //! Error pages: a request whose answer would be one of the statuses that another backend answers for goes on to that backend.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use edgeward_routing::backend::Backend;
 use edgeward_routing::decide::{Reason, RequestHead};
@@ -11,6 +11,7 @@ use edgeward_routing::route::Target;
 
 use super::answer::DRAINED_BODY;
 use super::context::RequestContext;
+use crate::clock;
 
 /// Who answers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,7 +131,7 @@ impl RequestContext {
             self.answerer = Answerer::Nobody;
             return Turn::NoBackend;
         };
-        self.end_try(Instant::now());
+        self.end_try(clock::now());
         self.answerer = Answerer::Page(page);
         self.upgrade = None;
         self.request_body_bytes = 0;
@@ -176,6 +177,6 @@ impl RequestContext {
 
     /// Time since the first try at an endpoint of the backend.
     pub(super) fn since_first_try(&self) -> Duration {
-        self.first_try.map_or(Duration::ZERO, |first: Instant| first.elapsed())
+        self.first_try.map_or(Duration::ZERO, |first| clock::now() - first)
     }
 }

@@ -80,12 +80,12 @@ impl Second {
     }
 }
 
-/// The value of a `Date` field (RFC 9110 section 6.6.1) for [now].
+/// The value of a `Date` field (RFC 9110 section 6.6.1) for [`now`].
 pub(crate) fn date() -> [u8; 29] {
     Second::current().text
 }
 
-/// [Now] by the calendar. A clock that is set is seen within a second.
+/// [`now`] by the calendar. A clock that is set is seen within a second.
 pub(crate) fn calendar() -> SystemTime {
     let (instant, wall) = Second::current().end;
     wall - instant.saturating_duration_since(now())

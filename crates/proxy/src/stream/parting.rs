@@ -6,9 +6,10 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::transport::Transport;
+use crate::clock;
 
 /// What is left when the HTTP engine lets go of a connection.
 #[derive(Debug)]
@@ -29,8 +30,12 @@ impl Parting {
             self.transport.reset_on_close();
             return;
         }
+        if self.last_words.is_empty() && !self.unread && self.transport.has_said_all() {
+            // The close says all that there is to say.
+            return;
+        }
         // Errors mean that the client is gone, which is where this leads anyway.
-        let _ = timeout(linger, async {
+        let _ = timeout_at((clock::now() + linger).into(), async {
             // What of it is left then goes out with the end.
             self.transport.write_all(&self.last_words).await?;
             self.transport.shutdown().await?;

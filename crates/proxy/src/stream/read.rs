@@ -372,8 +372,9 @@ impl Stream {
     /// Reads once into the inbox.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [MaybeUninit::uninit(); STEP];
-        let inbox = &mut self.inbox;
-        let n = ready!(self.transport.poll_read_by(cx, &mut space, |read| inbox.extend_from_slice(read)))?;
+        let (inbox, is_answering) = (&mut self.inbox, matches!(self.protocol, Protocol::Message(_)));
+        let take = |read: &[u8]| inbox.extend_from_slice(read);
+        let n = ready!(self.transport.poll_read_by(cx, &mut space, is_answering, take))?;
         self.ended = n == 0;
         if let Protocol::Head { begun, .. } = &mut self.protocol {
             begun.get_or_insert_with(clock::now);

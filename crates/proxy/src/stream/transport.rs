@@ -52,20 +52,35 @@ impl Transport {
         }
     }
 
-    /// Reads with the help of `space`, has `take` have it, and returns how much it is: 0 at the end.
+    /// Reads with the help of `space`, has `take` have it, and returns how much it is: 0 at the end. What TLS has to say
+    /// waits when it `is_answering`, for the answer takes it along.
     pub(super) fn poll_read_by(
         &mut self,
         cx: &mut Context<'_>,
         space: &mut [MaybeUninit<u8>],
+        is_answering: bool,
         mut take: impl FnMut(&[u8]),
     ) -> Poll<io::Result<usize>> {
-        if let Self::Tcp(tcp) = self {
-            return socket::poll_recv_by(cx, tcp, space, take);
-        }
+        let tls = match self {
+            Self::Tcp(tcp) => return socket::poll_recv_by(cx, tcp, space, take),
+            Self::Tls(tls) => tls,
+            Self::Gone => return Poll::Ready(Ok(0)),
+        };
         let mut buf = ReadBuf::uninit(space);
-        ready!(Pin::new(self).poll_read(cx, &mut buf))?;
+        ready!(match is_answering {
+            true => tls.poll_read_silently(cx, &mut buf),
+            false => tls.poll_read(cx, &mut buf),
+        })?;
         take(buf.filled());
         Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// Whether the close is all that is left to say.
+    pub(super) fn has_said_all(&self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Gone => true,
+            Self::Tls(tls) => tls.has_said_all(),
+        }
     }
 
     /// Makes the close that follows a reset.

@@ -5,10 +5,11 @@
 //! first records fit into one packet each; later ones are large, which costs the least.
 
 use std::io::{self, IoSlice, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::server::ServerConnection;
-use tokio::time::Instant;
+
+use crate::clock;
 
 /// Bytes in a small record. With 29 bytes for TLS 1.2 it fills the packet of a network with 1,450 bytes of payload (VXLAN on
 /// Ethernet), less 20 for IPv4 and 32 for TCP with timestamps.
@@ -36,7 +37,7 @@ pub(super) struct Records {
 impl Records {
     /// Has `session` encrypt as much of `bufs` as it has room for. Returns how much that is.
     pub(super) fn write(&mut self, session: &mut ServerConnection, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let now = Instant::now();
+        let now = clock::now();
         if self.last.replace(now).is_some_and(|last| now - last >= PAUSE) {
             self.small = 0;
         }

@@ -30,7 +30,7 @@ pub(crate) struct TlsStream {
     failed: Option<io::Error>,
     /// What is sent waits for the end of TCP.
     held: bool,
-    /// The end of TLS has been said.
+    /// The end of TLS has been said, or waits for what is before it.
     closing: bool,
 }
 
@@ -89,6 +89,16 @@ impl TlsStream {
 
     /// Reads as much as there is, and nothing at the end of TLS. An end of TCP before that is an error.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = self.poll_read_silently(cx, out);
+        if read.is_pending() {
+            // Nothing comes for now that the answer to could take along what is left to say.
+            ready!(self.poll_flush(cx))?;
+        }
+        read
+    }
+
+    /// [Reads](Self::poll_read) while an answer is under way, which takes along what is left to say.
+    pub(crate) fn poll_read_silently(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
@@ -109,11 +119,7 @@ impl TlsStream {
                     Poll::Ready(Ok(_)) => continue,
                     Poll::Ready(Err(error)) => error,
                     Poll::Pending if has_read(out) => break,
-                    // Nothing comes for now that the answer to could take along what is left to say.
-                    Poll::Pending => {
-                        ready!(self.poll_flush(cx))?;
-                        return Poll::Pending;
-                    }
+                    Poll::Pending => return Poll::Pending,
                 },
                 Err(error) => error,
             };
@@ -143,11 +149,15 @@ impl TlsStream {
     /// Writes some of `bufs`, as far as there is room for it; what does not go out at once needs a
     /// [flush](Self::poll_flush).
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
+        let length: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if length == 0 {
             return Poll::Ready(Ok(0));
         }
         loop {
             let taken = self.records.write(&mut self.session, bufs)?;
+            if self.held && taken == length {
+                self.say_end();
+            }
             let flushed = self.poll_flush(cx)?;
             if taken > 0 {
                 return Poll::Ready(Ok(taken));
@@ -156,9 +166,16 @@ impl TlsStream {
         }
     }
 
-    /// From here on what is sent may wait for the end of the connection, which follows at once.
+    /// From here on what is sent may wait for the end of the connection, which follows at once: that of TLS goes with the last
+    /// of what is written.
     pub(crate) fn hold(&mut self) {
         self.held = true;
+    }
+
+    fn say_end(&mut self) {
+        if !std::mem::replace(&mut self.closing, true) {
+            self.session.send_close_notify();
+        }
     }
 
     /// Sends what is left to send.
@@ -178,13 +195,15 @@ impl TlsStream {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether the close of TCP is all that is left to say.
+    pub(crate) fn has_said_all(&self) -> bool {
+        self.closing && !self.session.wants_write()
+    }
+
     /// Sends what is left to send, then the end of TLS together with that of TCP.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.hold();
-        if !self.closing {
-            self.closing = true;
-            self.session.send_close_notify();
-        }
+        self.say_end();
         ready!(self.poll_flush(cx))?;
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }

@@ -151,6 +151,20 @@ async fn a_ticket_waits_for_the_response_to_a_request_that_is_there() {
 }
 
 #[tokio::test]
+async fn a_ticket_waits_for_a_response_that_is_under_way() {
+    let (mut stream, mut client) = connected(&rustls::version::TLS13, b"request").await;
+    assert_eq!(read(&mut stream, &mut [0; 100]).await.unwrap(), 7);
+    let watch = |cx: &mut Context<'_>| {
+        let mut space = [0; 100];
+        Poll::Ready(stream.poll_read_silently(cx, &mut ReadBuf::new(&mut space)).is_pending())
+    };
+    assert!(std::future::poll_fn(watch).await);
+    assert!(client.hears_nothing().await);
+    write_all(&mut stream, &[b"response"]).await;
+    assert!(client.record().await.length > 100);
+}
+
+#[tokio::test]
 async fn a_ticket_goes_out_when_there_is_nothing_to_read() {
     let (mut stream, mut client) = connected(&rustls::version::TLS13, b"").await;
     assert!(client.hears_nothing().await);
@@ -177,6 +191,25 @@ async fn the_end_is_said_in_tls_and_in_tcp() {
     client.tls.send_close_notify();
     client.send().await;
     assert_eq!(read(&mut stream, &mut [0; 100]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_end_of_tls_goes_with_the_last_bytes() {
+    let (mut stream, mut client) = connected(&rustls::version::TLS13, b"request").await;
+    assert_eq!(read(&mut stream, &mut [0; 100]).await.unwrap(), 7);
+    write_all(&mut stream, &[b"more "]).await;
+    assert!(!stream.has_said_all());
+    stream.hold();
+    write_all(&mut stream, &[b"last ", b"words"]).await;
+    assert!(stream.has_said_all());
+    drop(stream);
+    for _ in ["ticket", "more", "last words", "end"] {
+        client.record().await;
+    }
+    let mut plain = Vec::new();
+    io::Read::read_to_end(&mut client.tls.reader(), &mut plain).unwrap();
+    assert_eq!(plain, b"more last words");
+    assert_eq!(client.tcp.read(&mut [0; 1]).await.unwrap(), 0);
 }
 
 #[tokio::test]

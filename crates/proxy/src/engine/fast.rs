@@ -39,7 +39,7 @@ use crate::stream::{Deadline, Next, Stream};
 use exchange::{Exchange, Then};
 use http1::Http1Client;
 use links::Links;
-use pool::{Buffers, Pipes, Pool};
+use pool::{Buffers, Deadlines, Pipes, Pool};
 pub(super) use upload::Room;
 
 /// See the [module](self). One per worker.
@@ -50,6 +50,7 @@ pub(super) struct FastPath {
     links: Arc<Links>,
     buffers: Buffers,
     pipes: Pipes,
+    deadlines: Deadlines,
 }
 
 /// How far a connection was served.
@@ -69,7 +70,8 @@ impl FastPath {
         let (pool, links) = (Arc::new(Pool::default()), Arc::new(Links::default()));
         tokio::spawn(pool::sweep(Arc::downgrade(&pool), Arc::downgrade(&links)));
         let (shared, auth) = (Arc::clone(shared), Arc::clone(auth));
-        Self { shared, auth, pool, links, buffers: Buffers::default(), pipes: Pipes::default() }
+        let (buffers, pipes, deadlines) = Default::default();
+        Self { shared, auth, pool, links, buffers, pipes, deadlines }
     }
 
     /// Serves a connection [in HTTP/2](http2) to its end. What is not for this engine is for the other one.
@@ -79,7 +81,13 @@ impl FastPath {
 
     /// Serves the requests of a connection in HTTP/1, for as long as they are for this engine.
     pub(super) async fn serve(&self, stream: &mut Stream) -> Served {
-        let mut deadline = Deadline::default();
+        let mut deadline = self.deadlines.take();
+        let served = self.serve_requests(stream, &mut deadline).await;
+        self.deadlines.put(deadline);
+        served
+    }
+
+    async fn serve_requests(&self, stream: &mut Stream, deadline: &mut Deadline) -> Served {
         loop {
             match stream.next().await {
                 Ok(Next::Request) => {}
@@ -91,7 +99,7 @@ impl FastPath {
             let then = match Exchange::begin(self, client, head) {
                 // Apart, so that a connection that waits for its next request does not hold the place for it.
                 Ok(mut exchange) => {
-                    let deadline = &mut deadline;
+                    let deadline = &mut *deadline;
                     Box::pin(async move { exchange.run(deadline).await }).await
                 }
                 Err((_, head)) => {

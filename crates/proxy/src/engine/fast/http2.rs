@@ -28,7 +28,7 @@ use super::FastPath;
 use super::exchange::Exchange;
 use crate::connection::Connection;
 use crate::limits::h2_options;
-use crate::stream::{Deadline, Stream};
+use crate::stream::Stream;
 use client::Http2Client;
 
 /// Malformed requests after which a connection ends; what Pingora allows one.
@@ -118,7 +118,10 @@ impl Streams<'_> {
         };
         match begun {
             Ok(mut exchange) => Either::Left(async move {
-                exchange.run(&mut Deadline::default()).await;
+                let deadlines = &self.engine.deadlines;
+                let mut deadline = deadlines.take();
+                exchange.run(&mut deadline).await;
+                deadlines.put(deadline);
             }),
             // Its futures are large, and most requests never need them.
             Err(session) => Either::Right(Box::pin(self.hand_on(session))),

@@ -1,4 +1,4 @@
-//! What a worker keeps for its next request: connections to endpoints, and buffers.
+//! What a worker keeps for its next request: connections to endpoints, buffers, and the like.
 //!
 //! Only this worker's tasks ever take the locks here, one at a time, so that they are never waited for.
 
@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use super::links::Links;
 use crate::clock;
 use crate::pipe::Pipe;
+use crate::stream::Deadline;
 
 /// How often connections that nobody needs any more are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -130,9 +131,37 @@ pub(super) async fn sweep(pool: Weak<Pool>, links: Weak<Links>) {
     }
 }
 
+/// Things that a worker has at hand for whoever needs one next.
+struct Spare<T>(Mutex<Vec<T>>);
+
+impl<T> Spare<T> {
+    fn free(&self) -> MutexGuard<'_, Vec<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One of them, if there is one.
+    fn take(&self) -> Option<T> {
+        self.free().pop()
+    }
+
+    /// Keeps one more, up to `most`.
+    fn put(&self, one: T, most: usize) {
+        let mut free = self.free();
+        if free.len() < most {
+            free.push(one);
+        }
+    }
+}
+
+impl<T> Default for Spare<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
 /// Buffers for bodies, and for the heads of responses.
 #[derive(Default)]
-pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
+pub(super) struct Buffers(Spare<Vec<u8>>);
 
 impl Buffers {
     /// Bytes that a buffer has room for: what one read takes at most, and the longest head of a response.
@@ -141,13 +170,9 @@ impl Buffers {
     /// How many are kept. More are in use only while more transfers are stuck half-way.
     const MOST: usize = 16;
 
-    fn free(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// An empty buffer.
     pub(super) fn take(&self) -> Vec<u8> {
-        self.free().pop().unwrap_or_else(|| Vec::with_capacity(Self::SIZE))
+        self.0.take().unwrap_or_else(|| Vec::with_capacity(Self::SIZE))
     }
 
     /// Gives a buffer back. One without room is none.
@@ -155,17 +180,14 @@ impl Buffers {
         // Nothing makes them larger on purpose.
         if (Self::SIZE..=2 * Self::SIZE).contains(&buffer.capacity()) {
             buffer.clear();
-            let mut free = self.free();
-            if free.len() < Self::MOST {
-                free.push(buffer);
-            }
+            self.0.put(buffer, Self::MOST);
         }
     }
 }
 
 /// Pipes for large bodies.
 #[derive(Default)]
-pub(super) struct Pipes(Mutex<Vec<Pipe>>);
+pub(super) struct Pipes(Spare<Pipe>);
 
 impl Pipes {
     /// How many are kept.
@@ -174,22 +196,34 @@ impl Pipes {
     /// A body of which less is to come is not worth the detour.
     pub(super) const WORTH: u64 = 64 * 1024;
 
-    fn free(&self) -> MutexGuard<'_, Vec<Pipe>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// An empty pipe; `None` when the system has none left, and bodies have to go the other way.
     pub(super) fn take(&self) -> Option<Pipe> {
-        let kept = self.free().pop();
-        kept.or_else(|| Pipe::new().ok())
+        self.0.take().or_else(|| Pipe::new().ok())
     }
 
     /// Gives a pipe back that is empty.
     pub(super) fn put(&self, pipe: Pipe) {
-        let mut free = self.free();
-        if free.len() < Self::MOST {
-            free.push(pipe);
-        }
+        self.0.put(pipe, Self::MOST);
+    }
+}
+
+/// Deadlines. Their timers run on: one that is to fire later than that need not be made and set anew.
+#[derive(Default)]
+pub(super) struct Deadlines(Spare<Deadline>);
+
+impl Deadlines {
+    /// How many are kept. Until its timer fires, each of them holds on to what is left of the task that had it.
+    const MOST: usize = 64;
+
+    /// A deadline that is not set.
+    pub(super) fn take(&self) -> Deadline {
+        self.0.take().unwrap_or_default()
+    }
+
+    /// Gives a deadline back.
+    pub(super) fn put(&self, mut deadline: Deadline) {
+        deadline.clear();
+        self.0.put(deadline, Self::MOST);
     }
 }
 

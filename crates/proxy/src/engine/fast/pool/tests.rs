@@ -113,7 +113,28 @@ fn buffers_come_back_empty_and_large() {
     buffers.put(buffer);
     buffers.put(Vec::new());
     buffers.put(Vec::with_capacity(4 * Buffers::SIZE));
-    assert_eq!(buffers.free().len(), 1);
+    assert_eq!(buffers.0.free().len(), 1);
     let buffer = buffers.take();
     assert!(buffer.is_empty() && buffer.capacity() >= Buffers::SIZE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_is_given_back_serves_the_next_task() {
+    let deadlines = Deadlines::default();
+    for seconds in [10, 30, 5] {
+        let mut deadline = deadlines.take();
+        assert!(!deadline.is_set());
+        let begun = tokio::time::Instant::now();
+        let time = Duration::from_secs(seconds);
+        let waiting = tokio::spawn(async move {
+            deadline.set((begun + time).into());
+            std::future::poll_fn(|cx| deadline.poll(cx)).await;
+            deadline.set((begun + 10 * time).into());
+            assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(deadline.poll(cx))).await.is_pending());
+            deadline
+        });
+        deadlines.put(waiting.await.unwrap());
+        assert_eq!(begun.elapsed(), time);
+    }
+    assert_eq!(deadlines.0.free().len(), 1);
 }

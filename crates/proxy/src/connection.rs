@@ -31,7 +31,6 @@ pub struct Connection {
     pub(crate) destination: SocketAddr,
     pub(crate) source: AddressSource,
     pub(crate) tls: Option<TlsSession>,
-    pub(crate) accepted_at: Instant,
     /// Those that were current when it was accepted. What is about requests is in the snapshot that each of them has.
     pub(crate) settings: Arc<Settings>,
     pub(crate) lifecycle: Arc<Lifecycle>,
@@ -122,11 +121,6 @@ impl Connection {
     /// What the TLS handshake agreed on; `None` on a plain-text listener.
     pub fn tls(&self) -> Option<&TlsSession> {
         self.tls.as_ref()
-    }
-
-    /// When the connection was accepted.
-    pub fn accepted_at(&self) -> Instant {
-        self.accepted_at
     }
 
     /// What a decision needs to know of it.

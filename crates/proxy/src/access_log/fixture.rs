@@ -128,7 +128,6 @@ pub(crate) fn connection() -> Connection {
         destination: "192.0.2.1:80".parse().unwrap(),
         source: AddressSource::Peer,
         tls: None,
-        accepted_at: std::time::Instant::now(),
         settings: Arc::default(),
         lifecycle: Arc::clone(Arc::new(Registry::default()).register(false).lifecycle()),
         sent: std::sync::Mutex::default(),

@@ -87,8 +87,9 @@ pub(crate) struct Lifecycle {
     upgraded: AtomicBool,
     websocket: AtomicBool,
     cut_short: AtomicBool,
-    born: Instant,
-    /// Milliseconds after `born`; 0 for none.
+    /// When its worker began.
+    began: Instant,
+    /// Milliseconds after that; 0 for none.
     deadline: AtomicU64,
     /// Whether the client is to be told to send no more requests here.
     is_leaving: AtomicBool,
@@ -106,7 +107,7 @@ struct Gauges {
 }
 
 impl Lifecycle {
-    fn new(gauges: Arc<Gauges>) -> Self {
+    fn new(began: Instant, gauges: Arc<Gauges>) -> Self {
         gauges.states[ConnectionState::Handshake as usize].fetch_add(1, Ordering::Relaxed);
         Self {
             state: AtomicU8::new(ConnectionState::Handshake as u8),
@@ -117,7 +118,7 @@ impl Lifecycle {
             upgraded: AtomicBool::new(false),
             websocket: AtomicBool::new(false),
             cut_short: AtomicBool::new(false),
-            born: Instant::now(),
+            began,
             deadline: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),
             leaving: OnceLock::new(),
@@ -196,7 +197,7 @@ impl Lifecycle {
     }
 
     pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
-        let millis = deadline.map_or(0, |deadline| deadline.saturating_duration_since(self.born).as_millis().max(1));
+        let millis = deadline.map_or(0, |deadline| deadline.saturating_duration_since(self.began).as_millis().max(1));
         self.deadline.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
@@ -204,7 +205,7 @@ impl Lifecycle {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.deadline.load(Ordering::Relaxed) {
             0 => None,
-            millis => self.born.checked_add(Duration::from_millis(millis)),
+            millis => self.began.checked_add(Duration::from_millis(millis)),
         }
     }
 
@@ -260,8 +261,9 @@ impl Lifecycle {
 }
 
 /// All connections of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
+    began: Instant,
     gauges: Arc<Gauges>,
     live: Mutex<Live>,
 }
@@ -280,6 +282,12 @@ impl Default for Live {
     }
 }
 
+impl Default for Registry {
+    fn default() -> Self {
+        Self { began: Instant::now(), gauges: Arc::default(), live: Mutex::default() }
+    }
+}
+
 impl Registry {
     fn live(&self) -> MutexGuard<'_, Live> {
         // No code can panic while it holds this lock, and the map would be whole if it did.
@@ -288,7 +296,7 @@ impl Registry {
 
     /// Adds a connection. It leaves when the registration is dropped.
     pub(crate) fn register(self: &Arc<Self>, tls: bool) -> Registration {
-        let lifecycle = Arc::new(Lifecycle::new(Arc::clone(&self.gauges)));
+        let lifecycle = Arc::new(Lifecycle::new(self.began, Arc::clone(&self.gauges)));
         if tls {
             self.gauges.tls.fetch_add(1, Ordering::Relaxed);
         }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -40,10 +41,11 @@ impl<A: Application> Worker<A> {
         let _ending = Ending(Arc::clone(&self.shared));
         let mut said: Option<Instant> = None;
         let local = listener.local_addr().ok().filter(|local| !local.ip().is_unspecified());
+        let mut closing = pin!(accepting.wait_for(|accepting| !accepting));
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = accepting.wait_for(|accepting| !accepting) => break,
+                _ = &mut closing => break,
                 accepted = listener.accept() => accepted,
             };
             match accepted {

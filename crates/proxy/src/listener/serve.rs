@@ -78,7 +78,6 @@ impl Drop for Counted {
 }
 
 async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
-    let accepted_at = Instant::now();
     let Incoming { mut tcp, fd, peer, local, tls, registration, shared } = incoming;
     let settings = Arc::clone(&shared.tls.snapshot().settings);
     let rejected = |reason| shared.observer.observe(Event::Rejected { peer, reason });
@@ -112,7 +111,6 @@ async fn exchange<A: Application>(incoming: Incoming, app: Arc<A>) {
         destination: proxied.destination.unwrap_or(local),
         source: proxied.version,
         tls: session,
-        accepted_at,
         settings,
         lifecycle: Arc::clone(registration.lifecycle()),
         sent: Mutex::default(),

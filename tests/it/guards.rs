@@ -30,12 +30,13 @@ const TRIES: usize = 3;
 /// A kind of request, and what one may cost at most.
 struct Row {
     kind: Kind,
-    /// System calls that move data: the least is two reads and two writes, and now and then one finds nothing. One more for each
-    /// request would be five.
+    /// System calls that move data: the least is two reads and two writes, one more of each with a handshake, and now and then one
+    /// finds nothing. One more for each request would be five, or seven.
     transfers: f64,
     /// Instructions outside of the kernel, in thousands, of a release build. What another processor makes of copying and
-    /// encryption has room in it.
-    instructions: f64,
+    /// encryption has room in it. `None` for a handshake, which is keys alone: how they are computed depends on the processor,
+    /// and valgrind's is none of today.
+    instructions: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,15 +45,17 @@ enum Kind {
     KeepAliveTls,
     Http2Tls,
     NewConnection,
+    NewTlsConnection,
     Body64KiB,
 }
 
-const ROWS: [Row; 5] = [
-    Row { kind: Kind::KeepAlive, transfers: 4.9, instructions: 29.0 },
-    Row { kind: Kind::KeepAliveTls, transfers: 4.9, instructions: 39.0 },
-    Row { kind: Kind::Http2Tls, transfers: 5.4, instructions: 79.0 },
-    Row { kind: Kind::NewConnection, transfers: 4.9, instructions: 43.0 },
-    Row { kind: Kind::Body64KiB, transfers: 4.9, instructions: 29.0 },
+const ROWS: [Row; 6] = [
+    Row { kind: Kind::KeepAlive, transfers: 4.9, instructions: Some(29.0) },
+    Row { kind: Kind::KeepAliveTls, transfers: 4.9, instructions: Some(39.0) },
+    Row { kind: Kind::Http2Tls, transfers: 5.4, instructions: Some(79.0) },
+    Row { kind: Kind::NewConnection, transfers: 4.9, instructions: Some(43.0) },
+    Row { kind: Kind::NewTlsConnection, transfers: 6.9, instructions: None },
+    Row { kind: Kind::Body64KiB, transfers: 4.9, instructions: Some(29.0) },
 ];
 
 impl Kind {
@@ -63,7 +66,7 @@ impl Kind {
         let mut kept = match self {
             Self::KeepAlive | Self::Body64KiB => Some(Connection::open(edgeward.http).await),
             Self::KeepAliveTls => Some(Connection::open_tls(edgeward.https, &Hello::name(HOST)).await),
-            Self::Http2Tls | Self::NewConnection => None,
+            Self::Http2Tls | Self::NewConnection | Self::NewTlsConnection => None,
         };
         let mut http2 = match self {
             Self::Http2Tls => {
@@ -80,6 +83,10 @@ impl Kind {
                 (answer.status.as_u16(), answer.body.len())
             } else if let Some(connection) = &mut kept {
                 let answer = connection.exchange(&request).await;
+                (answer.status(), answer.body.len())
+            } else if self == Self::NewTlsConnection {
+                let hello = Hello::name(HOST).saying(request.clone().header("Connection", "close").bytes());
+                let answer = Connection::open_tls(edgeward.https, &hello).await.response("GET").await;
                 (answer.status(), answer.body.len())
             } else {
                 let mut connection = Connection::over(connect(edgeward.http, None).await.unwrap());
@@ -159,9 +166,10 @@ async fn a_request_costs_no_more_than_it_must() {
     let mut dearer = Vec::new();
     for Row { kind, transfers, instructions } in ROWS {
         for (counter, unit, limit, scale) in [
-            (Counter::Strace, "system calls that move data", transfers, 1.0),
+            (Counter::Strace, "system calls that move data", Some(transfers), 1.0),
             (Counter::Valgrind, "thousand instructions", instructions, 1000.0),
         ] {
+            let Some(limit) = limit else { continue };
             // Without full optimisation it is some two thirds more.
             let limit = if is_release() { limit } else { 2.0 * limit };
             let mut each = counter.each(&site, kind).await / scale;

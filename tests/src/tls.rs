@@ -1,12 +1,13 @@
 //! A TLS client that shows what the server did: which certificate, which protocol.
 
+use std::io::Write as _;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -22,6 +23,7 @@ pub struct Hello {
     root: Option<CertificateDer<'static>>,
     client_certificate: Option<Pair>,
     tls12: bool,
+    first: Vec<u8>,
     /// Sessions are resumed only under the very configuration that they began with.
     shared: Option<Arc<OnceLock<Arc<ClientConfig>>>>,
 }
@@ -65,6 +67,13 @@ impl Hello {
         self
     }
 
+    /// Sends this with the last message of the handshake, in one write.
+    #[must_use]
+    pub fn saying(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.first = bytes.into();
+        self
+    }
+
     /// Remembers sessions for the connections of this `Hello` and its clones, to resume them.
     #[must_use]
     pub fn resuming(mut self) -> Self {
@@ -86,7 +95,11 @@ impl Hello {
         };
         let name = self.server_name.as_deref().unwrap_or("nameless.invalid");
         let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
-        TlsConnector::from(config).connect(name, stream).await
+        let say_first = |tls: &mut ClientConnection| {
+            // Kept until it can be encrypted; what is longer than the buffer for that is a mistake of the test.
+            tls.writer().write_all(&self.first).expect("the first bytes are few");
+        };
+        TlsConnector::from(config).connect_with(name, stream, say_first).await
     }
 
     fn config(&self) -> Result<ClientConfig, rustls::Error> {

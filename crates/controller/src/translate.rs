@@ -160,14 +160,10 @@ pub fn refresh_ingresses(
     // Many name such a Service, so that this mostly finds one soon.
     let is_used_elsewhere = |id: BackendId| {
         let elsewhere = previous.routes.hosts().filter(|routes| !part.hosts.contains(&routes.host));
-        elsewhere.flat_map(|routes| routes.routes()).any(|route| route.target == Target::Backend(id))
+        let mut targets = elsewhere.flat_map(|routes| routes.routes()).map(|route| route.target);
+        previous.default_backend == Some(id) || targets.any(|target| target == Target::Backend(id))
     };
-    let before = part.hosts.iter().filter_map(|host| previous.routes.of_pattern(host)).flat_map(|host| host.routes());
-    let before = before.filter_map(|route| match route.target {
-        Target::Backend(id) => Some((id, &previous.backends.by_id(id)?.key)),
-        Target::Default => None,
-    });
-    if !references.are_kept(&part.named, before, previous.backends.all(), is_used_elsewhere) {
+    if !references.are_kept(&part.named, &previous.backends, is_used_elsewhere) {
         return None;
     }
     let others = previous.backends.all().iter().filter(|backend| !part.services.contains(&name_of(&backend.key)));

@@ -271,28 +271,23 @@ impl<'a> References<'a> {
         Some(self.key(id))
     }
 
-    /// Whether the backends of these Services, about which no Ingress says anything, can stay as they are in `old`: they are
-    /// there, without an alternative then and now, and requests still go to those of `before`, which hosts that are
-    /// translated anew sent requests to, or `is_used_elsewhere` says that others send some.
-    pub(super) fn are_kept<'b>(
+    /// Whether the backends of these Services, about which no Ingress says anything, can stay as they are in `old`: those that
+    /// are used now are there, none has an alternative then or now, and each is used, if not by these references then by others,
+    /// as `is_used_elsewhere` says.
+    pub(super) fn are_kept(
         &self,
         services: &BTreeSet<NamespacedName>,
-        mut before: impl Iterator<Item = (BackendId, &'b BackendKey)>,
-        old: &[Arc<Backend>],
+        old: &Backends,
         is_used_elsewhere: impl Fn(BackendId) -> bool,
     ) -> bool {
         let is_of = |key: &BackendKey| services.contains(&name_of(key));
-        let is_alone = |key: &BackendKey| {
-            let found = old.binary_search_by(|backend| backend.key.cmp(key));
-            found.is_ok_and(|at| old[at].canary.is_none())
-        };
         let named: Vec<_> = self.all.iter().filter(|reference| is_of(&reference.key)).collect();
-        named.iter().all(|reference| reference.canary.is_none() && (is_alone(&reference.key) || !reference.is_used))
-            && before.all(|(id, key)| {
-                !is_of(key)
-                    || named.iter().any(|reference| reference.is_used && reference.key == *key)
-                    || is_used_elsewhere(id)
-            })
+        let is_used = |key: &BackendKey| named.iter().any(|reference| reference.is_used && reference.key == *key);
+        let mut kept = old.iter().filter(|(_, backend)| is_of(&backend.key));
+        named
+            .iter()
+            .all(|reference| reference.canary.is_none() && (!reference.is_used || old.by_key(&reference.key).is_some()))
+            && kept.all(|(id, backend)| backend.canary.is_none() && (is_used(&backend.key) || is_used_elsewhere(id)))
     }
 
     /// Notes that requests are sent to a backend.

@@ -21,7 +21,7 @@ const HOSTS: [&str; 6] = ["sec1.test", "b.sec1.test", "*.sec1.test", "*.test", "
 const PATHS: [&str; 8] = ["/", "/x", "/x/", "/x/y", "bad", "/X", "/x(/|$)(.*)", "/(?!x)"];
 const TYPES: [&str; 4] = ["Prefix", "Exact", "-", "Regex"];
 const TARGETS: [&str; 6] = ["web", "web:http", "web:99", "api", "ext:443", "gone"];
-const ANNOTATIONS: [(&str, &str); 33] = [
+const ANNOTATIONS: [(&str, &str); 37] = [
     ("auth-type", "Basic"),
     ("limit-rps", "10r/s"),
     ("limit-rps", "10r/s"),
@@ -55,6 +55,10 @@ const ANNOTATIONS: [(&str, &str); 33] = [
     ("server-alias", "a.sec1.test,b.sec1.test,sec1.test"),
     ("server-alias", "www.b.sec1.test,~^(www|a)\\.,a.*"),
     ("server-alias", "*.test"),
+    ("default-backend", "web"),
+    ("custom-http-errors", "404"),
+    ("backend-protocol", "HTTPS"),
+    ("ssl-passthrough", "true"),
 ];
 
 /// One certificate for all runs, and one Secret that holds none.
@@ -86,6 +90,39 @@ fn ingresses() -> impl Strategy<Value = Object> {
             }
             for annotation in annotations {
                 one = one.annotated(ANNOTATIONS[annotation].0, ANNOTATIONS[annotation].1);
+            }
+            one.object()
+        },
+    )
+}
+
+/// Ingresses which name few Services, and mostly say nothing about them.
+fn sharers() -> impl Strategy<Value = Object> {
+    const TARGETS: [&str; 5] = ["web", "web:99", "web:http", "api", "gone"];
+    let paths = proptest::collection::vec((0..PATHS.len(), 0..TYPES.len(), 0..TARGETS.len()), 1..4);
+    let default = proptest::option::weighted(0.1, 0..TARGETS.len());
+    let said = prop_oneof![
+        6 => Just(None),
+        1 => Just(Some(("use-regex", "true"))),
+        3 => (0..ANNOTATIONS.len()).prop_map(|at| Some(ANNOTATIONS[at])),
+    ];
+    (0..12usize, 0..20usize, proptest::option::of(0..3i64), paths, default, said).prop_map(
+        |(number, host, created, paths, default, said)| {
+            let host = match host {
+                0..4 => format!("shared{host}.test"),
+                4 => String::new(),
+                _ => format!("own{number}.test"),
+            };
+            let mut one = ingress(&format!("i{number}"));
+            for (path, kind, target) in paths {
+                one = one.rule(&host, &[&format!("{} {} {}", TYPES[kind], PATHS[path], TARGETS[target])]);
+            }
+            one.meta.created = created;
+            if let Some(target) = default {
+                one = one.default_backend(TARGETS[target]);
+            }
+            if let Some((name, value)) = said {
+                one = one.annotated(name, value);
             }
             one.object()
         },
@@ -175,6 +212,44 @@ fn all_of(translation: &Translation) -> (String, String) {
     (render(&translation.snapshot), format!("{:#?}", translation.diagnostics))
 }
 
+/// Applies changes, some of which come together, and compares what is translated around them with what everything comes to.
+fn follow(objects: &[Object], changes: &[(bool, bool, Object)]) -> Result<(), TestCaseError> {
+    for options in all_options() {
+        let options = Options { default_backend_service: Some(name("api")), enable_ssl_passthrough: true, ..options };
+        let mut index = Index::of(objects.to_vec());
+        let mut current = translate(&index, &options, &empty());
+        let mut dirty = Dirty::default();
+        for (goes, is_last, object) in changes {
+            dirty |= index.apply(match goes {
+                true => Change::Remove(object.reference()),
+                false => Change::Apply(Box::new(object.clone())),
+            });
+            if !is_last {
+                continue;
+            }
+            let dirty = std::mem::take(&mut dirty);
+            let whole = translate(&index, &options, &current.snapshot);
+            prop_assert_eq!(all_of(&whole), all_of(&translate(&index, &options, &empty())));
+            let is_part = !dirty.needs_translation(&index, options.configmap.as_ref());
+            let of = Current { snapshot: &current.snapshot, diagnostics: &current.diagnostics, owned: &current.owned };
+            let part =
+                is_part.then(|| refresh_ingresses(&index, &options, of, &dirty.around, &dirty.endpoints)).flatten();
+            if let Some(part) = part {
+                prop_assert_eq!(all_of(&part), all_of(&whole));
+                prop_assert_eq!(&part.owned, &whole.owned);
+                prop_assert_eq!(part.snapshot.generation, whole.snapshot.generation);
+                let again = translate(&index, &options, &part.snapshot).snapshot;
+                let certificates = part.snapshot.certificates.clone();
+                prop_assert!(is_same(&part.snapshot, &Snapshot { certificates, ..again }), "nothing is new after it");
+                current = part;
+            } else {
+                current = whole;
+            }
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn the_order_of_objects_changes_no_byte(
@@ -240,42 +315,19 @@ proptest! {
                 apart(object);
             }
         }
-        for options in all_options() {
-            let options = Options { default_backend_service: Some(name("api")), ..options };
-            let mut index = Index::of(objects.clone());
-            let mut current = translate(&index, &options, &empty());
-            let mut dirty = Dirty::default();
-            for (goes, is_last, object) in &changes {
-                dirty |= index.apply(match goes {
-                    true => Change::Remove(object.reference()),
-                    false => Change::Apply(Box::new(object.clone())),
-                });
-                if !is_last {
-                    continue;
-                }
-                let dirty = std::mem::take(&mut dirty);
-                let whole = translate(&index, &options, &current.snapshot);
-                prop_assert_eq!(all_of(&whole), all_of(&translate(&index, &options, &empty())));
-                let is_part = !dirty.needs_translation(&index, options.configmap.as_ref());
-                let of = Current {
-                    snapshot: &current.snapshot,
-                    diagnostics: &current.diagnostics,
-                    owned: &current.owned,
-                };
-                let part = is_part.then(|| refresh_ingresses(&index, &options, of, &dirty.around, &dirty.endpoints)).flatten();
-                if let Some(part) = part {
-                    prop_assert_eq!(all_of(&part), all_of(&whole));
-                    prop_assert_eq!(&part.owned, &whole.owned);
-                    prop_assert_eq!(part.snapshot.generation, whole.snapshot.generation);
-                    let again = translate(&index, &options, &part.snapshot).snapshot;
-                    let certificates = part.snapshot.certificates.clone();
-                    prop_assert!(is_same(&part.snapshot, &Snapshot { certificates, ..again }), "nothing is new after it");
-                    current = part;
-                } else {
-                    current = whole;
-                }
-            }
-        }
+        follow(&objects, &changes)?;
+    }
+
+    /// The same for many that name the same few Services, where what one leaves others may go on using.
+    #[test]
+    fn a_refresh_of_ingresses_that_share_services_is_a_translation(
+        objects in proptest::collection::vec(sharers(), 4..16),
+        changes in proptest::collection::vec((any::<bool>(), any::<bool>(), prop_oneof![6 => sharers(), 1 => others()]), 1..16),
+    ) {
+        let ports = || vec![port("http", 80, None), port("m", 99, None)];
+        let services = ["web", "api"].map(|name| Object::Service(service(name, ports())));
+        let objects: Vec<_> = objects.into_iter().chain(services).collect();
+        follow(&objects, &changes)?;
     }
 
     #[test]

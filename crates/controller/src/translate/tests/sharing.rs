@@ -188,6 +188,39 @@ fn who_shares_a_service_with_others_is_translated_alone() {
     assert!(addresses(backend(&third, "web")).contains(&"10.9.9.9:8080".to_owned()));
 }
 
+/// The alternative of a shared Service is that of all who share it, and goes with the route that it was made for.
+#[test]
+fn no_canary_stays_with_those_who_share_a_service_with_its_main_ingress() {
+    let (mut index, _) = site();
+    let canary = ingress("canary").annotated("canary", "true").annotated("canary-weight", "30");
+    apply(&mut index, canary.rule("b.test", &["Prefix / new"]).object());
+    for object in web("new", "10.0.0.9") {
+        apply(&mut index, object);
+    }
+    let first = translate(&index, &options(), &empty());
+    assert!(backend(&first, "web").canary.is_some());
+    let moved = ingress("b").rule("b.test", &["Prefix /moved api"]).object();
+    let part = around(&mut index, &first, Change::Apply(Box::new(moved)));
+    let whole = translate(&index, &options(), &empty());
+    assert!(backend(&whole, "web").canary.is_none());
+    assert!(part.is_none_or(|part| render(&part.snapshot) == render(&whole.snapshot)));
+}
+
+/// Its path gives no route, but its backend is there.
+#[test]
+fn nothing_stays_of_who_named_a_shared_service_in_a_path_that_is_left_out() {
+    let (mut index, _) = site();
+    let left_out = ingress("b").annotated("use-regex", "true").rule("b.test", &["- /(?!x) web:99", "- / api"]);
+    apply(&mut index, left_out.object());
+    let first = translate(&index, &options(), &empty());
+    assert!(render(&first.snapshot).contains("default-web-99"));
+    let edited = ingress("b").rule("b.test", &["Prefix / api"]).object();
+    let part = around(&mut index, &first, Change::Apply(Box::new(edited)));
+    let whole = render(&translate(&index, &options(), &empty()).snapshot);
+    assert!(!whole.contains("default-web-99"));
+    assert!(part.is_none_or(|part| render(&part.snapshot) == whole));
+}
+
 fn line_about_new(code: &str) -> String {
     let field = match code {
         "SecretNotFound" => "spec.tls[0].secretName",

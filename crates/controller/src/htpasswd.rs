@@ -12,8 +12,8 @@ pub(crate) struct Htpasswd {
     pub(crate) users: std::sync::Arc<Users>,
     /// The numbers of the entries that no password fits. They let nobody in, as in nginx.
     pub(crate) unusable: Vec<usize>,
-    /// The users whose passwords are easily found out by whoever reads the list.
-    pub(crate) weak: Vec<String>,
+    /// The numbers of the entries whose passwords are easily found out by whoever reads the list.
+    pub(crate) weak: Vec<usize>,
     /// The entries that would let somebody in elsewhere, and are not understood here: their numbers, and what they are.
     pub(crate) refused: Vec<(usize, &'static str)>,
 }
@@ -47,7 +47,7 @@ pub(crate) fn parse(list: &[u8]) -> Htpasswd {
         });
         match password {
             Password::Never => htpasswd.unusable.push(at + 1),
-            Password::Des { .. } => htpasswd.weak.push(name.escape_ascii().to_string()),
+            Password::Des { .. } => htpasswd.weak.push(at + 1),
             _ => {}
         }
         users.push((name.into(), password));

@@ -143,11 +143,10 @@ impl Finder<'_, '_> {
             self.say(Severity::Warning, "UserUnusable", SECRET, message, "add users with `htpasswd -B`");
         }
         if !list.weak.is_empty() {
-            let users: Vec<_> = list.weak.iter().take(10).map(String::as_str).collect();
             let message = format!(
-                "of the passwords of these users of Secret `{name}` 8 characters count, and whoever reads it finds them out in \
+                "of the passwords in these entries of Secret `{name}` 8 characters count, and whoever reads it finds them out in \
                  hours (crypt(3) with DES): {}",
-                users.join(", ")
+                listed(&list.weak)
             );
             self.say(Severity::Warning, "UserWeak", SECRET, message, "make them anew with `htpasswd -B` (bcrypt)");
         }
@@ -174,8 +173,7 @@ impl Finder<'_, '_> {
 
     /// Says which entries of a Secret let nobody in.
     fn say_unusable(&mut self, name: &NamespacedName, entries: &[usize], mend: &str) {
-        let entries: Vec<_> = entries.iter().take(10).map(usize::to_string).collect();
-        let message = format!("no password fits these entries of Secret `{name}`: {}", entries.join(", "));
+        let message = format!("no password fits these entries of Secret `{name}`: {}", listed(entries));
         self.say(Severity::Warning, "UserUnusable", SECRET, message, mend);
     }
 
@@ -243,4 +241,9 @@ impl Finder<'_, '_> {
         }
         Some(headers)
     }
+}
+
+/// The first of these numbers of entries. Nothing else is told of users: whoever reads a diagnostic may not read their Secret.
+fn listed(entries: &[usize]) -> String {
+    entries.iter().take(10).map(usize::to_string).collect::<Vec<_>>().join(", ")
 }

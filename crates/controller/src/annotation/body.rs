@@ -48,7 +48,7 @@ pub(super) static GROUP: Group = Group {
             "proxy-buffer-size",
             Scope::Route,
             |value, _| if is_size(value) && !is_zero(value) { Ok(()) } else { Err(invalid(SIZE)) },
-            "The head of a response may have up to 64 KiB, whatever is asked for.",
+            "The head of a response may have up to 128 KiB, whatever is asked for.",
         ),
         Annotation::moot(
             "proxy-buffering",

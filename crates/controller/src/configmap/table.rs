@@ -190,7 +190,7 @@ pub(super) static TABLE: [Key; 203] = [
     Key::honoured("preserve-trailing-slash", value::preserve_trailing_slash),
     Key::honoured("proxy-add-original-uri-header", log::proxy_add_original_uri_header),
     Key::honoured("proxy-body-size", value::proxy_body_size),
-    Key::moot("proxy-buffer-size", "the head of a response may have up to 64 KiB, whatever is asked for"),
+    Key::moot("proxy-buffer-size", "the head of a response may have up to 128 KiB, whatever is asked for"),
     Key::moot("proxy-buffering", "responses are streamed, as with `off`"),
     Key::moot("proxy-buffers-number", BUFFERS),
     Key::moot("proxy-busy-buffers-size", BUFFERS),

@@ -222,6 +222,7 @@ async fn the_way_back_from_a_sign_in_page_is_escaped_once() {
         ("/%FF%20?%22%3C", "%2F%25FF%2520%3F%2522%253C"),
         ("/\u{c3}\u{a9}", "%2F%C3%A9"),
         ("/\u{ff}#fragment", "%2F%FF"),
+        (&*format!("http://{HOST}/\u{ff}\""), "%2F%FF%22"),
     ] {
         let answer = connection.exchange(&Request::get(HOST, target)).await;
         let location = format!("https://login.test/?rd=http://{HOST}{back}");

@@ -255,7 +255,7 @@ impl decide::RequestHead for RequestHead {
 }
 
 /// Where the authority of an absolute-form target ends; `None` for other forms.
-fn authority_end(target: &[u8]) -> Option<usize> {
+pub(crate) fn authority_end(target: &[u8]) -> Option<usize> {
     if target.first() == Some(&b'/') {
         return None;
     }

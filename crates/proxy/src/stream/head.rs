@@ -11,7 +11,7 @@ use pingora::protocols::http::authority::validate_request_authority;
 
 use super::chunked::Chunked;
 use crate::clock;
-use crate::head::{lines, parse_length};
+use crate::head::{authority_end, lines, parse_length};
 
 /// Why a request is answered by the connection itself, which is closed behind the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,10 +203,11 @@ pub(super) fn mended(head: &[u8], faults: Faults) -> Vec<u8> {
     kept
 }
 
-/// The target of a checked head, as the client wrote it.
+/// The target of a checked head as the client wrote it, without scheme and authority.
 pub(super) fn target(head: &[u8]) -> &[u8] {
     let line = lines(head).next().unwrap_or_default();
-    without_fragment(line.split(|byte| *byte == b' ').nth(1).unwrap_or_default())
+    let target = without_fragment(line.split(|byte| *byte == b' ').nth(1).unwrap_or_default());
+    &target[authority_end(target).unwrap_or_default()..]
 }
 
 /// A target without what clients keep to themselves.

@@ -152,7 +152,7 @@ impl Stream {
                 self.ready = end + body;
                 if checked.faults != Faults::default() {
                     let target = head::target(&self.inbox[..end]);
-                    // One with scheme and host is no part of a URL.
+                    // `*` and what has no path are nothing to come back to.
                     if checked.faults.target && target.starts_with(b"/") {
                         self.connection.encodes_target(target);
                         self.encodes_target = true;

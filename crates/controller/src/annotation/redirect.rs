@@ -91,7 +91,7 @@ pub(super) static GROUP: Group = Group {
             "use-port-in-redirects",
             Scope::Route,
             |value, settings| {
-                settings.redirects.has_port = boolean(value)?;
+                settings.redirects.has_port = Some(boolean(value)?);
                 Ok(())
             },
             "Whether redirects within a host name the port.",
@@ -117,7 +117,7 @@ pub struct RedirectSettings {
     /// `relative-redirects`.
     pub is_relative: Option<bool>,
     /// `use-port-in-redirects`.
-    pub has_port: bool,
+    pub has_port: Option<bool>,
     /// `preserve-trailing-slash`.
     pub keeps_slash: Option<bool>,
 }
@@ -127,7 +127,7 @@ impl RedirectSettings {
     pub fn style(&self, all: RedirectStyle) -> RedirectStyle {
         RedirectStyle {
             is_relative: self.is_relative.unwrap_or(all.is_relative),
-            has_port: self.has_port,
+            has_port: self.has_port.unwrap_or(all.has_port),
             keeps_slash: self.keeps_slash.unwrap_or(all.keeps_slash),
         }
     }

@@ -48,7 +48,7 @@ const STREAMED: &str = "bodies are streamed, or wait in memory as `proxy-request
 const STREAMS: &str = "there are no TCP and UDP services";
 const SYSLOG: &str = "the access log goes to the standard output, or to a file with --access-log-path";
 
-pub(super) static TABLE: [Key; 203] = [
+pub(super) static TABLE: [Key; 204] = [
     Key::moot("access-log-params", "lines are written in batches without making requests wait"),
     Key::moot("access-log-path", LOG_PATH),
     Key::honoured("add-headers", value::add_headers),
@@ -259,6 +259,7 @@ pub(super) static TABLE: [Key; 203] = [
     Key::moot("use-geoip2", GEOIP),
     Key::honoured("use-gzip", compression::use_gzip),
     Key::honoured("use-http2", connection::use_http2),
+    Key::honoured("use-port-in-redirects", value::use_port_in_redirects),
     Key::honoured("use-proxy-protocol", connection::use_proxy_protocol),
     Key::moot("variables-hash-bucket-size", HASH),
     Key::moot("variables-hash-max-size", HASH),

@@ -7,7 +7,7 @@ use edgeward_routing::backend::LoadBalance;
 use edgeward_routing::forward::FieldNames;
 use edgeward_routing::log_format::{Escape, Piece, Variable};
 use edgeward_routing::path::TrailingSlash;
-use edgeward_routing::policy::{BodySize, Faults, Policies, SslRedirect};
+use edgeward_routing::policy::{BodySize, Faults, Policies, RedirectStyle, SslRedirect};
 use edgeward_routing::settings::{Cipher, MediaTypes, Sampled, Settings, Terms, TlsVersion};
 use proptest::prelude::*;
 
@@ -196,6 +196,7 @@ const GOOD: &[Check] = &[
     ("preserve-trailing-slash", "true", |c| c.redirect_style.keeps_slash),
     ("proxy-add-original-uri-header", "true", |c| c.settings.adds_original_uri),
     ("relative-redirects", "true", |c| c.settings.default_policies.redirect_style.is_relative),
+    ("use-port-in-redirects", "true", |c| c.settings.default_policies.redirect_style.has_port),
     ("skip-access-log-urls", "/health,~^/ping", |c| {
         let skips = |target: &str| c.settings.log.skips(target.as_bytes());
         skips("/health") && skips("/ping?x") && !skips("/health?x")
@@ -239,6 +240,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("preserve-trailing-slash", &["on"]),
     ("proxy-add-original-uri-header", &["on"]),
     ("relative-redirects", &["on"]),
+    ("use-port-in-redirects", &["on"]),
     ("skip-access-log-urls", &["~["]),
     ("upstream-keepalive-connections", &["", "-1"]),
     ("upstream-keepalive-requests", &["0", "many"]),
@@ -376,11 +378,13 @@ fn snippets_are_refused_whatever_the_options_say() {
 
 #[test]
 fn an_annotation_wins_over_how_all_redirects_are_written() {
-    let (configuration, _) = read_data(&[("relative-redirects", "true"), ("preserve-trailing-slash", "true")]);
+    let names = ["relative-redirects", "use-port-in-redirects", "preserve-trailing-slash"];
+    let (configuration, _) = read_data(&names.map(|name| (name, "true")));
     let mut own = IngressSettings::default();
-    (own.redirects.is_relative, own.redirects.has_port) = (Some(false), true);
-    let style = policies(&configuration, &own, "/").redirect_style;
-    assert_eq!((style.is_relative, style.has_port, style.keeps_slash), (false, true, true));
+    let style = |own: &IngressSettings| policies(&configuration, own, "/").redirect_style;
+    assert_eq!(style(&own), RedirectStyle { is_relative: true, has_port: true, keeps_slash: true });
+    (own.redirects.is_relative, own.redirects.has_port) = (Some(false), Some(false));
+    assert_eq!(style(&own), RedirectStyle { is_relative: false, has_port: false, keeps_slash: true });
 }
 
 #[test]

@@ -141,6 +141,12 @@ pub(super) fn relative_redirects(value: &str, configuration: &mut Configuration)
     Ok(())
 }
 
+/// The documentation of ingress-nginx does not have it, its code does (defaults/main.go).
+pub(super) fn use_port_in_redirects(value: &str, configuration: &mut Configuration) -> Read {
+    configuration.redirect_style.has_port = switch(value)?;
+    Ok(())
+}
+
 pub(super) fn preserve_trailing_slash(value: &str, configuration: &mut Configuration) -> Read {
     configuration.redirect_style.keeps_slash = switch(value)?;
     Ok(())

@@ -15,7 +15,7 @@ pub(super) const GOOD: &[Good] = &[
     ("relative-redirects", "true", |s| s.redirects.is_relative == Some(true)),
     ("temporal-redirect", "http://a.test", |s| is_redirect(s, 302, "http://a.test")),
     ("temporal-redirect-code", "307", |s| s.redirects.redirect().is_none()),
-    ("use-port-in-redirects", "true", |s| s.redirects.has_port),
+    ("use-port-in-redirects", "true", |s| s.redirects.has_port == Some(true)),
 ];
 
 fn is_redirect(settings: &IngressSettings, status: u16, location: &str) -> bool {

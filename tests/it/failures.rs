@@ -10,8 +10,9 @@ use edgeward_tests::h2_backend::H2Backend;
 use edgeward_tests::h2_client::H2Client;
 use edgeward_tests::manifest::{Ingress, service, service_alone};
 use edgeward_tests::message::Broken;
-use edgeward_tests::turn;
+use edgeward_tests::{PATIENCE, turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use crate::site::Site;
 
@@ -197,6 +198,27 @@ async fn a_client_that_pauses_in_its_body_is_not_the_failure_of_an_endpoint() {
     }
     assert_eq!(site.recording.take().len(), 3, "an unfinished request was repeated");
     assert!(!edgeward.log().contains("ejected"), "{}", edgeward.log());
+}
+
+/// It has a turn in which all of them begin to wait.
+#[tokio::test]
+async fn a_silent_endpoint_is_given_up_by_all_streams_of_a_connection() {
+    let _turn = turn::shared().await;
+    let mut site = Site::new();
+    site.service("web").await;
+    let ingress = Ingress::new("web").annotation("proxy-read-timeout", "1").annotation("proxy-next-upstream", "off");
+    site.ingress(&ingress.host("web.test", "web"));
+    let edgeward = site.launch().workers(1).start().await;
+    let client = H2Client::over(connect(edgeward.http, None).await.unwrap()).await;
+    let asked = (0..100).map(|_| {
+        let mut client = H2Client::clone(&client);
+        async move {
+            let request = hyper::Request::get("http://web.test/").header("x-echo-delay", "60").body(()).unwrap();
+            client.send(request, bytes::Bytes::new()).await.unwrap().status.as_u16()
+        }
+    });
+    let answers = timeout(PATIENCE, futures_util::future::join_all(asked)).await.expect("all of them have their time");
+    assert_eq!(answers, [504; 100]);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use tokio::task::unconstrained;
 use tokio::time::{Sleep, sleep_until};
 
 /// A deadline that is set and cleared for every request but seldom comes. Setting it later than before, and clearing it,
@@ -47,7 +48,8 @@ impl Deadline {
             // It wakes whom it is to wake, in time, and to poll it would only say so again.
             return Poll::Pending;
         }
-        while timer.as_mut().poll(cx).is_ready() {
+        // A timer that counts as work of its task is not even set once that has done all that it may in one turn.
+        while Pin::new(&mut unconstrained(timer.as_mut())).poll(cx).is_ready() {
             if timer.deadline() >= at {
                 return Poll::Ready(());
             }
@@ -55,5 +57,31 @@ impl Deadline {
         }
         self.waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future as _, poll_fn};
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use tokio::task::coop::consume_budget;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_deadline_comes_though_its_task_had_done_all_that_it_may_when_it_began_to_wait() {
+        let mut is_begun = false;
+        let mut deadline = Deadline::default();
+        deadline.set(Instant::now() + Duration::from_millis(10));
+        let waiting = tokio::spawn(poll_fn(move |cx| {
+            if !std::mem::replace(&mut is_begun, true) {
+                while pin!(consume_budget()).poll(cx).is_ready() {}
+            }
+            deadline.poll(cx)
+        }));
+        assert!(timeout(Duration::from_secs(5), waiting).await.is_ok());
     }
 }

@@ -411,6 +411,32 @@ async fn a_call_that_is_not_read_is_in_nobodys_way() {
     }
 }
 
+/// Its endpoint has taken what it waited with, and may say nothing more for long.
+#[tokio::test]
+async fn a_call_that_has_waited_shares_its_connection() {
+    let _turn = turn::shared().await;
+    let seen = Seen::default();
+    let (_site, engines) = both(Builder::new(), &seen).await;
+    let (_, own) = &engines[0];
+    let client = client(own).await;
+    let (mut out, mut body) = echo(&client).await;
+    // More than a window.
+    out.send_data(Bytes::from(vec![b'm'; 256 << 10]), false).unwrap();
+    let mut left = "first".len() + (256 << 10);
+    while left > 0 {
+        let data = timeout(PATIENCE, body.data()).await.unwrap().unwrap().unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        left -= data.len();
+    }
+    sleep(Duration::from_millis(500)).await;
+    for _ in 0..3 {
+        let text = call(&client, "/unary").await;
+        assert!(text.contains("grpc-status"), "{text}");
+    }
+    let connections = seen.lock().unwrap().iter().filter(|line| line.starts_with("connection")).count();
+    assert_eq!(connections, 1);
+}
+
 /// There are servers that end a connection on which a large head comes.
 #[tokio::test]
 async fn a_call_with_a_large_head_has_a_connection_of_its_own() {

@@ -79,6 +79,8 @@ impl Call {
             self.set_waiting(polled.is_pending());
             let Some(Ok(_)) = ready!(polled) else { return Poll::Ready(0) };
         }
+        // There may have been room again before it asked for any.
+        self.set_waiting(false);
         let size = self.body.capacity().min(data.len());
         let is_last = is_last && size == data.len();
         if self.body.send_data(Bytes::copy_from_slice(&data[..size]), is_last).is_err() {

@@ -5,7 +5,10 @@
 //! takes microseconds, so that one reading is right for all of it. nginx does the same for each turn of its event loop.
 
 use std::cell::Cell;
+use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use httpdate::HttpDate;
 
 thread_local! {
     static TURN: Cell<Turn> = const { Cell::new(Turn::None) };
@@ -68,10 +71,8 @@ impl Second {
         }
         let wall = SystemTime::now();
         let mut text = [b' '; 29];
-        // Years beyond 9999 have no form.
-        let written = httpdate::fmt_http_date(wall);
-        let length = written.len().min(text.len());
-        text[..length].copy_from_slice(&written.as_bytes()[..length]);
+        // It fits: Linux has no time before 1970, and none beyond 9999.
+        let _ = write!(&mut text[..], "{}", HttpDate::from(wall));
         let passed = wall.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
         let left = Duration::from_secs(1) - Duration::from_nanos(passed.into());
         let second = Self { text, end: (now + left, wall + left) };

@@ -21,6 +21,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::MissedTickBehavior;
 
+use crate::seldom::Seldom;
 use probe::Prober;
 use schedule::{Schedule, Turn};
 
@@ -29,9 +30,6 @@ mod schedule;
 
 /// Time between two looks at the current snapshot. A look at an unchanged one costs a pointer comparison.
 const FOLLOW_EVERY: Duration = Duration::from_millis(200);
-
-/// Shortest time between two warnings that probes run late.
-const LATE_WARNING_EVERY: Duration = Duration::from_secs(60);
 
 /// What holds for all health checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +59,7 @@ pub async fn run(reader: SnapshotReader, options: HealthOptions, shutdown: impl 
     let prober = Prober::new();
     let mut under_way = FuturesUnordered::new();
     let mut schedule = Schedule::default();
-    let mut late = LateWarning::default();
+    let late = Seldom::default();
     // Other parts of a snapshot change without any work here; a kept `Arc` cannot be mistaken for a later one.
     let mut followed: Option<Arc<Backends>> = None;
     let mut look = tokio::time::interval(FOLLOW_EVERY);
@@ -71,7 +69,7 @@ pub async fn run(reader: SnapshotReader, options: HealthOptions, shutdown: impl 
         while under_way.len() < max_concurrent
             && let Some(turn) = schedule.take_due(Instant::now())
         {
-            late.note(&turn, max_concurrent);
+            note_lateness(&turn, max_concurrent, &late);
             under_way.push(async {
                 let result = prober.ask(&turn.check, turn.address).await;
                 (turn, result)
@@ -101,19 +99,10 @@ async fn sleep_until(time: Option<Instant>) {
     }
 }
 
-/// Says now and then that probes wait for so long that checks no longer keep their interval.
-#[derive(Default)]
-struct LateWarning {
-    last: Option<Instant>,
-}
-
-impl LateWarning {
-    fn note(&mut self, turn: &Turn, max_concurrent: usize) {
-        let late_by = turn.started.saturating_duration_since(turn.due);
-        if late_by <= turn.check.interval || self.last.is_some_and(|last| last.elapsed() < LATE_WARNING_EVERY) {
-            return;
-        }
-        self.last = Some(turn.started);
+/// Warns when a probe has waited for so long that checks no longer keep their interval.
+fn note_lateness(turn: &Turn, max_concurrent: usize, warning: &Seldom) {
+    let late_by = turn.started.saturating_duration_since(turn.due);
+    if late_by > turn.check.interval && warning.is_due() {
         tracing::warn!(
             backend = %turn.backend,
             endpoint = %turn.endpoint,

@@ -25,6 +25,7 @@ pub mod proxy_protocol;
 pub mod record;
 pub mod ring;
 mod seats;
+mod seldom;
 mod session;
 mod shortage;
 mod socket;

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -15,13 +15,11 @@ use super::observer::{Event, Rejection};
 use super::serve::Incoming;
 use super::{Application, Shared, serve};
 use crate::connection::Registry;
+use crate::seldom::Seldom;
 
 /// How long accepting rests after the system gave no connection. Trying again at once would only burn the core that
 /// could free some.
 const REST: Duration = Duration::from_millis(50);
-
-/// How long the log says nothing more of a system that gives no connections.
-const SILENCE: Duration = Duration::from_secs(10);
 
 /// One worker: its connections and its HTTP engine.
 pub(super) struct Worker<A> {
@@ -39,7 +37,7 @@ impl<A: Application> Worker<A> {
         mut accepting: watch::Receiver<bool>,
     ) {
         let _ending = Ending(Arc::clone(&self.shared));
-        let mut said: Option<Instant> = None;
+        let failing = Seldom::default();
         let local = listener.local_addr().ok().filter(|local| !local.ip().is_unspecified());
         let mut closing = pin!(accepting.wait_for(|accepting| !accepting));
         loop {
@@ -53,9 +51,8 @@ impl<A: Application> Worker<A> {
                 Err(error) => {
                     self.shared.observer.observe(Event::AcceptFailed(&error));
                     if concerns_listener(&error) {
-                        if said.is_none_or(|said| said.elapsed() >= SILENCE) {
+                        if failing.is_due() {
                             tracing::warn!(%error, "cannot accept connections, trying again");
-                            said = Some(Instant::now());
                         }
                         tokio::time::sleep(REST).await;
                     }

@@ -1,7 +1,6 @@
 //! The client of authentication services: one per worker, which keeps connections.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
@@ -9,6 +8,7 @@ use http::response::Parts;
 use http_body_util::{BodyExt, Empty, Limited};
 use tokio::time::timeout;
 
+use crate::seldom::Seldom;
 use crate::subrequest;
 
 /// How long a connection that nobody needs is kept, and how many to one service.
@@ -21,20 +21,18 @@ const BODY: usize = 64 << 10;
 /// How long that may take.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
-/// How long nothing is said of services that are not connected to, once that has been said of one.
-const SILENCE: Duration = Duration::from_secs(60);
-
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Client {
     http: subrequest::Client<Empty<Bytes>>,
-    said: Mutex<Option<Instant>>,
+    /// That a service is where none may be.
+    refused: Seldom,
 }
 
 impl Client {
     /// `None` when the TLS library has no protocol to speak.
     pub(super) fn new(allow_loopback: bool) -> Option<Self> {
-        Some(Self { http: subrequest::client(IDLE, IDLE_PER_HOST, allow_loopback)?, said: Mutex::default() })
+        Some(Self { http: subrequest::client(IDLE, IDLE_PER_HOST, allow_loopback)?, refused: Seldom::default() })
     }
 
     /// The head of what a service answers. A connection that ends without an answer may have been kept for too long: what can
@@ -56,7 +54,7 @@ impl Client {
                 Some(head)
             }
             Err(error) => {
-                if subrequest::is_refused(&error) && self.may_say() {
+                if subrequest::is_refused(&error) && self.refused.is_due() {
                     let host = service.host().unwrap_or_default();
                     tracing::warn!(
                         host,
@@ -67,15 +65,5 @@ impl Client {
                 None
             }
         }
-    }
-
-    /// Whether enough time has passed for another warning.
-    fn may_say(&self) -> bool {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = said.is_none_or(|said| said.elapsed() >= SILENCE);
-        if is_due {
-            *said = Some(Instant::now());
-        }
-        is_due
     }
 }

@@ -30,14 +30,11 @@ impl Parting {
             self.transport.reset_on_close();
             return;
         }
-        if self.last_words.is_empty() && !self.unread && self.transport.has_said_all() {
-            // The close says all that there is to say.
-            return;
-        }
         // Errors mean that the client is gone, which is where this leads anyway.
         let _ = timeout_at((clock::now() + linger).into(), async {
             // What of it is left then goes out with the end.
             self.transport.write_all(&self.last_words).await?;
+            // A close alone would drop what is held if the client has sent something that was not read.
             self.transport.shutdown().await?;
             if self.unread {
                 self.discard().await?;

@@ -75,14 +75,6 @@ impl Transport {
         Poll::Ready(Ok(buf.filled().len()))
     }
 
-    /// Whether the close is all that is left to say.
-    pub(super) fn has_said_all(&self) -> bool {
-        match self {
-            Self::Tcp(_) | Self::Gone => true,
-            Self::Tls(tls) => tls.has_said_all(),
-        }
-    }
-
     /// Makes the close that follows a reset.
     pub(super) fn reset_on_close(&self) {
         if let Some(tcp) = self.tcp() {

@@ -195,11 +195,6 @@ impl TlsStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether the close of TCP is all that is left to say.
-    pub(crate) fn has_said_all(&self) -> bool {
-        self.closing && !self.session.wants_write()
-    }
-
     /// Sends what is left to send, then the end of TLS together with that of TCP.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.hold();

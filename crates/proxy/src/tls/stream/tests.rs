@@ -198,10 +198,8 @@ async fn the_end_of_tls_goes_with_the_last_bytes() {
     let (mut stream, mut client) = connected(&rustls::version::TLS13, b"request").await;
     assert_eq!(read(&mut stream, &mut [0; 100]).await.unwrap(), 7);
     write_all(&mut stream, &[b"more "]).await;
-    assert!(!stream.has_said_all());
     stream.hold();
     write_all(&mut stream, &[b"last ", b"words"]).await;
-    assert!(stream.has_said_all());
     drop(stream);
     for _ in ["ticket", "more", "last words", "end"] {
         client.record().await;

@@ -86,7 +86,7 @@ async fn bodies_pass_both_ways_in_chunks_and_with_a_length() {
     let site = Site::with_host(HOST, "web").await;
     let edgeward = site.serve().await;
     let mut connection = Connection::open(edgeward.http).await;
-    for size in [1, 1023, 1024, 65_536, 1_000_000] {
+    for size in [1, 1023, 1024, 65_536, 1_000_000, 4_000, 1_000_000, 40_000, 1_000_000, 100_000] {
         let request = Request::post(HOST, "/", vec![b'u'; size]);
         for request in [request.clone(), request.chunked()] {
             let answer = connection.exchange(&request).await;
@@ -466,4 +466,53 @@ async fn what_a_backend_has_sent_is_passed_on_while_it_pauses() {
     }
     assert!(came.starts_with(b"HTTP/1.1 200 OK\r\n"));
     assert!(started.elapsed() < Duration::from_secs(5), "after {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_large_body_comes_in_order_and_nothing_of_it_is_held_back() {
+    const LENGTH: usize = 300_000;
+    const PAUSE: Duration = Duration::from_millis(300);
+    let _turn = turn::shared().await;
+    let site = Site::new();
+    let listener = tokio::net::TcpListener::bind(edgeward_tests::address::pod()).await.unwrap();
+    site.manifests.write("slow.yaml", service("slow", &[listener.local_addr().unwrap()]));
+    site.ingress(&Ingress::new("slow").host(HOST, "slow"));
+    let body: Vec<u8> = (0..LENGTH).map(|at| (at % 251) as u8).collect();
+    let sent = body.clone();
+    tokio::spawn(async move {
+        // With the head, before a pause, as much as the target says.
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let read = tcp.read(&mut request).await.unwrap();
+            let target = String::from_utf8_lossy(&request[..read]).split(' ').nth(1).unwrap().to_owned();
+            let first: usize = target.trim_start_matches('/').parse().unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\nConnection: close\r\n\r\n");
+            let _ = tcp.write_all(&[head.as_bytes(), &sent[..first]].concat()).await;
+            tokio::time::sleep(PAUSE).await;
+            let _ = tcp.write_all(&sent[first..]).await;
+        }
+    });
+    let edgeward = site.serve().await;
+    for first in [0, 100, 4_000, 10_000, 40_000, 200_000] {
+        let mut least = PAUSE;
+        for _ in 0..3 {
+            let mut connection = Connection::open(edgeward.http).await;
+            let begun = Instant::now();
+            connection.send(Request::get(HOST, &format!("/{first}")).bytes()).await;
+            let (mut came, mut at) = (Vec::new(), None);
+            let head_end = |came: &[u8]| came.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
+            while head_end(&came).is_none_or(|head| came.len() < head + LENGTH) {
+                let more = connection.read_some().await.expect("more of the body");
+                assert!(!more.is_empty(), "{} bytes with the head", came.len());
+                came.extend(more);
+                if head_end(&came).is_some_and(|head| came.len() >= head + first) {
+                    at.get_or_insert_with(|| begun.elapsed());
+                }
+            }
+            assert!(came.ends_with(&body), "{first}: the body is another");
+            least = least.min(at.unwrap());
+        }
+        // The kernel holds a packet back for 200 ms when it is told that more comes.
+        assert!(least < Duration::from_millis(150), "{first} bytes came after {least:?}");
+    }
 }

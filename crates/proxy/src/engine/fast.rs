@@ -11,6 +11,7 @@
 mod chunk;
 mod client;
 mod download;
+mod ends;
 mod exchange;
 mod field;
 mod http1;

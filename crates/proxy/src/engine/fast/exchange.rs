@@ -18,7 +18,8 @@ use super::super::page::Page;
 use super::super::{failure, upgrade};
 use super::FastPath;
 use super::client::{self, Client};
-use super::download::{Content, Download, Ends};
+use super::download::{Content, Download};
+use super::ends::Ends;
 use super::patience::Patience;
 use super::pool::Kept;
 use super::request;
@@ -397,11 +398,12 @@ impl<'a, C: Client> Exchange<'a, C> {
         if let Some(current) = self.ctx.tries.last_mut() {
             current.body_bytes += download.received();
         }
-        let (status, body_bytes) = (begun.status, download.delivered());
+        let (status, body_bytes, was_large) = (begun.status, download.delivered(), download.is_piped());
         download.release(buffers, pipes);
         upload.release(buffers, pipes);
         match upstream {
-            Upstream::Http1(kept) => {
+            Upstream::Http1(mut kept) => {
+                kept.past.was_large = was_large;
                 if outcome.is_ok() && is_reusable && download.is_clean() && upload.is_done() {
                     pool.put(address, kept, &self.ctx.snapshot.settings.upstream_pool);
                 }

@@ -7,7 +7,7 @@ use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
 use super::client::Client;
-use super::download::Ends;
+use super::ends::Ends;
 use super::http1;
 use super::patience::Waiting;
 

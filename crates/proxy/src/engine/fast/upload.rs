@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::chunk::{self, LAST_CHUNK};
 use super::client::{self, Client};
-use super::download::Ends;
+use super::ends::Ends;
 use super::patience::Waiting;
 use super::pool::{Buffers, Pipes};
 use crate::head::BodyLength;

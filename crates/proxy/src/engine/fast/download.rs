@@ -147,11 +147,6 @@ impl Download {
         self.delivered + self.sent.saturating_sub(head + chunk).min(data) as u64
     }
 
-    /// Whether the body was so large that it went through a pipe.
-    pub(super) fn is_piped(&self) -> bool {
-        self.pipe.is_some()
-    }
-
     /// Gives back what is needed no more.
     pub(super) fn release(&mut self, buffers: &Buffers, pipes: &Pipes) {
         self.data = 0..0;

@@ -1,6 +1,5 @@
 //! The two ends of an exchange: what is read from an endpoint, and who is waited for.
 
-use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
 
 use edgeward_routing::decide::Reason;
@@ -13,9 +12,6 @@ use super::upstream::Upstream;
 use crate::head::ResponseHead;
 use crate::socket;
 
-/// Bytes that are read of a response at first where most of it is likely to go through a pipe: enough for nearly every head.
-const HEAD: usize = 4 * 1024;
-
 /// The two ends of an exchange, and what both directions need.
 pub(super) struct Ends<'a, 'd, C> {
     pub(super) client: &'a mut C,
@@ -26,25 +22,6 @@ pub(super) struct Ends<'a, 'd, C> {
 }
 
 impl<C: Client> Ends<'_, '_, C> {
-    /// Reads the begin of a response, or more of it, behind what `buf` has. Where the one before was large, this one may be too,
-    /// and no more of it than its head need come by way of a buffer.
-    fn read_head(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<Result<usize, Reason>> {
-        let tcp = match self.upstream {
-            Upstream::Http1(Kept { tcp, past }) if past.was_large => tcp,
-            _ => return self.read(cx, buf),
-        };
-        let mut space = [MaybeUninit::uninit(); HEAD];
-        let read = socket::poll_recv_by(cx, tcp, &mut space, |read| {
-            if buf.capacity() == 0 {
-                *buf = self.buffers.take();
-            }
-            buf.extend_from_slice(read);
-        });
-        let read = read.map_err(|_| Reason::UpstreamClosed);
-        self.note(&read, buf);
-        read
-    }
-
     /// Reads from the endpoint behind what `buf` has. A buffer is held only when there is something in it.
     pub(super) fn read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<Result<usize, Reason>> {
         let failed = Poll::Ready(Err(Reason::UpstreamClosed));
@@ -66,17 +43,12 @@ impl<C: Client> Ends<'_, '_, C> {
                 call.poll_read(cx, buf)
             }
         };
-        self.note(&read, buf);
-        read
-    }
-
-    /// Notes what came of a read into `buf`.
-    fn note(&mut self, read: &Poll<Result<usize, Reason>>, buf: &mut Vec<u8>) {
-        match read {
+        match &read {
             Poll::Ready(Ok(_)) => self.patience.progress(),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => self.release(buf),
         }
+        read
     }
 
     /// Gives a buffer back that has nothing in it.
@@ -151,7 +123,7 @@ impl<C: Client> Ends<'_, '_, C> {
             if buf.len() >= Buffers::SIZE {
                 return Poll::Ready(Err(Reason::UpstreamInvalid));
             }
-            match self.read_head(cx, buf) {
+            match self.read(cx, buf) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(Reason::UpstreamClosed)),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),

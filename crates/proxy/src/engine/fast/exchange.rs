@@ -398,12 +398,11 @@ impl<'a, C: Client> Exchange<'a, C> {
         if let Some(current) = self.ctx.tries.last_mut() {
             current.body_bytes += download.received();
         }
-        let (status, body_bytes, was_large) = (begun.status, download.delivered(), download.is_piped());
+        let (status, body_bytes) = (begun.status, download.delivered());
         download.release(buffers, pipes);
         upload.release(buffers, pipes);
         match upstream {
-            Upstream::Http1(mut kept) => {
-                kept.past.was_large = was_large;
+            Upstream::Http1(kept) => {
                 if outcome.is_ok() && is_reusable && download.is_clean() && upload.is_done() {
                     pool.put(address, kept, &self.ctx.snapshot.settings.upstream_pool);
                 }

@@ -41,14 +41,12 @@ pub(super) struct Kept {
 pub(super) struct Past {
     began: Instant,
     requests: u32,
-    /// Whether the last response had a body for a pipe.
-    pub(super) was_large: bool,
 }
 
 impl Kept {
     /// One that has served nothing yet.
     pub(super) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, past: Past { began: clock::now(), requests: 0, was_large: false } }
+        Self { tcp, past: Past { began: clock::now(), requests: 0 } }
     }
 }
 

@@ -199,7 +199,8 @@ impl Stream {
         };
         let limit = if waiting && lifecycle.phase() >= Phase::Draining {
             // A client that has just sent its next request must find the connection open, so it is not closed at once.
-            let noticed = *draining.get_or_insert_with(clock::now);
+            // The turn may have begun before the drain, and the grace is not to be shorter for that.
+            let noticed = *draining.get_or_insert_with(Instant::now);
             limit.min(noticed + lifecycle.idle_grace())
         } else {
             limit
@@ -311,8 +312,9 @@ impl Stream {
         loop {
             let Protocol::Http2(http2) = &mut self.protocol else { return Poll::Pending };
             let (limits, lifecycle) = (&self.connection.settings.limits, &self.connection.lifecycle);
-            let now = clock::now();
             let draining = lifecycle.phase() >= Phase::Draining;
+            // The turn may have begun before the drain, and the grace is not to be shorter for that.
+            let now = if draining { Instant::now() } else { clock::now() };
             let taken = lifecycle.requests_taken();
             if !http2.leaving && (draining || limits.is_used_up(taken)) {
                 lifecycle.leave();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use edgeward_tests::client::{Connection, Request, send};
-use edgeward_tests::edgeward::Edgeward;
+use edgeward_tests::edgeward::{Edgeward, is_on_pingora};
 use edgeward_tests::h2_client::H2Client;
 use edgeward_tests::manifest::{Ingress, config_map, service};
 use edgeward_tests::message::Message;
@@ -339,7 +339,7 @@ async fn all_that_is_compressed_at_a_time_takes_no_more_memory_than_there_is_roo
     let compressed = compressed(&stuck);
     eprintln!("{} KiB for {compressed} that are compressed", held >> 10);
     // The others have buffers, and larger ones on Pingora's engine.
-    let limit = if std::env::var("EDGEWARD_FAST_PATH").is_ok_and(|fast| fast == "false") { 256 } else { 160 };
+    let limit = if is_on_pingora() { 256 } else { 160 };
     assert!(held < limit << 20, "{} KiB for {compressed} that are compressed", held >> 10);
 }
 

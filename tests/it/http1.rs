@@ -86,7 +86,7 @@ async fn bodies_pass_both_ways_in_chunks_and_with_a_length() {
     let site = Site::with_host(HOST, "web").await;
     let edgeward = site.serve().await;
     let mut connection = Connection::open(edgeward.http).await;
-    for size in [1, 1023, 1024, 65_536, 1_000_000, 4_000, 1_000_000, 40_000, 1_000_000, 100_000] {
+    for size in [1, 1023, 1024, 4_000, 40_000, 65_536, 100_000, 1_000_000] {
         let request = Request::post(HOST, "/", vec![b'u'; size]);
         for request in [request.clone(), request.chunked()] {
             let answer = connection.exchange(&request).await;
@@ -437,13 +437,19 @@ async fn what_a_backend_says_of_its_connection_is_not_passed_on() {
     assert_eq!((answer.header("x-end"), answer.header("connection")), (Some("1"), Some("keep-alive")));
 }
 
+/// The listener of a backend which each test makes slow in its way.
+async fn slow_backend(site: &Site) -> tokio::net::TcpListener {
+    let listener = tokio::net::TcpListener::bind(edgeward_tests::address::pod()).await.unwrap();
+    site.manifests.write("slow.yaml", service("slow", &[listener.local_addr().unwrap()]));
+    site.ingress(&Ingress::new("slow").host(HOST, "slow"));
+    listener
+}
+
 #[tokio::test]
 async fn what_a_backend_has_sent_is_passed_on_while_it_pauses() {
     let _turn = turn::shared().await;
     let site = Site::new();
-    let listener = tokio::net::TcpListener::bind(edgeward_tests::address::pod()).await.unwrap();
-    site.manifests.write("slow.yaml", service("slow", &[listener.local_addr().unwrap()]));
-    site.ingress(&Ingress::new("slow").host(HOST, "slow"));
+    let listener = slow_backend(&site).await;
     tokio::spawn(async move {
         while let Ok((mut tcp, _)) = listener.accept().await {
             let _ = tcp.read(&mut [0; 4096]).await;
@@ -474,9 +480,7 @@ async fn a_large_body_comes_in_order_and_nothing_of_it_is_held_back() {
     const PAUSE: Duration = Duration::from_millis(300);
     let _turn = turn::shared().await;
     let site = Site::new();
-    let listener = tokio::net::TcpListener::bind(edgeward_tests::address::pod()).await.unwrap();
-    site.manifests.write("slow.yaml", service("slow", &[listener.local_addr().unwrap()]));
-    site.ingress(&Ingress::new("slow").host(HOST, "slow"));
+    let listener = slow_backend(&site).await;
     let body: Vec<u8> = (0..LENGTH).map(|at| (at % 251) as u8).collect();
     let sent = body.clone();
     tokio::spawn(async move {

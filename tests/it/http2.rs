@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use edgeward_tests::client::{Connection, Request, connect};
-use edgeward_tests::edgeward::Edgeward;
+use edgeward_tests::edgeward::{Edgeward, is_on_pingora};
 use edgeward_tests::h2_backend::H2Backend;
 use edgeward_tests::h2_client::{H2Client, H2Response};
 use edgeward_tests::manifest::{Ingress, service};
@@ -260,6 +260,6 @@ async fn a_client_that_does_not_read_costs_little_memory() {
     }
     eprintln!("{} KiB for 100 streams", held >> 10);
     // Pingora's engine holds as much again on the way from the endpoint.
-    let limit = if std::env::var("EDGEWARD_FAST_PATH").is_ok_and(|fast| fast == "false") { 72 } else { 32 };
+    let limit = if is_on_pingora() { 72 } else { 32 };
     assert!(held < limit << 20, "{} KiB for 100 streams that nobody reads", held >> 10);
 }

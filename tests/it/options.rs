@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use edgeward_tests::backend::Start;
 use edgeward_tests::client::{Connection, Request, connect, get, send, wait_for};
-use edgeward_tests::edgeward::{Edgeward, Signal};
+use edgeward_tests::edgeward::{Edgeward, Signal, is_on_pingora};
 use edgeward_tests::h2_client::H2Client;
 use edgeward_tests::manifest::{Ingress, config_map};
 use edgeward_tests::tls::Hello;
@@ -329,7 +329,7 @@ async fn connections_to_endpoints_are_kept_as_the_options_say() {
     };
     assert_eq!(connections(0).await, 1);
     // Pingora keeps as many as it was told at the start, and counts none of their requests.
-    if std::env::var("EDGEWARD_FAST_PATH").is_ok_and(|value| value == "false") {
+    if is_on_pingora() {
         return;
     }
     change(&site, &edgeward, &json!({"upstream-keepalive-connections": "0"})).await;

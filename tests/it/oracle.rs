@@ -16,6 +16,7 @@ mod sequences;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use edgeward_tests::edgeward::is_on_pingora;
 use edgeward_tests::turn;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -161,7 +162,7 @@ async fn every_recorded_case_is_the_same_or_a_listed_difference() {
     if asked().is_none() {
         assert!(unused.is_empty(), "differences.yaml lists requests that are not replayed: {unused:?}");
     }
-    if asked().is_none() && !differences::is_on_pingora() {
+    if asked().is_none() && !is_on_pingora() {
         page_is(&replay.differences.page(requests, same));
     }
 }

@@ -83,6 +83,11 @@ fn read_to_end(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 /// The one setting that tests take from the environment, so that they can be run on each of the HTTP/1 engines.
 const ENGINE: &str = "EDGEWARD_FAST_PATH";
 
+/// Whether everything is left to Pingora's engine.
+pub fn is_on_pingora() -> bool {
+    std::env::var(ENGINE).is_ok_and(|value| value == "false")
+}
+
 /// The binary with the environment of the image, and no settings from that of this process but [`ENGINE`].
 fn command(binary: &Path) -> Command {
     let mut command = Command::new(binary);

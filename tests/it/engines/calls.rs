@@ -24,7 +24,7 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use crate::site::Site;
-use endpoint::{Refusal, Seen, endpoint, refusing};
+use endpoint::{Refusal, Seen, connections, endpoint, refusing};
 
 const HOST: &str = "calls.test";
 
@@ -301,8 +301,7 @@ async fn a_client_that_gives_a_call_up_is_heard_by_the_endpoint() {
         }
         // The connection is as good as before.
         assert!(call(&client, "/unary").await.contains("grpc-status"), "{name}");
-        let connections = seen.lock().unwrap().iter().filter(|line| line.starts_with("connection")).count();
-        assert_eq!(connections, 1, "{name}: {:?}", seen.lock().unwrap());
+        assert_eq!(connections(&seen), 1, "{name}: {:?}", seen.lock().unwrap());
     }
 }
 
@@ -386,7 +385,7 @@ async fn an_endpoint_gets_no_more_streams_than_it_takes() {
             assert!(text.contains("grpc-status"), "{text}");
         }
     }
-    let connections = seen.lock().unwrap().iter().filter(|line| line.starts_with("connection")).count();
+    let connections = connections(&seen);
     assert!((2..=9).contains(&connections), "{connections} connections for 8 calls at a time");
     assert!(!own.log().contains("ejected"), "{}", own.log());
 }
@@ -433,8 +432,7 @@ async fn a_call_that_has_waited_shares_its_connection() {
         let text = call(&client, "/unary").await;
         assert!(text.contains("grpc-status"), "{text}");
     }
-    let connections = seen.lock().unwrap().iter().filter(|line| line.starts_with("connection")).count();
-    assert_eq!(connections, 1);
+    assert_eq!(connections(&seen), 1);
 }
 
 /// There are servers that end a connection on which a large head comes.
@@ -445,7 +443,6 @@ async fn a_call_with_a_large_head_has_a_connection_of_its_own() {
     let (_site, engines) = both(Builder::new(), &seen).await;
     let (_, own) = &engines[0];
     let client = client(own).await;
-    let connections = || seen.lock().unwrap().iter().filter(|line| line.starts_with("connection")).count();
     for (length, expected) in [(0, 1), (3500, 1), (4500, 2), (0, 2), (4500, 3), (0, 3)] {
         let request = hyper::Request::post(format!("http://{HOST}/unary"))
             .header("content-type", "application/grpc")
@@ -455,7 +452,7 @@ async fn a_call_with_a_large_head_has_a_connection_of_its_own() {
         out.send_data(Bytes::from_static(b"\0\0\0\0\x05hello"), true).unwrap();
         let text = outcome(response).await;
         assert!(text.contains("grpc-status"), "{length}: {text}");
-        assert_eq!(connections(), expected, "{length}");
+        assert_eq!(connections(&seen), expected, "{length}");
     }
 }
 
@@ -471,8 +468,7 @@ async fn calls_share_a_connection() {
     for text in futures_util::future::join_all(calls).await {
         assert!(text.contains("grpc-status"), "{text}");
     }
-    let connections = seen.lock().unwrap().iter().filter(|line| line.starts_with("connection")).count();
-    assert_eq!(connections, 1);
+    assert_eq!(connections(&seen), 1);
 }
 
 /// What an endpoint sends waits there, as long as the client takes nothing.

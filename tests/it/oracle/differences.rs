@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
+use edgeward_tests::edgeward::is_on_pingora;
 use serde::Deserialize;
 
 use super::compare::UNRECORDED;
@@ -53,11 +54,6 @@ struct Adaptation {
 pub(super) struct Differences {
     adapted: Vec<Adaptation>,
     differences: Vec<Difference>,
-}
-
-/// Whether everything is left to Pingora's engine.
-pub(super) fn is_on_pingora() -> bool {
-    std::env::var("EDGEWARD_FAST_PATH").is_ok_and(|value| value == "false")
 }
 
 impl Difference {

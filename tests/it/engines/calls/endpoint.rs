@@ -20,6 +20,11 @@ use super::fields;
 
 pub(super) type Seen = Arc<Mutex<Vec<String>>>;
 
+/// How many connections it was asked for.
+pub(super) fn connections(seen: &Seen) -> usize {
+    seen.lock().unwrap().iter().filter(|line| line.starts_with("connection")).count()
+}
+
 /// An endpoint that speaks HTTP/2, on these terms.
 pub(super) async fn endpoint(builder: Builder, seen: Seen) -> SocketAddr {
     let address = pod();

@@ -60,6 +60,15 @@ pub(crate) struct Args {
     #[arg(long, default_value = "1")]
     pub(crate) client_cpus: String,
 
+    /// The congestion control of the run's own network, which is Linux's default whatever the host's is; `host` measures in the
+    /// host's network with the host's.
+    #[arg(long, value_name = "NAME", default_value = "cubic")]
+    pub(crate) congestion_control: String,
+
+    /// Given by this program to itself when it is in that network.
+    #[arg(long, hide = true)]
+    pub(crate) in_own_network: bool,
+
     /// Keep rounds in which something else ran on the proxy's core, instead of dropping them.
     #[arg(long)]
     pub(crate) keep_noisy: bool,

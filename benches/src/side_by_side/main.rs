@@ -16,6 +16,7 @@ mod load;
 mod manifests;
 mod measure;
 mod memory;
+mod network;
 mod origin;
 mod packages;
 mod peers;
@@ -63,7 +64,8 @@ fn compare(args: &Args) -> Result<()> {
         }
         None => {
             let rows = row::select(&args.rows)?;
-            packages::require()?;
+            packages::require(&args.subjects)?;
+            network::enter(args)?;
             process::pin_self(&args.client_cpus)?;
             measure::all(args, &rows)?
         }

@@ -12,7 +12,7 @@ use crate::report::{Measurement, Report, RowReport, SubjectReport};
 use crate::row::{Group, Request, Row, SMALL, Test};
 use crate::site::{self, Origins, Site, Table};
 use crate::subject::{self, Kind, Subject};
-use crate::{cold_start, cpu, memory, packages, probe};
+use crate::{cold_start, cpu, memory, network, packages, probe};
 
 /// The share of the proxy's core that may go to others, or be stolen, in a measurement that counts.
 const NOISE: f64 = 0.02;
@@ -57,6 +57,7 @@ pub(crate) fn all(args: &Args, rows: &[Row]) -> Result<Report> {
         seconds: args.seconds,
         hosts: args.hosts,
         rate: args.rate,
+        congestion_control: network::congestion_control(args),
         clients: vec![wrk, h2load],
         subjects: subjects
             .iter()

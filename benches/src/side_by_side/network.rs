@@ -28,7 +28,7 @@ exec "$@"
 ///
 /// # Errors
 ///
-/// There can be none: unshare(1) or ip(8) has said why then.
+/// unshare(1) cannot be run. Where it, or ip(8), is refused something, it says so itself, and this program has ended.
 pub(crate) fn enter(args: &Args) -> Result<()> {
     if args.in_own_network || args.congestion_control == HOST {
         return Ok(());

@@ -1,10 +1,12 @@
 //! Changes under load: what requests notice of endpoints and routes that come and go all the time.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
 
 use crate::args::Args;
 use crate::cpu::Account;
@@ -39,6 +41,9 @@ const LOAD: Load = Load::OpenLoop { connections: 32 };
 pub(crate) struct Churn<'a> {
     args: &'a Args,
     site: Site,
+    /// Where the same changes are made in the load without changes, which nobody sees: what it takes to make them is not
+    /// Edgeward's.
+    unseen: TempDir,
     edgeward: Subject,
     origins: [(SocketAddr, Process); 2],
 }
@@ -57,32 +62,27 @@ impl<'a> Churn<'a> {
         let start = |address| subject::start_origin(&site, args, address);
         let origins = [(one, start(one)?), (other, start(other)?)];
         let edgeward = subject::start(Kind::Edgeward, &site, args, SMALL.path)?;
-        Ok(Self { args, site, edgeward, origins })
+        let unseen = tempfile::tempdir()?;
+        std::fs::create_dir(unseen.path().join("manifests"))?;
+        Ok(Self { args, site, unseen, edgeward, origins })
     }
 
     /// The load without changes, and with them. What is wrong is told beside it.
     pub(crate) fn measure(&self) -> Result<(Measurement, Option<String>)> {
-        let quiet = self.load()?;
+        let (quiet, _) = self.load_beside_changes(self.unseen.path())?;
         let mut origins =
             self.origins.each_ref().map(|(_, process)| Account::new(process.family(), self.args.proxy_cpu));
         for origin in &mut origins {
             origin.begin()?;
         }
-        let stop = AtomicBool::new(false);
-        let (changed, restless) = std::thread::scope(|scope| {
-            let changes = scope.spawn(|| self.change_until(&stop));
-            let restless = self.load();
-            stop.store(true, Ordering::Relaxed);
-            (changes.join().unwrap_or_else(|_| bail!("the thread that makes changes panicked")), restless)
-        });
-        let restless = restless?;
+        let (restless, routes) = self.load_beside_changes(self.site.root())?;
         for origin in &mut origins {
             origin.end()?;
         }
         let work = origins.map(|origin| origin.spent().used);
         let share = work.iter().copied().fold(f64::INFINITY, f64::min) / work.iter().sum::<f64>();
         ensure!(share > SHARE, "one of the two origins had only {:.0} % of the requests", share * 100.0);
-        self.is_in_force(changed?)?;
+        self.is_in_force(routes)?;
         let p99 = |run: &Run| run.outcome.latency.map_or(f64::NAN, |latency| latency.p99.as_secs_f64() * 1e6);
         let mut measurement = restless.measurement(LOAD.saturates());
         measurement.values.extend([
@@ -94,22 +94,30 @@ impl<'a> Churn<'a> {
         Ok((measurement, restless.fault.or(quietly)))
     }
 
-    fn load(&self) -> Result<Run> {
+    /// The load, and how many times a route was changed meanwhile in the manifests below this directory.
+    fn load_beside_changes(&self, root: &Path) -> Result<(Run, usize)> {
         let target = self.edgeward.target(&self.site, SMALL)?;
-        Bench { args: self.args, load: LOAD }.run(&target, Some(&self.edgeward.process))
+        let stop = AtomicBool::new(false);
+        let (run, routes) = std::thread::scope(|scope| {
+            let changes = scope.spawn(|| self.change_until(&stop, root));
+            let run = Bench { args: self.args, load: LOAD }.run(&target, Some(&self.edgeward.process));
+            stop.store(true, Ordering::Relaxed);
+            (run, changes.join().unwrap_or_else(|_| bail!("the thread that makes changes panicked")))
+        });
+        Ok((run?, routes?))
     }
 
     /// Makes changes, and returns how many times it changed a route.
-    fn change_until(&self, stop: &AtomicBool) -> Result<usize> {
+    fn change_until(&self, stop: &AtomicBool, root: &Path) -> Result<usize> {
         let began = Instant::now();
         let mut routes = 0;
         let mut count = 0;
         while !stop.load(Ordering::Relaxed) {
             count += 1;
-            self.site
-                .replace("manifests/endpoints.yaml", &manifests::endpoints("origin", self.origins[count % 2].0))?;
+            let endpoints = manifests::endpoints("origin", self.origins[count % 2].0);
+            replace(root, "endpoints", &endpoints)?;
             if count % ENDPOINTS_PER_ROUTE == 0 {
-                self.change_route(routes)?;
+                change_route(root, routes)?;
                 routes += 1;
             }
             // One that comes late is no reason for the next to.
@@ -117,12 +125,6 @@ impl<'a> Churn<'a> {
             std::thread::sleep(next.saturating_sub(began.elapsed()));
         }
         Ok(routes)
-    }
-
-    fn change_route(&self, number: usize) -> Result<()> {
-        let (host, path) = changing_route(number);
-        let text = manifests::ingress(&host, &[path.to_owned()], "certificate");
-        self.site.replace(&format!("manifests/{host}.yaml"), &text)
     }
 
     /// Whether the last of `routes` changes is in force, or soon is: else all others may have been passed over as well.
@@ -138,6 +140,19 @@ impl<'a> Churn<'a> {
         }
         Ok(())
     }
+}
+
+fn change_route(root: &Path, number: usize) -> Result<()> {
+    let (host, path) = changing_route(number);
+    replace(root, &host, &manifests::ingress(&host, &[path.to_owned()], "certificate"))
+}
+
+/// Writes a manifest so that nobody ever sees a part of it.
+fn replace(root: &Path, name: &str, text: &str) -> Result<()> {
+    let (new, to) = (root.join("new"), root.join(format!("manifests/{name}.yaml")));
+    std::fs::write(&new, text)
+        .and_then(|()| std::fs::rename(new, &to))
+        .with_context(|| format!("cannot replace {}", to.display()))
 }
 
 /// The host and the one path that it has from a change on.

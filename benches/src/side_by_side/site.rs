@@ -171,9 +171,9 @@ impl Site {
         Ok(path)
     }
 
-    /// Writes a file of this site so that nobody ever sees a part of it.
-    pub(crate) fn replace(&self, name: &str, text: &str) -> Result<()> {
-        std::fs::rename(self.write("new", text)?, self.path(name)).with_context(|| format!("cannot replace {name}"))
+    /// Where its files are.
+    pub(crate) fn root(&self) -> &Path {
+        self.directory.path()
     }
 
     /// What a load on one of the proxies of this site is for.

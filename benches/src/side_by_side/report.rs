@@ -134,7 +134,8 @@ pub(crate) struct Report {
     pub(crate) hosts: u32,
     /// Requests per second of the rows with a constant rate.
     pub(crate) rate: u32,
-    /// The congestion control of all connections.
+    /// The congestion control of all connections; empty in files that were written before it was kept.
+    #[serde(default)]
     pub(crate) congestion_control: String,
     /// The load generators.
     pub(crate) clients: Vec<String>,
